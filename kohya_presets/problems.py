@@ -1,0 +1,58 @@
+"""What is wrong with a file or a plan, as values: found all at once, printed by whoever asked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the user's files a problem lies; any part may be unknown."""
+
+    file: Path | None = None
+    line: int | None = None
+    key: str | None = None
+
+    def __str__(self) -> str:
+        spot = str(self.file) if self.file else ""
+        if self.line is not None:
+            spot = f"{spot}:{self.line}"
+        return ": ".join(part for part in (spot, self.key) if part)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault: a stable `code`, where it is, what was expected and found, what to do next."""
+
+    code: str
+    severity: Severity
+    where: Place
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        where = str(self.where)
+        text = f"{where}: {self.message}" if where else self.message
+        return f"{text} [{self.code}]"
+
+
+def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return the problems that must stop whatever asked."""
+    return tuple(p for p in problems if p.severity == "error")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """Return "did you mean ...?" with up to three near names, or None when nothing is near."""
+    near = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.6)
+    return f"Did you mean {' or '.join(repr(n) for n in near)}?" if near else None
+
+
+def plural(count: int, noun: str) -> str:
+    """Return "1 problem", "2 problems"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,1 @@
+"""What the project rewrites: edits to a checkout of sd-scripts. Text in, text out."""

@@ -1,0 +1,1 @@
+"""What the project does: checkouts, environments, processes, runs, the command line."""
