@@ -30,9 +30,7 @@ class ProcessError(UserError):
         said = (result.stderr.strip() or result.stdout.strip()).splitlines()
         detail = "".join(f"\n  | {line}" for line in said[-12:])
         command = " ".join(result.argv)
-        super().__init__(
-            f"`{command}` ended with exit code {result.returncode}{detail}", hint=hint
-        )
+        super().__init__(f"`{command}` ended with exit code {result.returncode}{detail}", hint=hint)
         self.result = result
 
 

@@ -1,0 +1,65 @@
+"""Find presets by name: a path, ./presets, the user's folder, the shipped five."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kohya_presets import inherit
+from kohya_presets.errors import UserError
+from kohya_presets.preset import Preset
+from kohya_presets.problems import did_you_mean
+
+SHIPPED = Path(__file__).parent / "presets"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The folders that are searched for a name, first one first."""
+
+    folders: tuple[Path, ...]
+
+    def load(self, name: str, *, overrides: Sequence[str] = ()) -> Preset:
+        """Return the preset called `name`, or lying in the file `name`, with `overrides` on it.
+
+        Raises:
+            UserError: there is none; the hint has the nearest names.
+            PresetError: there is one, and it has errors.
+        """
+        return inherit.load(self.find(name), find=self.find, overrides=overrides)
+
+    def find(self, name: str, asked_by: Path | None = None) -> Path:
+        """Return the file of preset `name`; `asked_by`, a file that extends it, is never the answer.
+
+        A user's `skynet.toml` may so extend the shipped one of the same name.
+        """
+        if (path := Path(name).expanduser()).suffix == ".toml" or len(path.parts) > 1:
+            beside = asked_by.parent / path if asked_by else path
+            if beside.is_file():
+                return beside
+            raise UserError(f"expected a preset file, found nothing at {beside}")
+        found = [folder / f"{name}.toml" for folder in self.folders]
+        for file in found:
+            if file.is_file() and not (asked_by and file.resolve() == asked_by.resolve()):
+                return file
+        if asked_by and any(file.is_file() for file in found):
+            return asked_by  # it extends itself: the circle is reported with its line
+        raise UserError(f"there is no preset {name!r}", hint=self._hint(name))
+
+    def names(self) -> Mapping[str, Path]:
+        """Return the file of every preset, shipped ones first, each name once."""
+        found: dict[str, Path] = {}
+        for folder in reversed(self.folders):
+            for file in sorted(folder.glob("*.toml")):
+                found[file.stem] = file
+        return found
+
+    def _hint(self, name: str) -> str:
+        near = did_you_mean(name, self.names())
+        return near or "See them all with `kohya-presets list`."
+
+
+def standard(user: Path, *, here: Path) -> Catalogue:
+    """Return the usual search order: `here`/presets, the user's folder, the shipped catalogue."""
+    return Catalogue((here / "presets", user, SHIPPED))

@@ -1,0 +1,148 @@
+"""Lay sheets over each other: a preset over the one it extends, `--set` over both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kohya_presets import checks, preset, toml_source
+from kohya_presets.errors import PresetError
+from kohya_presets.preset import OPTIONAL, SETTINGS, UNSET, Preset, Sheet, Table
+from kohya_presets.problems import Place, Problem, errors
+from kohya_presets.toml_source import Source, tomllib
+
+Find = Callable[[str, Path | None], Path]  # a preset's name, and the file that asks, to its file
+
+
+def load(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Preset:
+    """Return the preset in `file`, complete: parents under it, `overrides` ("table.key=value") on it.
+
+    Raises:
+        PresetError: with every fault of every sheet, not only the first.
+        UserError: a file is not there.
+    """
+    chain, problems = _chain(file, find)
+    sheets = [*chain, *_override_sheets(overrides, problems)]
+    own = chain[0]
+    merged = lay(tuple(reversed(chain)) + tuple(sheets[len(chain) :]))
+    if not problems:
+        problems += preset.missing(merged["preset"], own.source.place("preset"))
+        problems += checks.settings(sheets, merged)
+    if errors(problems):
+        raise PresetError(f"preset {own.header.get('name', file.stem)!r}", problems)
+    return _preset(merged, file, tuple(str(s.header["name"]) for s in chain[1:]))
+
+
+def lay(sheets: Sequence[Sheet]) -> dict[str, dict[str, Any]]:
+    """Return the tables of `sheets`, later ones over earlier ones, key by key.
+
+    "unset" takes a key out; on a table's own name it takes the table out.
+    """
+    merged: dict[str, dict[str, Any]] = {"preset": {}, "train": {}, "dataset": {}, "provenance": {}}
+    for sheet in sheets:
+        merged["preset"] = {**preset.inherited(merged["preset"]), **sheet.header}
+        for name in SETTINGS:
+            table = sheet.tables.get(name)
+            if table == UNSET:
+                merged.pop(name, None)
+                _forget(merged["provenance"], f"{name}.")
+            elif isinstance(table, Mapping):
+                _lay_table(merged, name, table)
+        merged["provenance"].update(sheet.tables.get("provenance", {}))
+    return merged
+
+
+def _lay_table(merged: dict[str, dict[str, Any]], name: str, table: Table) -> None:
+    values = merged.setdefault(name, {})
+    for key, value in table.items():
+        # The parent's reason does not explain the child's value.
+        _forget(merged["provenance"], f"{name}.{key}")
+        values[key] = value
+        if value == UNSET:
+            del values[key]
+
+
+def _forget(provenance: dict[str, Any], start: str) -> None:
+    for key in [k for k in provenance if k == start or (start[-1] == "." and k.startswith(start))]:
+        del provenance[key]
+
+
+def _chain(file: Path, find: Find) -> tuple[list[Sheet], list[Problem]]:
+    """Return the sheet of `file` and those of its parents, nearest first."""
+    chain: list[Sheet] = []
+    problems: list[Problem] = []
+    seen: list[Path] = []
+    next_file: Path | None = file
+    while next_file is not None:
+        seen.append(next_file.resolve())
+        sheet, found = preset.sheet(toml_source.read(next_file))
+        chain.append(sheet)
+        problems += found
+        parent = sheet.header.get("extends")
+        if not isinstance(parent, str):
+            break
+        next_file = find(parent, next_file)
+        if next_file.resolve() in seen:
+            problems.append(_cycle(sheet, [*seen, next_file.resolve()]))
+            break
+    return chain, problems
+
+
+def _cycle(sheet: Sheet, files: Sequence[Path]) -> Problem:
+    round_trip = " → ".join(file.stem for file in files[files.index(files[-1]) :])
+    message = f"extends goes in a circle: {round_trip}"
+    where = sheet.source.place("preset", "extends")
+    return Problem("extends-cycle", "error", where, message, "Take one `extends` out.")
+
+
+def _override_sheets(overrides: Sequence[str], problems: list[Problem]) -> list[Sheet]:
+    tables: dict[str, Any] = {}
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        table, _, key = name.strip().partition(".")
+        if not equals or table not in SETTINGS or not (key or table in OPTIONAL):
+            problems.append(_bad_override(text))
+        elif not key:
+            tables[table] = value.strip()
+        elif isinstance(tables.setdefault(table, {}), dict):
+            tables[table][key] = _toml_value(value)
+            tables.setdefault("provenance", {})[f"{table}.{key}"] = "set on the command line"
+    source = Source(None, {"schema": preset.SCHEMA, **tables}, {})
+    sheet, found = preset.sheet(source)
+    problems += found
+    return [sheet] if tables else []
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()  # a bare word: quotes that a shell would take away are not asked for
+
+
+def _bad_override(text: str) -> Problem:
+    message = f"expected --set TABLE.KEY=VALUE, found {text!r}"
+    hint = f"The tables are {', '.join(SETTINGS)}; for example --set train.learning_rate=2e-6"
+    return Problem("bad-override", "error", Place(key="--set"), message, hint)
+
+
+def _preset(tables: Mapping[str, Table], file: Path, parents: tuple[str, ...]) -> Preset:
+    head = tables["preset"]
+    return Preset(
+        name=head["name"],
+        title=head["title"],
+        summary=head["summary"],
+        script=head["script"],
+        releases=head["releases"],
+        date=head.get("date"),
+        vram_gib=head.get("vram_gib"),
+        patches=tuple(head.get("patches", ())),
+        train=tables["train"],
+        dataset=tables["dataset"],
+        extract=tables.get("extract"),
+        resize=tables.get("resize"),
+        provenance=tables["provenance"],
+        file=file,
+        extends=parents,
+    )

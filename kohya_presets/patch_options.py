@@ -1,0 +1,35 @@
+"""Options that our patches add to `sdxl_train.py`, which no release of sd-scripts has itself.
+
+Names, types and defaults of the first four are those of sd-scripts' pull request 893.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kohya_presets.options import Option
+
+PATCH_OPTIONS: Mapping[str, Mapping[str, Option]] = {
+    "ema": {
+        option.name: option
+        for option in (
+            Option("enable_ema", "bool"),
+            Option("ema_decay", "float"),
+            Option("ema_exp_beta", "float"),
+            Option("ema_save_only_ema_weights", "bool"),
+            Option("ema_device", "str", choices=("gpu", "cpu")),
+            Option("ema_update_every", "int"),
+        )
+    },
+    "adacoor": {},
+}
+
+
+def of(patches: Sequence[str]) -> dict[str, Option]:
+    """Return the options that a checkout carrying `patches` knows besides its own."""
+    return {k: v for patch in patches for k, v in PATCH_OPTIONS.get(patch, {}).items()}
+
+
+def patch_with(option: str) -> str | None:
+    """Return the patch that adds `option`, or None."""
+    return next((name for name, known in PATCH_OPTIONS.items() if option in known), None)

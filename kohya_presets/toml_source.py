@@ -1,0 +1,178 @@
+"""TOML as its author wrote it: values, and the line each of them stands on.
+
+No TOML library for Python tells where a value was written, and they stop at the first fault. A
+person with three faults in a file should see three messages, each with its line.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kohya_presets.problems import Place, Problem
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Key = tuple[str, ...]
+
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"""'  # strings of several lines come first: they open like empty ones
+    r"|'''.*?'''"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+    r"|#[^\n]*"
+    r"|\n|.",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A table header or a `key = value`, on the lines `line` to `end` (1-based, inclusive)."""
+
+    key: Key  # from the root of the file
+    line: int
+    end: int
+    is_table: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a TOML file says; `problems` is not empty when part of it could not be understood."""
+
+    file: Path | None
+    values: Mapping[str, Any]
+    lines: Mapping[Key, int]
+    problems: tuple[Problem, ...] = ()
+
+    def place(self, *key: str) -> Place:
+        """Return where `key` was written, or the nearest enclosing table that was."""
+        found = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in self.lines), None)
+        return Place(self.file, self.lines[found] if found else None, ".".join(key))
+
+
+def parse(text: str, file: Path | None = None) -> Source:
+    """Return the values and lines of `text`; a key written twice keeps its first value."""
+    found = tuple(statements(text))
+    lines: dict[Key, int] = {}
+    twice = []
+    for statement in found:
+        if statement.key in lines and not _is_array_table(text, statement):
+            twice.append(statement)
+        else:
+            lines.setdefault(statement.key, statement.line)
+    problems = [
+        Problem(
+            "duplicate-key",
+            "error",
+            Place(file, again.line, ".".join(again.key)),
+            f"written a second time; the first is on line {lines[again.key]}",
+            "Keep one of the two.",
+        )
+        for again in twice
+    ]
+    try:
+        values = tomllib.loads(_without(text, twice))
+    except tomllib.TOMLDecodeError as error:
+        problems.append(_syntax_problem(str(error), file))
+        values = {}
+    return Source(file, values, lines, tuple(problems))
+
+
+def read(file: Path) -> Source:
+    """Return `parse` of a file. A byte order mark, as Windows editors write it, is not content.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        return parse(file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"), file)
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        message = f"expected UTF-8 text, found the byte 0x{error.object[error.start]:02x}"
+        hint = "Save the file as UTF-8."
+        problem = Problem("not-utf8", "error", Place(file, line), message, hint)
+        return Source(file, {}, {}, (problem,))
+
+
+def statements(text: str) -> Iterator[Statement]:
+    """Yield every table header and assignment of `text`, in order, even beside broken values."""
+    table: Key = ()
+    for start, end, body in _chunks(text):
+        if body.startswith("["):
+            table = _key(body.split("#")[0].strip().strip("[]"))
+            yield Statement(table, start, end, is_table=True)
+        elif "=" in body:
+            yield Statement((*table, *_key(_before_equals(body))), start, end, is_table=False)
+
+
+def _chunks(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield (first line, last line, text) of each statement: what ends at a newline outside of
+    strings and brackets.
+    """
+    line, start, depth, body = 1, 1, 0, ""
+    for token in (match.group() for match in _TOKEN.finditer(text + "\n")):
+        if token == "\n" and depth <= 0:
+            if body.strip():
+                yield start, line, body.strip()
+            line, start, depth, body = line + 1, line + 1, 0, ""
+            continue
+        line += token.count("\n")
+        if token.startswith("#"):
+            continue
+        header = not body.strip() and token == "["  # its brackets close on the same line
+        depth += 0 if header or body.lstrip().startswith("[") else _nesting(token)
+        body += token
+
+
+def _nesting(token: str) -> int:
+    return {"[": 1, "{": 1, "]": -1, "}": -1}.get(token, 0)
+
+
+def _before_equals(body: str) -> str:
+    head = ""
+    for token in (match.group() for match in _TOKEN.finditer(body)):
+        if token == "=":
+            break
+        head += token
+    return head.strip()
+
+
+def _key(text: str) -> Key:
+    try:
+        node: Any = tomllib.loads(f"{text} = 0")
+    except tomllib.TOMLDecodeError:
+        return (text,)
+    key = []
+    while isinstance(node, dict):
+        ((name, node),) = node.items()
+        key.append(name)
+    return tuple(key)
+
+
+def _is_array_table(text: str, statement: Statement) -> bool:
+    return statement.is_table and text.split("\n")[statement.line - 1].lstrip().startswith("[[")
+
+
+def _without(text: str, unwanted: list[Statement]) -> str:
+    """Return `text` with these statements blanked, its line numbers unchanged."""
+    lines = text.split("\n")
+    for statement in unwanted:
+        for number in range(statement.line - 1, statement.end):
+            lines[number] = ""
+    return "\n".join(lines)
+
+
+def _syntax_problem(message: str, file: Path | None) -> Problem:
+    at = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    reason = re.sub(r" \(at .*\)$", "", message)
+    where = Place(file, int(at.group(1)) if at else None)
+    hint = "Strings need quotes; a Windows path wants single quotes: 'C:\\models'."
+    return Problem("toml-syntax", "error", where, f"not valid TOML: {reason}", hint)

@@ -1,0 +1,185 @@
+"""The door to long processes: start one, follow its log, stop it with everything it started.
+
+The child writes straight into its log file and we read that file, so no pipe ties it to us: when
+this program is killed, hours of paid training go on, and `follow` takes them up again.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+
+INTERRUPT_GRACE_SECONDS = 30.0  # what sd-scripts gets to finish writing a checkpoint
+TERMINATE_GRACE_SECONDS = 5.0
+POLL_SECONDS = 0.1
+TAIL_LINES = 80
+RUN_MARK = "KOHYA_PRESETS_RUN"  # set in every child's environment: whose process it is
+
+OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Everything needed to start a process; printable, storable, comparable."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    log: Path
+    env: Mapping[str, str] = field(default_factory=dict)  # on top of os.environ
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a process ended; `returncode` is None for one that was not our child."""
+
+    returncode: int | None
+    seconds: float
+    tail: tuple[str, ...]
+
+
+def run(launch: Launch, *, on_line: OnLine) -> Outcome:
+    """Return how the process ended, its every line in the log and given to `on_line` on the way.
+
+    A bar redrawn with carriage returns arrives as one line for each state. Ctrl-C stops the whole
+    process group: it is asked, then told, then killed.
+    """
+    started = time.monotonic()
+    launch.log.parent.mkdir(parents=True, exist_ok=True)
+    offset = launch.log.stat().st_size if launch.log.exists() else 0
+    child = _popen(launch)
+    try:
+        tail = _follow(launch.log, offset, lambda: child.poll() is None, on_line)
+    except BaseException:
+        stop([psutil.Process(child.pid)] if child.poll() is None else [], group=child.pid)
+        child.wait()
+        raise
+    # A trainer that died may leave data-loader workers behind, and they hold GPU memory.
+    _kill_group(child.pid)
+    return Outcome(child.returncode, time.monotonic() - started, tail)
+
+
+def follow(run_dir: Path, log: Path, *, on_line: OnLine) -> Outcome:
+    """Return how the processes still at work for `run_dir` ended; Ctrl-C stops them as in `run`."""
+    started = time.monotonic()
+    offset = log.stat().st_size if log.exists() else 0
+    try:
+        tail = _follow(log, offset, lambda: bool(at_work(run_dir)), on_line)
+    except BaseException:
+        stop(at_work(run_dir))
+        raise
+    return Outcome(None, time.monotonic() - started, tail)
+
+
+def at_work(run_dir: Path) -> list[psutil.Process]:
+    """Return the processes that a former call started for `run_dir` and that still live."""
+    return [p for p in psutil.process_iter() if p.pid != os.getpid() and _marked(p, run_dir)]
+
+
+def stop(processes: list[psutil.Process], *, group: int | None = None) -> None:
+    """End the processes and all they started: ask, then insist, then kill."""
+    family = {*processes, *(kin for p in processes for kin in _children(p))}
+    steps = (
+        (_interrupt, INTERRUPT_GRACE_SECONDS),
+        (psutil.Process.terminate, TERMINATE_GRACE_SECONDS),
+        (psutil.Process.kill, TERMINATE_GRACE_SECONDS),
+    )
+    try:
+        for ask, grace in steps:
+            _each(family, ask)
+            _, alive = psutil.wait_procs(family, timeout=grace)
+            family = set(alive)
+            if not family:
+                break
+    except KeyboardInterrupt:  # a second Ctrl-C: no more patience
+        _each(family, psutil.Process.kill)
+    if group is not None:
+        _kill_group(group)
+
+
+def _popen(launch: Launch) -> subprocess.Popen[bytes]:
+    flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows: our Ctrl-C is not theirs
+    with launch.log.open("ab") as log:
+        return subprocess.Popen(
+            launch.argv,
+            cwd=launch.cwd,
+            env={**os.environ, **launch.env},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=os.name == "posix",
+            creationflags=flags,
+        )
+
+
+def _follow(log: Path, offset: int, alive: Callable[[], bool], on_line: OnLine) -> tuple[str, ...]:
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    with log.open("rb") as written:
+        written.seek(offset)
+        for line in _lines(written, alive):
+            tail.append(line)
+            on_line(line)
+    return tuple(tail)
+
+
+def _lines(written: BinaryIO, alive: Callable[[], bool]) -> Iterator[str]:
+    # Universal newlines turn a bar's \r into line ends, so progress arrives as lines too.
+    utf8 = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
+    rest, more_to_come = "", True
+    while more_to_come:
+        more_to_come = alive()  # asked before reading: what is written last must still be read
+        chunk = written.read()
+        *whole, rest = (rest + decoder.decode(chunk, final=not more_to_come)).split("\n")
+        yield from whole
+        if more_to_come and not chunk:
+            time.sleep(POLL_SECONDS)
+    if rest:
+        yield rest
+
+
+def _marked(process: psutil.Process, run_dir: Path) -> bool:
+    try:
+        return (
+            process.environ().get(RUN_MARK) == str(run_dir)
+            and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except (psutil.Error, OSError):
+        return False  # not ours to read, so not ours
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children(recursive=True))
+    except psutil.Error:
+        return []
+
+
+def _each(processes: set[psutil.Process], ask: Callable[[psutil.Process], None]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            ask(process)
+
+
+def _interrupt(process: psutil.Process) -> None:
+    if os.name == "posix":
+        process.send_signal(signal.SIGINT)
+    else:
+        process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+
+
+def _kill_group(leader: int) -> None:
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
