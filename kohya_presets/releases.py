@@ -1,0 +1,133 @@
+"""The releases of sd-scripts: their order, their commits, and how to know one by its files."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kohya_presets.errors import UserError
+from kohya_presets.problems import did_you_mean
+
+DEFAULT = "v0.10.1"
+FACTS = Path(__file__).parent / "facts"
+# The files whose text tells the releases apart, as far as the SDXL scripts go.
+IDENTIFYING = (
+    "sdxl_train.py",
+    "networks/extract_lora_from_models.py",
+    "networks/resize_lora.py",
+    "library/train_util.py",
+    "library/sdxl_train_util.py",
+    "library/sdxl_model_util.py",
+    "library/config_util.py",
+)
+_FENCE = re.compile(r"^[ \t]*# (>>>|<<<) kohya-presets: ")
+_KEPT = re.compile(r"^([ \t]*)# \| ?(.*)$")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A tag of sd-scripts, the commit it names (40 hex digits), and that commit's date."""
+
+    tag: str
+    commit: str
+    date: str
+    fingerprints: Mapping[str, str]  # identifying file -> `fingerprint` of its text
+
+
+@functools.cache
+def every() -> tuple[Release, ...]:
+    """Return all known releases, oldest first."""
+    listed = json.loads((FACTS / "releases.json").read_text(encoding="utf-8"))
+    return tuple(Release(**release) for release in listed["releases"])
+
+
+def tags() -> tuple[str, ...]:
+    """Return the tags of all known releases, oldest first."""
+    return tuple(release.tag for release in every())
+
+
+def get(text: str) -> Release | None:
+    """Return the release that a tag ("v0.10.1", "0.10.1") or a commit (7 digits or more) names."""
+    tag = text if text.startswith("v") else f"v{text}"
+    for release in every():
+        if release.tag == tag or (is_commit(text) and release.commit.startswith(text.lower())):
+            return release
+    return None
+
+
+def find(text: str) -> Release:
+    """Return the release that `text` names, as `get` does.
+
+    Raises:
+        UserError: it names none.
+    """
+    if release := get(text):
+        return release
+    near = did_you_mean(text if text.startswith("v") else f"v{text}", tags())
+    known = f"Known are {tags()[0]} to {tags()[-1]}, or a full commit of 40 digits."
+    raise UserError(f"there is no release {text!r} of sd-scripts", hint=near or known)
+
+
+def is_commit(text: str) -> bool:
+    """Return whether `text` could name a commit: 7 to 40 hexadecimal digits."""
+    return re.fullmatch(r"[0-9a-fA-F]{7,40}", text) is not None
+
+
+def order(tag: str) -> tuple[int, ...]:
+    """Return a key to sort tags by; "v0.10" and "v0.10.0" are the same."""
+    numbers = re.fullmatch(r"v?(\d+(?:\.\d+)*)", tag.strip())
+    if numbers is None:
+        raise ValueError(f"expected a tag such as v0.10.1, got {tag!r}")
+    parts = [int(number) for number in numbers[1].split(".")]
+    return tuple(parts + [0] * (3 - len(parts)))
+
+
+def satisfies(tag: str, spec: str) -> bool:
+    """Return whether `tag` fits a preset's `releases`, e.g. ">=0.7.1,<0.11".
+
+    Raises:
+        ValueError: `spec` has another form.
+    """
+    return all(_fits(order(tag), condition) for condition in spec.split(","))
+
+
+def fingerprint(text: str) -> str:
+    """Return 16 hex digits for a file's text; line ends and our own patches make no difference."""
+    return hashlib.sha256(unpatched(text).encode("utf-8")).hexdigest()[:16]
+
+
+def unpatched(text: str) -> str:
+    """Return `text` with Unix line ends and without the fenced blocks that our patches insert.
+
+    Lines kept inside a fence as comments (`# | `) are upstream's, and come back.
+    """
+    kept: list[str] = []
+    inside = False
+    for line in text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"):
+        if fence := _FENCE.match(line):
+            inside = fence[1] == ">>>"
+        elif not inside:
+            kept.append(line)
+        elif original := _KEPT.match(line):
+            kept.append(original[1] + original[2])
+    return "\n".join(kept)
+
+
+def _fits(tag: tuple[int, ...], condition: str) -> bool:
+    parts = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*(v?[\d.]+)\s*", condition)
+    if parts is None:
+        raise ValueError(f'expected a condition such as ">=0.7.1", got {condition!r}')
+    wanted = order(parts[2])
+    return {
+        ">=": tag >= wanted,
+        "<=": tag <= wanted,
+        "==": tag == wanted,
+        "!=": tag != wanted,
+        ">": tag > wanted,
+        "<": tag < wanted,
+    }[parts[1]]

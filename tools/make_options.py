@@ -1,0 +1,115 @@
+"""Write facts/options.json from folders of sd-scripts' sources, each named after its tag.
+
+python tools/make_options.py FOLDER...
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+from read_parser import Unreadable, options
+
+from kohya_presets import releases
+
+SCRIPTS = (
+    "sdxl_train.py",
+    "sdxl_train_network.py",
+    "networks/extract_lora_from_models.py",
+    "networks/resize_lora.py",
+)
+SCHEMAS = {  # of ConfigSanitizer, as far as folders of images and captions are concerned
+    "SUBSET_ASCENDABLE_SCHEMA": "subset",
+    "DO_SUBSET_ASCENDABLE_SCHEMA": "subset",
+    "DB_SUBSET_ASCENDABLE_SCHEMA": "subset",
+    "DB_SUBSET_DISTINCT_SCHEMA": "subset",
+    "DATASET_ASCENDABLE_SCHEMA": "dataset",
+}
+# sd-scripts checks these with voluptuous, where a plain `float` refuses a whole number.
+TYPES = {
+    "bool": "bool",
+    "int": "int",
+    "str": "str",
+    "float": "strict float",
+    "dict": "table",
+    "Any(float, int)": "float",
+    "functools.partial(__validate_and_convert_twodim.__func__, float)": "float pair",
+    "functools.partial(__validate_and_convert_scalar_or_twodim.__func__, int)": "int or int pair",
+}
+
+Facts = dict[str, dict[str, Any]]
+
+
+def main() -> None:
+    """Write the options of every script and of the dataset file, with the release that began each."""
+    folders = sorted(map(Path, sys.argv[1:]), key=lambda folder: releases.order(folder.name))
+    facts: dict[str, Any] = {
+        script: merged((folder.name, declared(folder, script)) for folder in folders)
+        for script in SCRIPTS
+    }
+    facts["dataset"] = merged((folder.name, dataset(folder)) for folder in folders)
+    (releases.FACTS / "options.json").write_text(written(facts), encoding="utf-8", newline="\n")
+
+
+def declared(folder: Path, script: str) -> Facts:
+    """Return the options of one script of one release."""
+    found = {}
+    for option in options(folder, script):
+        entry: dict[str, Any] = {"type": option.type}
+        if option.choices:
+            entry["choices"] = list(option.choices)
+        if option.default not in (None, False):
+            entry["default"] = option.default
+        found[option.name] = entry
+    return found
+
+
+def dataset(folder: Path) -> Facts:
+    """Return the keys of the dataset file of one release, read from the schema's source."""
+    text = (folder / "library/config_util.py").read_text(encoding="utf-8-sig")
+    found: Facts = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            level = SCHEMAS.get(node.targets[0].id)
+            if level and isinstance(node.value, ast.Dict):
+                found |= _schema(node.value, level)
+    return found
+
+
+def merged(by_release: Iterable[tuple[str, Facts]]) -> Facts:
+    """Return each option as its newest release has it, and the release that had it first."""
+    found: Facts = {}
+    for release, facts in by_release:
+        for name, entry in facts.items():
+            found[name] = {**entry, "since": found.get(name, {"since": release})["since"]}
+    return found
+
+
+def written(facts: Mapping[str, Facts]) -> str:
+    """Return the facts as JSON with one option on a line, so that a diff can be read."""
+    blocks = []
+    for script, known in facts.items():
+        lines = [f"  {json.dumps(name)}: {json.dumps(entry)}" for name, entry in known.items()]
+        blocks.append(f" {json.dumps(script)}: {{\n" + ",\n".join(lines) + "\n }")
+    head = '{\n "generator": "tools/make_options.py",\n'
+    return head + ",\n".join(blocks) + "\n}\n"
+
+
+def _schema(node: ast.Dict, level: str) -> Facts:
+    found: Facts = {}
+    for key, value in zip(node.keys, node.values, strict=True):
+        if isinstance(key, ast.Call):  # Required("image_dir")
+            key = key.args[0]
+        if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+            raise Unreadable(f"schema key {ast.dump(key) if key else None}")
+        found[key.value] = {"type": TYPES[ast.unparse(value)], "level": level}
+    return found
+
+
+if __name__ == "__main__":
+    main()
