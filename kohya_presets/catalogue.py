@@ -30,7 +30,7 @@ class Catalogue:
         return inherit.load(self.find(name), find=self.find, overrides=overrides)
 
     def find(self, name: str, asked_by: Path | None = None) -> Path:
-        """Return the file of preset `name`; `asked_by`, a file that extends it, is never the answer.
+        """Return the file of preset `name`, never `asked_by`, the file that extends it.
 
         A user's `skynet.toml` may so extend the shipped one of the same name.
         """

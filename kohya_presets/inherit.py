@@ -10,13 +10,15 @@ from kohya_presets import checks, preset, toml_source
 from kohya_presets.errors import PresetError
 from kohya_presets.preset import OPTIONAL, SETTINGS, UNSET, Preset, Sheet, Table
 from kohya_presets.problems import Place, Problem, errors
-from kohya_presets.toml_source import Source, tomllib
+from kohya_presets.toml_source import Source
 
 Find = Callable[[str, Path | None], Path]  # a preset's name, and the file that asks, to its file
 
 
 def load(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Preset:
-    """Return the preset in `file`, complete: parents under it, `overrides` ("table.key=value") on it.
+    """Return the preset in `file`, complete: its parents under it, `overrides` over it.
+
+    An override reads "table.key=value".
 
     Raises:
         PresetError: with every fault of every sheet, not only the first.
@@ -41,7 +43,8 @@ def lay(sheets: Sequence[Sheet]) -> dict[str, dict[str, Any]]:
     """
     merged: dict[str, dict[str, Any]] = {"preset": {}, "train": {}, "dataset": {}, "provenance": {}}
     for sheet in sheets:
-        merged["preset"] = {**preset.inherited(merged["preset"]), **sheet.header}
+        if sheet.header:  # a file, and not --set
+            merged["preset"] = {**preset.inherited(merged["preset"]), **sheet.header}
         for name in SETTINGS:
             table = sheet.tables.get(name)
             if table == UNSET:
@@ -49,7 +52,8 @@ def lay(sheets: Sequence[Sheet]) -> dict[str, dict[str, Any]]:
                 _forget(merged["provenance"], f"{name}.")
             elif isinstance(table, Mapping):
                 _lay_table(merged, name, table)
-        merged["provenance"].update(sheet.tables.get("provenance", {}))
+        if isinstance(reasons := sheet.tables.get("provenance"), Mapping):
+            merged["provenance"].update(reasons)
     return merged
 
 
@@ -116,8 +120,8 @@ def _override_sheets(overrides: Sequence[str], problems: list[Problem]) -> list[
 
 def _toml_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return toml_source.value(text)
+    except ValueError:
         return text.strip()  # a bare word: quotes that a shell would take away are not asked for
 
 

@@ -102,6 +102,15 @@ def read(file: Path) -> Source:
         return Source(file, {}, {}, (problem,))
 
 
+def value(text: str) -> Any:
+    """Return the one TOML value that `text` is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return tomllib.loads(f"value = {text}")["value"]
+
+
 def statements(text: str) -> Iterator[Statement]:
     """Yield every table header and assignment of `text`, in order, even beside broken values."""
     table: Key = ()

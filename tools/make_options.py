@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 from read_parser import Unreadable, options
 
 from kohya_presets import releases
@@ -46,7 +45,7 @@ Facts = dict[str, dict[str, Any]]
 
 
 def main() -> None:
-    """Write the options of every script and of the dataset file, with the release that began each."""
+    """Write the options of every script and of the dataset file, each with its first release."""
     folders = sorted(map(Path, sys.argv[1:]), key=lambda folder: releases.order(folder.name))
     facts: dict[str, Any] = {
         script: merged((folder.name, declared(folder, script)) for folder in folders)

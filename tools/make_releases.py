@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from kohya_presets import releases
 from wrapper import proc
 

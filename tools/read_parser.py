@@ -191,7 +191,12 @@ def _type(words: Mapping[str | None, ast.expr], default: Any) -> str:
     if action is not None:
         raise Unreadable(f"action {action}")
     name = ast.unparse(words["type"]) if "type" in words else "str"
-    known = {"int_or_float": "int or float", "Path": "str", "pathlib.Path": "str", "str2bool": "bool"}
+    known = {
+        "int_or_float": "int or float",
+        "Path": "str",
+        "pathlib.Path": "str",
+        "str2bool": "bool",
+    }
     name = known.get(name, name)
     if name not in ("str", "int", "float", "int or float", "bool"):
         raise Unreadable(f"type {name}")

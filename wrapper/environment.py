@@ -80,7 +80,7 @@ def named(python: str) -> Environment:
             hint="Give the executable itself, e.g. .../kohya_ss/venv/bin/python.",
         )
     # As given, not resolved: a virtual environment is known by the path it is called by.
-    return Environment(Path(os.path.abspath(Path(python).expanduser())), made=False)
+    return Environment(Path(python).expanduser().absolute(), made=False)
 
 
 def make(checkout: Checkout, *, on_line: OnLine, torch: str | None = None) -> Environment:

@@ -11,16 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
+import kp_miniature
 import torch
 from safetensors.torch import load_file, save_file
-
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import kp_miniature
 
 POSITION_IDS = "conditioner.embedders.0.transformer.text_model.embeddings.position_ids"
 TOKENIZERS = ("openai_clip-vit-large-patch14", "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k")

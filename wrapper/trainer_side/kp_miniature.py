@@ -5,15 +5,15 @@
 Everything that fixes SDXL's size in sd-scripts is a module constant, a constructor's argument or
 a config class (read in v0.7.0 to v0.11.1), so it can be set before the script runs. The shape stays
 SDXL's: the same blocks, the same names, both text encoders, 12 layers in the first one (the script
-takes hidden state 11). Runs in the trainer's environment: torch, sd-scripts and the standard library.
+takes hidden state 11). Runs in the trainer's environment, with nothing of ours importable.
 """
 
 from __future__ import annotations
 
 import inspect
-import os
 import runpy
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -27,7 +27,7 @@ VAE_CHANNELS = 32  # SDXL: 128
 
 
 def shrink() -> None:
-    """Make every SDXL that sd-scripts builds in this process a miniature of about 20 M parameters."""
+    """Make every SDXL that sd-scripts builds in this process a miniature: 20 M parameters."""
     repair_torchvision()
     from library import model_util, sdxl_model_util, sdxl_original_unet
 
@@ -46,7 +46,7 @@ def repair_torchvision() -> None:
     scripts use `torchvision.transforms` only, for which the operators' names are enough.
     """
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
@@ -58,7 +58,7 @@ def repair_torchvision() -> None:
     operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _kept.append(operators)  # the names vanish with the object
-    import torchvision  # noqa: F401, F811
+    import torchvision  # noqa: F401
 
 
 _kept: list[Any] = []
@@ -112,11 +112,11 @@ def _with_own_storage(load: Any) -> Any:
 
 def main() -> None:
     """Shrink, then be SCRIPT."""
-    script = os.path.abspath(sys.argv[1])
-    sys.argv = [script, *sys.argv[2:]]
-    sys.path[0] = os.path.dirname(script)
+    script = Path(sys.argv[1]).absolute()
+    sys.argv = [str(script), *sys.argv[2:]]
+    sys.path[0] = str(script.parent)
     shrink()
-    runpy.run_path(script, run_name="__main__")
+    runpy.run_path(str(script), run_name="__main__")
 
 
 if __name__ == "__main__":
