@@ -1,0 +1,21 @@
+"""Captions from file names, as the guide's workflow has them: the name is the caption.
+
+Bulk-rename tools tell files of one caption apart by a counter at the end, which is no part of it.
+"""
+
+from __future__ import annotations
+
+import re
+
+# " (12)", "_012" and " 12". A year or a size would look like one too, so a bare number counts only
+# up to three digits; four and more stay.
+_COUNTER = re.compile(r"(?:\s*\(\d+\)|_\d+|\s+\d{1,3})$")
+
+
+def from_name(stem: str) -> str:
+    """Return the caption in an image's name without suffix: one trailing counter is taken off.
+
+    A name that is nothing but a counter stays as it is: an empty caption would say less.
+    """
+    name = stem.strip()
+    return _COUNTER.sub("", name).strip() or name

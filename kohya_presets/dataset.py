@@ -1,0 +1,94 @@
+"""A folder of images and captions, as sd-scripts will find them: no sub-folders, by suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kohya_presets.problems import Place, Problem, Severity, plural
+
+# Those that sd-scripts reads without an extra package.
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+NAMED = 3  # how many files a message names
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies in a folder: its images, and those whose caption is amiss."""
+
+    folder: Path
+    images: tuple[Path, ...]
+    without_caption: tuple[Path, ...] = ()
+    empty: tuple[Path, ...] = ()  # sd-scripts stops at a caption file of no bytes
+    not_utf8: tuple[Path, ...] = ()  # and at one it cannot decode
+    deeper: int = 0  # images in sub-folders, where sd-scripts does not look
+
+
+def images(folder: Path) -> tuple[Path, ...]:
+    """Return the images that lie in `folder` itself, by name."""
+    return tuple(sorted(f for f in folder.iterdir() if _is_image(f)))
+
+
+def scan(folder: Path, *, caption_extension: str = ".txt") -> Found:
+    """Return the images of `folder` and how their captions are; none for a folder not there."""
+    if not folder.is_dir():
+        return Found(folder, ())
+    found = images(folder)
+    states = {image: _state(image.with_suffix(caption_extension)) for image in found}
+
+    def those(state: str) -> tuple[Path, ...]:
+        return tuple(image for image in found if states[image] == state)
+
+    deeper = 0 if found else sum(map(_is_image, folder.rglob("*")))
+    return Found(folder, found, those("none"), those("empty"), those("not utf-8"), deeper)
+
+
+def problems(found: Found) -> Iterator[Problem]:
+    """Yield what is wrong with a folder of images: errors stop a run, warnings are worth a look."""
+    where = Place(found.folder)
+    if not found.folder.is_dir():
+        hint = "Give the folder that holds the images with --data."
+        yield Problem("no-folder", "error", where, "there is no such folder", hint)
+    elif found.deeper:
+        message = f"no image here, but {plural(found.deeper, 'image')} in its sub-folders"
+        hint = "Give the folder they lie in; repeats are --set dataset.num_repeats=N."
+        yield Problem("images-deeper", "error", where, message, hint)
+    elif not found.images:
+        known = ", ".join(sorted(SUFFIXES))
+        yield Problem("no-images", "error", where, f"no image here (looked for {known})")
+    elif len(found.without_caption) == len(found.images):
+        hint = f'Make them from the file names: kohya-presets captions "{found.folder}"'
+        yield Problem("no-captions", "error", where, "no image has a caption", hint)
+    elif found.without_caption:
+        yield _some("caption-missing", "warning", where, found.without_caption, "without a caption")
+    if found.empty:
+        yield _some("caption-empty", "error", where, found.empty, "with an empty caption file")
+    if found.not_utf8:
+        yield _some(
+            "caption-encoding", "error", where, found.not_utf8, "with a caption not in UTF-8"
+        )
+
+
+def _some(
+    code: str, severity: Severity, where: Place, files: tuple[Path, ...], what: str
+) -> Problem:
+    names = ", ".join(file.name for file in files[:NAMED]) + (", ..." if files[NAMED:] else "")
+    return Problem(code, severity, where, f"{plural(len(files), 'image')} {what}: {names}")
+
+
+def _is_image(file: Path) -> bool:
+    # sd-scripts looks for each suffix in lower and in upper case, and for nothing between.
+    suffix = file.suffix
+    return (
+        suffix.lower() in SUFFIXES and suffix in (suffix.lower(), suffix.upper()) and file.is_file()
+    )
+
+
+def _state(caption: Path) -> str:
+    try:
+        return "full" if caption.read_text(encoding="utf-8") else "empty"
+    except UnicodeDecodeError:
+        return "not utf-8"
+    except OSError:
+        return "none"

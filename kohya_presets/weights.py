@@ -1,0 +1,145 @@
+"""What a weights file is, read from its header: never a tensor, never torch.
+
+A safetensors file is 8 bytes with the header's length (little-endian), the header as JSON, then the
+tensors (https://github.com/huggingface/safetensors#format).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kohya_presets.errors import UserError
+
+HEADER_LIMIT = 100_000_000  # bytes; the format's own limit
+CHUNK = 1 << 22
+_SDXL = (
+    "conditioner.embedders.0.transformer.",
+    "conditioner.embedders.1.model.",
+    "model.diffusion_model.label_emb.0.0.weight",
+    "first_stage_model.",
+)
+_KINDS = (  # first one whose every prefix is found
+    ("a LoRA", ("lora_",)),
+    ("an SDXL checkpoint", _SDXL),
+    ("an SDXL refiner", ("conditioner.embedders.0.model.", "model.diffusion_model.")),
+    ("a Stable Diffusion 1 checkpoint", ("cond_stage_model.transformer.",)),
+    ("a Stable Diffusion 2 checkpoint", ("cond_stage_model.model.",)),
+    ("a checkpoint without text encoders or VAE", ("model.diffusion_model.",)),
+    ("a U-Net in Diffusers' form", ("down_blocks.", "conv_in.")),
+    ("a Flux model", ("double_blocks.",)),
+)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor as the header has it; `dtype` in safetensors' words, e.g. "F16"."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """All that a weights file says before its first tensor."""
+
+    file: Path
+    size: int  # of the file, in bytes
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
+
+
+def read(file: Path) -> Header:
+    """Return the header of a whole safetensors file.
+
+    Raises:
+        UserError: it is not there, is something else, or was cut short.
+    """
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as opened:
+            head = opened.read(1024)
+            length = int.from_bytes(head[:8], "little")
+            if size < 10 or length > min(HEADER_LIMIT, size - 8) or head[8:9] != b"{":
+                raise _not_safetensors(file, head, size, length)
+            opened.seek(8)
+            text = opened.read(length)
+    except OSError as error:
+        raise UserError(f"expected a weights file, {file}: {error.strerror}") from None
+    header, end = _parsed(file, text)
+    if end != size - 8 - length:
+        raise UserError(
+            f"{file} is cut short: its header tells of {end + 8 + length} bytes, it has {size}",
+            hint="Download or make it again.",
+        )
+    metadata = header.pop("__metadata__", {})
+    tensors = {n: Tensor(t["dtype"], tuple(t["shape"])) for n, t in header.items()}
+    return Header(file, size, tensors, metadata)
+
+
+def kind(header: Header) -> str:
+    """Return what the weights are, with an article, judged by their names alone."""
+    for name, prefixes in _KINDS:
+        if all(any(key.startswith(prefix) for key in header.tensors) for prefix in prefixes):
+            return name
+    return "something that is no Stable Diffusion model"
+
+
+def require_sdxl(file: Path) -> Header:
+    """Return the header of an SDXL checkpoint in its single-file form.
+
+    Raises:
+        UserError: it is something else, which the message names.
+    """
+    header = read(file)
+    if (found := kind(header)) != "an SDXL checkpoint":
+        raise UserError(
+            f"expected an SDXL checkpoint, {file} is {found}",
+            hint="Give the base model in one file, e.g. "
+            "--base stabilityai/stable-diffusion-xl-base-1.0/sd_xl_base_1.0.safetensors",
+        )
+    return header
+
+
+def sha256(file: Path, *, on_bytes: Callable[[int], None] | None = None) -> str:
+    """Return the file's SHA-256 as 64 hex digits, `on_bytes` told of each part's size."""
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while chunk := opened.read(CHUNK):
+            digest.update(chunk)
+            if on_bytes:
+                on_bytes(len(chunk))
+    return digest.hexdigest()
+
+
+def _parsed(file: Path, text: bytes) -> tuple[dict[str, Any], int]:
+    """Return the header and where its last tensor ends, in bytes after the header."""
+    try:
+        header: dict[str, Any] = json.loads(text)
+        ends = [t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"]
+        return header, max(ends, default=0)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        hint = "Download or make it again."
+        raise UserError(f"{file} has no readable safetensors header", hint=hint) from None
+
+
+def _not_safetensors(file: Path, head: bytes, size: int, length: int) -> UserError:
+    again = "Download it again; a link's page or a pointer is not the file itself."
+    if size == 0:
+        return UserError(f"{file} is empty", hint="Download or make it again.")
+    if head.startswith((b"<!DOCTYPE", b"<html", b"<!doctype")):
+        return UserError(f"{file} is a web page, not a weights file", hint=again)
+    if head.startswith(b"version https://git-lfs"):
+        return UserError(f"{file} is a git-lfs pointer, not the weights", hint="git lfs pull")
+    if head.startswith((b"PK\x03\x04", b"\x80\x02")):
+        return UserError(
+            f"{file} is a pickle (.ckpt), which can run code when opened",
+            hint="Give the model as safetensors.",
+        )
+    if head[8:9] == b"{" and length <= HEADER_LIMIT:
+        return UserError(f"{file} is cut short at {size} bytes", hint="Download or make it again.")
+    return UserError(f"expected a safetensors file, {file} is none", hint=again)

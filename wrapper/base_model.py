@@ -1,0 +1,118 @@
+"""Find the base model: a file on this machine, or one of a Hugging Face repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kohya_presets.errors import UserError
+
+SUFFIX = ".safetensors"
+# Files of a repository that are no base model of their own.
+_NOT_A_BASE = ("lora", "refiner", "vae", "offset", "inpaint", "controlnet", "fp16.safetensors")
+
+OnStep = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model on this disk, and what the user called it."""
+
+    file: Path
+    reference: str
+    revision: str | None = None  # commit of the Hugging Face repository
+
+
+def find(reference: str, *, on_step: OnStep) -> Base:
+    """Return the base model `reference` names: a path, `owner/repo` or `owner/repo/file`.
+
+    A file that is here wins. A download goes to Hugging Face's own cache, and one that was cut
+    goes on where it stopped.
+
+    Raises:
+        UserError: it is nowhere, may not be had, or the disk is full.
+    """
+    file = Path(reference).expanduser()
+    if file.is_file():
+        return Base(file.absolute(), reference)
+    parts = reference.replace("\\", "/").split("/")
+    if _is_path(reference, parts):
+        raise UserError(f"expected a base model, found nothing at {reference}")
+    repository, name = "/".join(parts[:2]), "/".join(parts[2:])
+    return _from_hub(reference, repository, name or None, on_step)
+
+
+def choose(repository: str, files: list[str]) -> str:
+    """Return the one file of a repository's list that is its base model in a single file.
+
+    Raises:
+        UserError: there is none, or several; the hint lists them.
+    """
+    single = [f for f in files if f.endswith(SUFFIX) and "/" not in f]
+    likely = [f for f in single if not any(word in f.lower() for word in _NOT_A_BASE)]
+    if len(likely) == 1:
+        return likely[0]
+    if not single:
+        raise UserError(
+            f"{repository} has no single-file checkpoint (*{SUFFIX} at its top)",
+            hint="Give a repository that has one, or a file on this machine.",
+        )
+    # A name without its variants is the plain one: sd_xl_base_1.0 beside sd_xl_base_1.0_0.9vae.
+    shortest = min(likely or single, key=len)
+    if likely and all(f.startswith(shortest.removesuffix(SUFFIX)) for f in likely):
+        return shortest
+    listed = ", ".join(f"{repository}/{f}" for f in likely or single)
+    raise UserError(f"{repository} has several checkpoints", hint=f"Name one of them: {listed}")
+
+
+def _is_path(reference: str, parts: list[str]) -> bool:
+    rooted = reference.startswith(("/", "\\", ".", "~")) or ":" in reference
+    return rooted or len(parts) == 1 or (len(parts) == 2 and reference.endswith(SUFFIX))
+
+
+def _from_hub(reference: str, repository: str, name: str | None, on_step: OnStep) -> Base:
+    # Slow to import, and a local file needs none of it.
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        if name is None:
+            files = huggingface_hub.HfApi().list_repo_files(repository)
+            name = choose(repository, files)
+        on_step(f"getting {repository}/{name} from Hugging Face")
+        file = Path(huggingface_hub.hf_hub_download(repository, name))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise _failure(reference, error) from None
+    # .../snapshots/COMMIT/FILE: the cache's own form.
+    commit = file.parents[len(Path(name).parts) - 1].name
+    return Base(file, reference, commit)
+
+
+def _failure(reference: str, error: Any) -> UserError:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return UserError(
+            f"{reference} is gated: its owner gives access by name",
+            hint="Ask for access on its page, then `hf auth login` or set HF_TOKEN.",
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return UserError(
+            f"Hugging Face has no repository {reference}, or it is private",
+            hint="Check the name; for a private one, `hf auth login` or set HF_TOKEN.",
+        )
+    if isinstance(error, errors.EntryNotFoundError) and not isinstance(
+        error, errors.LocalEntryNotFoundError
+    ):
+        return UserError(f"there is no such file: {reference}", hint="Check the file's name.")
+    if isinstance(error, errors.HFValidationError):
+        return UserError(f"expected a file or owner/repo[/file], found {reference!r}")
+    if isinstance(error, OSError) and error.errno == 28:
+        return UserError("the disk is full", hint="Free space, or set HF_HOME to another disk.")
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return UserError(
+        f"{reference} could not be had: {reason}",
+        hint="Run the same again: the download goes on where it stopped.",
+    )
