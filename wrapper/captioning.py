@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +46,7 @@ def write(planned: Sequence[Caption]) -> None:
         if caption.state in ("new", "overwritten"):
             beside = caption.file.with_name(f"{caption.file.name}.part")
             beside.write_text(caption.text, encoding="utf-8", newline="\n")
-            os.replace(beside, caption.file)
+            beside.replace(caption.file)
 
 
 def _state(file: Path, text: str, overwrite: bool) -> State:

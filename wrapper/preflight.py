@@ -1,0 +1,163 @@
+"""Check everything a run needs before it starts: an hour of a rented GPU is too late."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from kohya_presets import checks, dataset, options, releases, weights
+from kohya_presets.errors import UserError
+from kohya_presets.preset import Preset
+from kohya_presets.problems import Place, Problem
+from kohya_presets.weights import Header
+from wrapper import recognize
+from wrapper.checkout import Checkout
+from wrapper.environment import NEEDED, Probe
+
+_BYTES = {"fp16": 2, "bf16": 2, "float": 4}
+_OPTIMIZER_PACKAGES = (  # ending of the optimizer's name, what it imports
+    ("8bit", "bitsandbytes"),
+    ("lion", "lion_pytorch"),
+)
+_NAME = re.compile(r"[^\x00-\x1f<>:\"/\\|?*]+")
+
+
+def name(text: str) -> str:
+    """Return `text` if it can be a file's name on every system.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if not _NAME.fullmatch(text) or text.strip(". ") != text:
+        raise UserError(
+            f"expected a name for files, found {text!r}", hint='Avoid / \\ : * ? " < > |'
+        )
+    return text
+
+
+def fit(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
+    """Yield what of `preset` the checkout cannot do: too old a release, a patch not in it."""
+    where = Place(preset.file)
+    if not releases.satisfies(checkout.like, preset.releases):
+        message = (
+            f"{preset.name} wants sd-scripts {preset.releases}, the checkout is {checkout.name}"
+        )
+        yield Problem("release", "error", where, message, "Choose another with --release.")
+    carried = recognize.patches_in(checkout.scripts)
+    for patch in preset.patches:
+        if patch not in carried:
+            message = f"{preset.name} needs the patch {patch!r}, which {checkout.folder} has not"
+            hint = f"Apply it: kohya-presets patch apply {patch}"
+            yield Problem("patch-missing", "error", where, message, hint)
+    for table, values in preset.tables.items():
+        known = _known(preset, table)
+        for key in values:
+            if key in known and releases.order(known[key].since) > releases.order(checkout.like):
+                yield _too_new(where, table, known[key], checkout)
+
+
+def inputs(preset: Preset, data: Path, base: Path) -> Iterator[Problem]:
+    """Yield what is wrong with the images, the captions and the base model."""
+    extension = preset.dataset.get("caption_extension", ".txt")
+    yield from dataset.problems(dataset.scan(data, caption_extension=extension))
+    try:
+        weights.require_sdxl(base)
+    except UserError as error:
+        yield Problem("base", "error", Place(), str(error), error.hint)
+
+
+def environment(preset: Preset, probe: Probe, *, cpu: bool) -> Iterator[Problem]:
+    """Yield what the trainer environment lacks for `preset`; with `cpu`, no GPU is wanted."""
+    where = Place()
+    ignored = {"torchvision"} if cpu else set()  # the rehearsal repairs that one itself
+    for package in (*NEEDED, "torchvision"):
+        if package in probe.broken and package not in ignored:
+            message = f"{package} does not import: {probe.broken[package]}"
+            yield Problem("broken-package", "error", where, message, "kohya-presets doctor")
+    optimizer = str(preset.train.get("optimizer_type", "")).lower()
+    for ending, package in _OPTIMIZER_PACKAGES:
+        if optimizer.endswith(ending) and package in probe.broken:
+            message = f"{preset.train['optimizer_type']} needs {package}: {probe.broken[package]}"
+            yield Problem("optimizer-package", "error", where, message, f"pip install {package}")
+    if preset.train.get("xformers") and "xformers" in probe.broken:
+        hint = "Use --set train.xformers=false --set train.sdpa=true: as fast, and built in."
+        yield Problem("xformers", "error", where, "xformers is not installed", hint)
+    if not cpu:
+        yield from _gpu(preset, probe)
+
+
+def disk(preset: Preset, base: Path, runs: Path) -> Iterator[Problem]:
+    """Yield a problem if the disk that `runs` lies on cannot hold what the run will write."""
+    try:
+        needed = written(preset, weights.read(base))
+    except UserError:
+        return  # `inputs` has said so
+    there = runs
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        message = f"the run writes {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB free"
+        yield Problem(
+            "disk", "error", Place(there), message, "Free some, or choose another --runs."
+        )
+
+
+def written(preset: Preset, base: Header) -> int:
+    """Return about how many bytes a run writes: the models saved, and each LoRA.
+
+    A LoRA of rank r has r * (in + out) numbers for each layer of attention and feed-forward.
+    """
+    numbers = sum(math.prod(tensor.shape) for tensor in base.tensors.values())
+    total = numbers * _BYTES.get(preset.train.get("save_precision", ""), 4) * _saves(preset)
+    for table, key in ((preset.extract, "dim"), (preset.resize, "new_rank")):
+        if table is not None:
+            size = _BYTES.get(table.get("save_precision", ""), 4)
+            total += _lora_numbers(base, table.get(key, 4)) * size
+    return total
+
+
+def _gpu(preset: Preset, probe: Probe) -> Iterator[Problem]:
+    if not probe.devices:
+        built = f"built for CUDA {probe.cuda}" if probe.cuda else "built without CUDA"
+        message = f"torch {probe.packages.get('torch')} ({built}) sees no GPU"
+        hint = "Run `kohya-presets doctor`; without a GPU there is `kohya-presets rehearse`."
+        mixed = preset.train.get("mixed_precision", "no")
+        yield Problem("no-gpu", "error" if mixed != "no" else "warning", Place(), message, hint)
+    elif preset.vram_gib and probe.devices[0].memory_gib < 0.95 * preset.vram_gib - 1:
+        device = probe.devices[0]
+        message = (
+            f"{preset.name} is made for {preset.vram_gib:g} GB of GPU memory, "
+            f"{device.name} has {device.memory_gib:g}"
+        )
+        hint = "It will likely run out; `kohya-presets list` shows what each preset needs."
+        yield Problem("vram", "warning", Place(), message, hint)
+
+
+def _known(preset: Preset, table: str) -> dict[str, options.Option]:
+    if table == "dataset":
+        return dict(options.dataset())
+    return dict(options.of(preset.script if table == "train" else checks.SCRIPTS[table]))
+
+
+def _too_new(where: Place, table: str, option: options.Option, checkout: Checkout) -> Problem:
+    message = f"{table}.{option.name} came with {option.since}, the checkout is {checkout.name}"
+    hint = f"Use --release {option.since} or newer, or --set {table}.{option.name}=unset."
+    return Problem("option-too-new", "error", where, message, hint)
+
+
+def _saves(preset: Preset) -> int:
+    every, epochs = preset.train.get("save_every_n_epochs"), preset.train.get("max_train_epochs")
+    return max(1, epochs // every) if every and epochs else 1
+
+
+def _lora_numbers(base: Header, rank: int) -> int:
+    total = 0
+    for key, tensor in base.tensors.items():
+        wide = len(tensor.shape) == 2 and not key.startswith("first_stage_model.")
+        if wide and ("transformer" in key) and "embedding" not in key:
+            total += min(rank, *tensor.shape) * sum(tensor.shape)
+    return total
