@@ -64,7 +64,7 @@ def folder(checkout: Checkout) -> Path:
 def find(checkout: Checkout) -> Environment | None:
     """Return the environment made for `checkout`, or None while there is none that is whole."""
     at = folder(checkout)
-    return Environment(_python(at), made=True) if (at / MARK).is_file() else None
+    return Environment(python_in(at), made=True) if (at / MARK).is_file() else None
 
 
 def named(python: str) -> Environment:
@@ -154,7 +154,7 @@ def _make(checkout: Checkout, at: Path, build: TorchBuild, on_line: OnLine) -> E
     listed = at / "requirements.txt"
     listed.write_text("\n".join(wanted) + "\n", encoding="utf-8")
     _pip(at, listed, constraints(checkout.like), on_line)
-    found = probe(_python(at))
+    found = probe(python_in(at))
     if bad := [f"{name} ({found.broken[name]})" for name in NEEDED if name in found.broken]:
         raise UserError(
             f"the new environment does not work: {', '.join(bad)}",
@@ -168,11 +168,11 @@ def _make(checkout: Checkout, at: Path, build: TorchBuild, on_line: OnLine) -> E
         "torchvision": found.packages.get("torchvision", ""),
     }
     (at / MARK).write_text(toml_text.table(record), encoding="utf-8", newline="\n")
-    return Environment(_python(at), made=True)
+    return Environment(python_in(at), made=True)
 
 
 def _pip(at: Path, listed: Path, constraint: Path, on_line: OnLine) -> None:
-    argv = (str(_python(at)), "-m", "pip", "install", "--no-input", "--progress-bar", "off")
+    argv = (str(python_in(at)), "-m", "pip", "install", "--no-input", "--progress-bar", "off")
     words = (*argv, "-r", str(listed), "-c", str(constraint))
     log = at.parent / "environment.log"
     log.unlink(missing_ok=True)
@@ -225,5 +225,6 @@ def _requirements_file(checkout: Checkout) -> Path:
     )
 
 
-def _python(at: Path) -> Path:
+def python_in(at: Path) -> Path:
+    """Return the interpreter of the virtual environment in `at`."""
     return at / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

@@ -122,15 +122,13 @@ def images(folder: Path, count: int = IMAGES) -> None:
         caption.write_text(f"a disc, number {number + 1}", encoding="utf-8", newline="\n")
 
 
-def copy_some(data: Path, folder: Path, caption_extension: str) -> int:
-    """Copy the first images of `data` with their captions into `folder`; return how many."""
+def copy_some(data: Path, folder: Path, caption_extension: str) -> None:
+    """Copy the first `MOST_IMAGES` images of `data` with their captions into `folder`."""
     folder.mkdir(parents=True)
-    chosen = dataset.images(data)[:MOST_IMAGES]
-    for image in chosen:
+    for image in dataset.images(data)[:MOST_IMAGES]:
         shutil.copy2(image, folder)
         if (caption := image.with_suffix(caption_extension)).is_file():
             shutil.copy2(caption, folder)
-    return len(chosen)
 
 
 def in_front(standin: bool) -> tuple[str, ...]:
@@ -188,6 +186,7 @@ def not_proved(preset: Preset, standin: bool) -> tuple[str, ...]:
 
 
 def _epochs(train: Mapping[str, Any], data: Mapping[str, Any], images: int) -> int:
-    batches = math.ceil(images * data.get("num_repeats", 1) / data.get("batch_size", 1))
-    steps = math.ceil(batches / train.get("gradient_accumulation_steps", 1))
-    return max(1, math.ceil(STEPS / steps))
+    batch: int = data.get("batch_size", train.get("train_batch_size", 1))
+    batches = math.ceil(images * data.get("num_repeats", 1) / batch)
+    steps: int = math.ceil(batches / train.get("gradient_accumulation_steps", 1))
+    return max(1, -(-STEPS // steps))

@@ -1,0 +1,65 @@
+"""Options that several commands share, and the catalogue they look in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kohya_presets import catalogue, releases
+from kohya_presets.catalogue import Catalogue
+from wrapper import paths
+
+Decorated = Callable[..., Any]
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def presets() -> Catalogue:
+    """Return the catalogue as this user, in this folder, sees it."""
+    return catalogue.standard(paths.user_presets(), here=Path.cwd())
+
+
+def set_option(function: Decorated) -> Decorated:
+    """Add --set."""
+    return click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="TABLE.KEY=VALUE",
+        help="Change one setting; repeatable. VALUE is TOML, or `unset`.",
+    )(function)
+
+
+def json_option(function: Decorated) -> Decorated:
+    """Add --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")(
+        function
+    )
+
+
+def site_options(function: Decorated) -> Decorated:
+    """Add --release, --checkout and --python."""
+    for option in (
+        click.option("--python", metavar="EXE", help="Use this trainer environment's Python."),
+        click.option("--checkout", type=FOLDER, help="Use this folder's sd-scripts or Kohya GUI."),
+        click.option(
+            "--release",
+            default=releases.DEFAULT,
+            show_default=True,
+            metavar="TAG|COMMIT",
+            help="Which sd-scripts to run.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def runs_option(function: Decorated) -> Decorated:
+    """Add --runs."""
+    return click.option(
+        "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where runs go."
+    )(function)

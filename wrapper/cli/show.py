@@ -1,0 +1,32 @@
+"""`kohya-presets show`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from kohya_presets import preset as preset_files
+from wrapper.cli.shared import json_option, presets, set_option
+
+
+@click.command("show")
+@click.argument("preset")
+@set_option
+@click.option("--provenance", is_flag=True, help="Also say why each value is what it is.")
+@json_option
+def command(preset: str, overrides: tuple[str, ...], provenance: bool, as_json: bool) -> None:
+    """Print PRESET complete, with everything it inherits.
+
+    \b
+    Example:
+        kohya-presets show lion --provenance
+    """
+    found = presets().load(preset, overrides=overrides)
+    if not as_json:
+        click.echo(preset_files.to_toml(found, provenance=provenance), nl=False)
+        return
+    tables = {"preset": preset_files.header(found), **found.tables}
+    if provenance:
+        tables["provenance"] = found.provenance
+    click.echo(json.dumps(tables, indent=2, default=str))

@@ -1,0 +1,49 @@
+"""Make a preset of the user's own, in the user's preset folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kohya_presets import toml_text
+from kohya_presets.catalogue import Catalogue
+from kohya_presets.errors import UserError
+from kohya_presets.preset import SCHEMA, SETTINGS, UNSET
+from wrapper import paths, preflight
+
+
+def new(name: str, parent: str, overrides: Sequence[str], presets: Catalogue) -> Path:
+    """Return the file of a new preset that extends `parent` and differs in `overrides`.
+
+    Raises:
+        PresetError: an override is wrong.
+        UserError: there is no such parent, or a preset of that name is there already.
+    """
+    file = paths.user_presets() / f"{preflight.name(name)}.toml"
+    if file.exists():
+        raise UserError(f"{file} is there already", hint="Edit it, or choose another name.")
+    changed = presets.load(parent, overrides=overrides)  # also checks what was asked for
+    kept = presets.load(parent)
+    head: dict[str, Any] = {
+        "name": name,
+        "title": name,
+        "summary": f"{kept.title}, changed",
+        "extends": parent,
+    }
+    tables: dict[str, dict[str, Any]] = {"preset": head}
+    for table in SETTINGS:
+        was, now = kept.tables.get(table, {}), changed.tables.get(table, {})
+        different = {k: v for k, v in now.items() if k not in was or was[k] != v}
+        different |= {key: UNSET for key in was if key not in now}
+        if different:
+            tables[table] = different
+    reasons = [f"{table}.{key}" for table in SETTINGS for key in tables.get(table, {})]
+    if reasons:
+        tables["provenance"] = dict.fromkeys(reasons, "chosen: my own")
+    text = toml_text.document(tables, top={"schema": SCHEMA})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f"{file.name}.part")
+    beside.write_text(text, encoding="utf-8", newline="\n")
+    beside.replace(file)
+    return file

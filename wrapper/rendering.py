@@ -1,0 +1,89 @@
+"""Write the files of a preset for someone who starts sd-scripts by hand."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from kohya_presets import releases
+from kohya_presets import render as texts
+from kohya_presets.checks import SCRIPTS
+from kohya_presets.errors import PresetError
+from kohya_presets.preset import Preset
+from kohya_presets.problems import errors
+from wrapper import preflight
+from wrapper.checkout import Checkout
+
+HEAD = "# Run these in the folder of sd-scripts, in its environment, one after the other.\n"
+
+
+def render(
+    preset: Preset,
+    out: Path,
+    *,
+    data: Path,
+    base: str,
+    name: str | None = None,
+    release: str | None = None,
+) -> list[Path]:
+    """Return the three files written into `out`: same input, same bytes.
+
+    Raises:
+        PresetError: `release` lacks something the preset uses.
+    """
+    if release is not None:
+        _check(preset, releases.find(release).tag)
+    out = out.expanduser().resolve()
+    model = Path(base).expanduser()
+    paths = texts.Paths(
+        data=data.expanduser().resolve(),
+        base=model.resolve() if model.suffix else model,  # owner/repo is no path
+        output=out,
+        name=preflight.name(name or preset.name),
+        dataset_config=out / "dataset.toml",
+    )
+    files = {
+        "config.toml": texts.config(preset, paths),
+        "dataset.toml": texts.dataset(preset, paths),
+        "command.txt": HEAD + "".join(f"{shlex.join(c)}\n" for c in commands(preset, paths)),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    return [_write(out / file, text) for file, text in files.items()]
+
+
+def commands(preset: Preset, paths: texts.Paths) -> list[tuple[str, ...]]:
+    """Return the command of each stage, as a person would type it."""
+    mixed = preset.train.get("mixed_precision", "no")
+    config = paths.output / "config.toml"
+    launch = ("accelerate", "launch", "--num_processes=1", f"--mixed_precision={mixed}")
+    found: list[tuple[str, ...]] = [(*launch, preset.script, f"--config_file={config}")]
+    lora = paths.output / f"{paths.name}-lora.safetensors"
+    if preset.extract is not None:
+        full = lora
+        if preset.resize is not None:
+            full = paths.output / f"{paths.name}-extracted.safetensors"
+        tuned = paths.output / f"{paths.name}.safetensors"
+        ends = {"model_org": str(paths.base), "model_tuned": str(tuned), "save_to": str(full)}
+        found.append(_python("extract", {**preset.extract, **ends}))
+        if preset.resize is not None:
+            ends = {"model": str(full), "save_to": str(lora)}
+            found.append(_python("resize", {**preset.resize, **ends}))
+    return found
+
+
+def _python(stage: str, options: dict[str, object]) -> tuple[str, ...]:
+    return ("python", SCRIPTS[stage], *texts.arguments(options))
+
+
+def _check(preset: Preset, tag: str) -> None:
+    nowhere = Path("sd-scripts")  # not looked into: which patches it carries is not the question
+    checkout = Checkout(nowhere, nowhere, "plain", tag, tag)
+    found = [p for p in preflight.fit(preset, checkout) if p.code != "patch-missing"]
+    if wrong := errors(found):
+        raise PresetError(f"preset {preset.name!r} on {tag}", wrong)
+
+
+def _write(file: Path, text: str) -> Path:
+    beside = file.with_name(f"{file.name}.part")
+    beside.write_text(text, encoding="utf-8", newline="\n")
+    return beside.replace(file)
