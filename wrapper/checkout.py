@@ -30,6 +30,7 @@ RECORD = "checkout.toml"
 FILES = "files.json"  # fingerprint of every file as it came
 SCRIPTS = "sd-scripts"
 ADDING = ".adding-"
+STANDIN = "stand-in"  # in place of a source
 
 OnStep = Callable[[str], None]
 
@@ -47,8 +48,15 @@ class Checkout:
     source: str | None = None  # where we got it from; None for a folder of the user's
 
     @property
+    def is_standin(self) -> bool:
+        """Whether these are our own three scripts and not sd-scripts."""
+        return self.source == STANDIN
+
+    @property
     def name(self) -> str:
         """What a person calls it."""
+        if self.is_standin:
+            return "the stand-in"
         if self.release:
             return self.release
         return f"{self.commit[:12]} (like {self.like})" if self.commit else f"like {self.like}"

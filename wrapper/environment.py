@@ -55,6 +55,8 @@ class Probe:
 
 def folder(checkout: Checkout) -> Path:
     """Return where the environment of `checkout` lies or will lie."""
+    if checkout.is_standin:
+        return paths.home() / "environments" / "standin"
     beside = checkout.folder.parent
     if beside.parent == paths.checkouts():
         return beside / "environment"
@@ -150,12 +152,16 @@ def package(requirement: str) -> str:
 def _make(checkout: Checkout, at: Path, build: TorchBuild, on_line: OnLine) -> Environment:
     interpreter = interpreters.choose(checkout.like)
     proc.run([interpreter.executable, "-m", "venv", at])
-    wanted = requirements(_requirements_file(checkout).read_text(encoding="utf-8"), build)
+    text = _requirements_file(checkout).read_text(encoding="utf-8")
+    wanted = requirements(text, build)
+    if checkout.is_standin:
+        wanted = (f"torch=={build.torch}", *text.splitlines())
     listed = at / "requirements.txt"
     listed.write_text("\n".join(wanted) + "\n", encoding="utf-8")
     _pip(at, listed, constraints(checkout.like), on_line)
     found = probe(python_in(at))
-    if bad := [f"{name} ({found.broken[name]})" for name in NEEDED if name in found.broken]:
+    needed = {"torch", *map(package, wanted)} & set(NEEDED)
+    if bad := [f"{name} ({found.broken[name]})" for name in needed & set(found.broken)]:
         raise UserError(
             f"the new environment does not work: {', '.join(bad)}",
             hint="Run `kohya-presets doctor`, or name a working environment with --python EXE.",

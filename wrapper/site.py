@@ -35,12 +35,7 @@ def checkout_or_standin(release: str, folder: Path | None, talk: Talk) -> Checko
 
 def standin() -> Checkout:
     """Return our own three scripts, as if they were a checkout of the default release."""
-    return Checkout(STANDIN, STANDIN, "plain", None, releases.DEFAULT, source="stand-in")
-
-
-def is_standin(found: Checkout) -> bool:
-    """Return whether these are our own scripts and not sd-scripts."""
-    return found.scripts == STANDIN
+    return Checkout(STANDIN, STANDIN, "plain", None, releases.DEFAULT, source=checkout.STANDIN)
 
 
 def expected(release: str, folder: Path | None) -> tuple[Path, str]:
@@ -75,7 +70,7 @@ def facts(found: Checkout, used: Environment, probe: Probe) -> dict[str, Mapping
             "folder": str(found.scripts),
             "layout": found.layout,
             "patches": sorted(recognize.patches_in(found.scripts)),
-            "standin": is_standin(found),
+            "standin": found.is_standin,
         },
         "environment": {
             "python": str(used.python),

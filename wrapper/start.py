@@ -112,7 +112,7 @@ def rehearse(request: Request, talk: Talk) -> Rehearsal:
         checkout = site.standin()
     else:
         checkout = site.checkout_or_standin(request.release, request.checkout, talk)
-    standin = site.is_standin(checkout)
+    standin = checkout.is_standin
     if standin:
         talk.warn("rehearsing with the stand-in, not with sd-scripts: it shows less")
     _stop_at(preflight.fit(request.preset, checkout), talk, request.preset.name)

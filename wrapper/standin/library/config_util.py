@@ -1,0 +1,53 @@
+"""Read `--dataset_config` as strictly as sd-scripts does, and the images it names."""
+
+import json
+import random
+from pathlib import Path
+
+import toml
+from voluptuous import Invalid
+
+from library.args_util import FACTS
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+DEFAULTS = {"batch_size": 1, "num_repeats": 1, "resolution": 64, "caption_extension": ".caption"}
+
+
+def load(path, args):
+    """Return [(image, caption, dataset options)], each as often as its repeats say."""
+    config = toml.load(path)
+    general = _known(config.get("general", {}), ("dataset", "subset"))
+    found = []
+    for dataset in config.get("datasets", []):
+        subsets = dataset.pop("subsets", [])
+        shared = {**general, **_known(dataset, ("dataset", "subset"))}
+        for subset in subsets:
+            options = {**DEFAULTS, **shared, **_known(subset, ("subset",))}
+            found += _images(options) * options["num_repeats"]
+    random.Random(args.seed).shuffle(found)
+    return found
+
+
+def _known(options, levels):
+    facts = json.loads(FACTS.read_text(encoding="utf-8"))["dataset"]
+    for key, value in options.items():
+        if facts.get(key, {}).get("level") not in levels:
+            raise Invalid(f"extra keys not allowed @ data['{key}']")
+        if facts[key]["type"] == "int" and type(value) is not int:
+            raise Invalid(f"expected int for dictionary value @ data['{key}']")
+    return options
+
+
+def _images(options):
+    folder = Path(options["image_dir"])
+    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES)
+    return [(file, _caption(file, options["caption_extension"]), options) for file in files]
+
+
+def _caption(image, extension):
+    file = image.with_suffix(extension)
+    if not file.is_file():
+        return ""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert lines, f"caption file is empty: {file}"
+    return lines[0].strip()
