@@ -57,14 +57,18 @@ def _known(table: str, train: Mapping[str, Option], patches: Sequence[str]) -> M
 def _setting(
     sheet: Sheet, table: str, key: str, value: Any, known: Mapping[str, Option]
 ) -> Iterator[Problem]:
-    where = sheet.source.place(table, key)
+    hint: str | None = None
     if key in PATHS:
+        code, message = "path-in-preset", f"{key} is set for each run"
         hint = "Give it on the command line; presets hold no path of a machine."
-        yield Problem("path-in-preset", "error", where, f"{key} is set for each run", hint)
     elif key not in known:
-        yield Problem("unknown-option", "error", where, *_unknown(table, key, known))
+        code = "unknown-option"
+        message, hint = _unknown(table, key, known)
     elif fault := options.check(known[key], value):
-        yield Problem("wrong-type", "error", where, fault)
+        code, message = "wrong-type", fault
+    else:
+        return
+    yield Problem(code, "error", sheet.source.place(table, key), message, hint)
 
 
 def _unknown(table: str, key: str, known: Mapping[str, Option]) -> tuple[str, str | None]:

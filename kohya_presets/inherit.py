@@ -112,7 +112,7 @@ def _override_sheets(overrides: Sequence[str], problems: list[Problem]) -> list[
         elif isinstance(tables.setdefault(table, {}), dict):
             tables[table][key] = _toml_value(value)
             tables.setdefault("provenance", {})[f"{table}.{key}"] = "set on the command line"
-    source = Source(None, {"schema": preset.SCHEMA, **tables}, {})
+    source = Source(None, {"schema": preset.SCHEMA, **tables})
     sheet, found = preset.sheet(source)
     problems += found
     return [sheet] if tables else []

@@ -160,24 +160,26 @@ def _schema_problems(source: Source) -> Iterator[Problem]:
 
 
 def _table_problem(source: Source, name: str, table: Any) -> Problem | None:
-    where = source.place(name)
     if name not in TABLES:
         kind = "table" if isinstance(table, dict) else "key"
         hint = did_you_mean(name, TABLES) or f"A preset's tables are {', '.join(TABLES)}."
+        where = source.place(name)
         return Problem("unknown-table", "error", where, f"unknown {kind} {name!r}", hint)
     if isinstance(table, dict) or (table == UNSET and name in OPTIONAL):
         return None
+    where = source.place(name)
     message = f"expected a table [{name}], found {table!r}"
     return Problem("wrong-type", "error", where, message, f"Write [{name}] on a line of its own.")
 
 
 def _header_problems(sheet: Sheet) -> Iterator[Problem]:
     for key, value in sheet.header.items():
-        where = sheet.source.place("preset", key)
         if key not in _HEADER:
+            where = sheet.source.place("preset", key)
             hint = did_you_mean(key, _HEADER) or f"Known here: {', '.join(_HEADER)}."
             yield Problem("unknown-key", "error", where, f"unknown key {key!r} in [preset]", hint)
         elif not _fits(key, value):
+            where = sheet.source.place("preset", key)
             yield Problem(
                 "wrong-type", "error", where, f"expected {_HEADER[key][1]}, found {value!r}"
             )

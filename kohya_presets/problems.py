@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +48,8 @@ def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return "did you mean ...?" with up to three near names, or None when nothing is near."""
+    import difflib  # slow to import, and most runs have no mistake to explain
+
     near = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.6)
     return f"Did you mean {' or '.join(repr(n) for n in near)}?" if near else None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -98,6 +97,8 @@ def satisfies(tag: str, spec: str) -> bool:
 
 def fingerprint(text: str) -> str:
     """Return 16 hex digits for a file's text; line ends and our own patches make no difference."""
+    import hashlib  # `list` and `show` need no OpenSSL
+
     return hashlib.sha256(unpatched(text).encode("utf-8")).hexdigest()[:16]
 
 

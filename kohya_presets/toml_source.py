@@ -6,6 +6,7 @@ person with three faults in a file should see three messages, each with its line
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,16 +22,6 @@ else:
     import tomli as tomllib
 
 Key = tuple[str, ...]
-
-_TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?"""'  # strings of several lines come first: they open like empty ones
-    r"|'''.*?'''"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*'"
-    r"|#[^\n]*"
-    r"|\n|.",
-    re.DOTALL,
-)
 
 
 @dataclass(frozen=True)
@@ -49,25 +40,24 @@ class Source:
 
     file: Path | None
     values: Mapping[str, Any]
-    lines: Mapping[Key, int]
+    text: str = ""
     problems: tuple[Problem, ...] = ()
 
     def place(self, *key: str) -> Place:
         """Return where `key` was written, or the nearest enclosing table that was."""
-        found = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in self.lines), None)
-        return Place(self.file, self.lines[found] if found else None, ".".join(key))
+        lines = _lines(self.text)
+        found = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in lines), None)
+        return Place(self.file, lines[found] if found else None, ".".join(key))
 
 
 def parse(text: str, file: Path | None = None) -> Source:
-    """Return the values and lines of `text`; a key written twice keeps its first value."""
-    found = tuple(statements(text))
-    lines: dict[Key, int] = {}
-    twice = []
-    for statement in found:
-        if statement.key in lines and not _is_array_table(text, statement):
-            twice.append(statement)
-        else:
-            lines.setdefault(statement.key, statement.line)
+    """Return the values of `text`; a key written twice keeps its first value."""
+    try:
+        return Source(file, tomllib.loads(text), text)
+    except tomllib.TOMLDecodeError:
+        # Only now is it worth the time to look at each statement.
+        twice = _repeated(text)
+    lines = _lines(text)
     problems = [
         Problem(
             "duplicate-key",
@@ -83,7 +73,7 @@ def parse(text: str, file: Path | None = None) -> Source:
     except tomllib.TOMLDecodeError as error:
         problems.append(_syntax_problem(str(error), file))
         values = {}
-    return Source(file, values, lines, tuple(problems))
+    return Source(file, values, text, tuple(problems))
 
 
 def read(file: Path) -> Source:
@@ -99,7 +89,7 @@ def read(file: Path) -> Source:
         message = f"expected UTF-8 text, found the byte 0x{error.object[error.start]:02x}"
         hint = "Save the file as UTF-8."
         problem = Problem("not-utf8", "error", Place(file, line), message, hint)
-        return Source(file, {}, {}, (problem,))
+        return Source(file, {}, "", (problem,))
 
 
 def value(text: str) -> Any:
@@ -122,12 +112,44 @@ def statements(text: str) -> Iterator[Statement]:
             yield Statement((*table, *_key(_before_equals(body))), start, end, is_table=False)
 
 
+@functools.cache
+def _lines(text: str) -> Mapping[Key, int]:
+    """Return the line on which each key was first written."""
+    found: dict[Key, int] = {}
+    for statement in statements(text):
+        found.setdefault(statement.key, statement.line)
+    return found
+
+
+def _repeated(text: str) -> list[Statement]:
+    seen: set[Key] = set()
+    twice = []
+    for statement in statements(text):
+        if statement.key in seen and not _is_array_table(text, statement):
+            twice.append(statement)
+        seen.add(statement.key)
+    return twice
+
+
+@functools.cache
+def _token() -> re.Pattern[str]:
+    return re.compile(
+        r'"""(?:\\.|[^\\])*?"""'  # strings of several lines come first: they open like empty ones
+        r"|'''.*?'''"
+        r'|"(?:\\.|[^"\\\n])*"'
+        r"|'[^'\n]*'"
+        r"|#[^\n]*"
+        r"|\n|.",
+        re.DOTALL,
+    )
+
+
 def _chunks(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield (first line, last line, text) of each statement: what ends at a newline outside of
     strings and brackets.
     """
     line, start, depth, body = 1, 1, 0, ""
-    for token in (match.group() for match in _TOKEN.finditer(text + "\n")):
+    for token in (match.group() for match in _token().finditer(text + "\n")):
         if token == "\n" and depth <= 0:
             if body.strip():
                 yield start, line, body.strip()
@@ -147,7 +169,7 @@ def _nesting(token: str) -> int:
 
 def _before_equals(body: str) -> str:
     head = ""
-    for token in (match.group() for match in _TOKEN.finditer(body)):
+    for token in (match.group() for match in _token().finditer(body)):
         if token == "=":
             break
         head += token
@@ -155,6 +177,8 @@ def _before_equals(body: str) -> str:
 
 
 def _key(text: str) -> Key:
+    if re.fullmatch(r"[A-Za-z0-9_.-]+", text):
+        return tuple(text.split("."))
     try:
         node: Any = tomllib.loads(f"{text} = 0")
     except tomllib.TOMLDecodeError:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_HARMLESS = re.compile(r"[\w .=:/+()-]*", re.ASCII)  # read back by toml 0.10.2 in any list
 _CONFUSING = re.compile(r"""[,\[\]{}#'"\\=\x00-\x1f\x7f]""")
 
 
@@ -72,10 +73,10 @@ def _array(items: list[str], value: Sequence[Any]) -> str:
 
 
 def _reads_back(text: str, value: Sequence[Any]) -> bool:
-    import toml  # here, not above: numbers need no proof, and the light commands write nothing
-
-    if not any(isinstance(item, str) for item in value):
+    if all(not isinstance(item, str) or _HARMLESS.fullmatch(item) for item in value):
         return True
+    import toml  # here, not above: the light commands never get this far
+
     try:
         return bool(toml.loads(f"k = {text}")["k"] == list(value))
     except (ValueError, IndexError):

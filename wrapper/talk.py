@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from rich.console import Console
 
@@ -18,6 +20,7 @@ class Talk:
     """Talk on stderr, so that stdout stays for data; a bar on a terminal, lines elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
+        signal.signal(signal.SIGTERM, _as_ctrl_c)
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
@@ -59,3 +62,7 @@ class Talk:
                 self.say(f"{title}: {line[:160].strip()}")
 
         yield on_line
+
+
+def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt  # `kill`, or a machine that is shut down: stop the trainer too

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import signal
 import sys
-from types import FrameType
 
 import click
 
@@ -53,7 +51,6 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: the only place where an error becomes text and an exit code."""
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:
@@ -82,7 +79,3 @@ def _tell(error: UserError) -> None:
 def _interrupted() -> None:
     click.secho("interrupted; nothing that was finished is lost", fg="yellow", err=True)
     sys.exit(INTERRUPTED)
-
-
-def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt  # `kill`, or a machine that is shut down: stop the trainer too

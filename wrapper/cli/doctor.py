@@ -10,7 +10,8 @@ import click
 
 from kohya_presets.problems import errors
 from wrapper import doctor
-from wrapper.cli.shared import json_option, site_options
+from wrapper.cli.shared import json_option
+from wrapper.cli.sites import site_options
 from wrapper.talk import Talk
 
 

@@ -8,7 +8,8 @@ import click
 
 from wrapper import rehearsal, start
 from wrapper.cli.ending import finish
-from wrapper.cli.shared import FOLDER, presets, runs_option, set_option, site_options
+from wrapper.cli.shared import FOLDER, presets, runs_option, set_option
+from wrapper.cli.sites import site_options
 from wrapper.start import Rehearsal, Request
 from wrapper.talk import Talk
 

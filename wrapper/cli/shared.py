@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from kohya_presets import catalogue, releases
+from kohya_presets import catalogue
 from kohya_presets.catalogue import Catalogue
 from wrapper import paths
 
@@ -39,23 +39,6 @@ def json_option(function: Decorated) -> Decorated:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")(
         function
     )
-
-
-def site_options(function: Decorated) -> Decorated:
-    """Add --release, --checkout and --python."""
-    for option in (
-        click.option("--python", metavar="EXE", help="Use this trainer environment's Python."),
-        click.option("--checkout", type=FOLDER, help="Use this folder's sd-scripts or Kohya GUI."),
-        click.option(
-            "--release",
-            default=releases.DEFAULT,
-            show_default=True,
-            metavar="TAG|COMMIT",
-            help="Which sd-scripts to run.",
-        ),
-    ):
-        function = option(function)
-    return function
 
 
 def runs_option(function: Decorated) -> Decorated:

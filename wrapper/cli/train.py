@@ -9,7 +9,8 @@ import click
 
 from wrapper import start
 from wrapper.cli.ending import finish
-from wrapper.cli.shared import FOLDER, presets, runs_option, set_option, site_options
+from wrapper.cli.shared import FOLDER, presets, runs_option, set_option
+from wrapper.cli.sites import site_options
 from wrapper.start import Request
 from wrapper.talk import Talk
 

@@ -1,0 +1,25 @@
+"""Options that say which sd-scripts a command uses, and in which Python."""
+
+from __future__ import annotations
+
+import click
+
+from kohya_presets import releases
+from wrapper.cli.shared import FOLDER, Decorated
+
+
+def site_options(function: Decorated) -> Decorated:
+    """Add --release, --checkout and --python."""
+    for option in (
+        click.option("--python", metavar="EXE", help="Use this trainer environment's Python."),
+        click.option("--checkout", type=FOLDER, help="Use this folder's sd-scripts or Kohya GUI."),
+        click.option(
+            "--release",
+            default=releases.DEFAULT,
+            show_default=True,
+            metavar="TAG|COMMIT",
+            help="Which sd-scripts to run.",
+        ),
+    ):
+        function = option(function)
+    return function
