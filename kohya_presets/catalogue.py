@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kohya_presets import inherit
 from kohya_presets.errors import UserError
-from kohya_presets.preset import Preset
+from kohya_presets.preset import Preset, Table
 from kohya_presets.problems import did_you_mean
 
 SHIPPED = Path(__file__).parent / "presets"
@@ -28,6 +28,14 @@ class Catalogue:
             PresetError: there is one, and it has errors.
         """
         return inherit.load(self.find(name), find=self.find, overrides=overrides)
+
+    def head(self, name: str) -> Table:
+        """Return the [preset] table of the preset called `name`, quickly.
+
+        Raises:
+            UserError, PresetError: as `load`, but a wrong setting goes unseen.
+        """
+        return inherit.head(self.find(name), find=self.find)
 
     def find(self, name: str, asked_by: Path | None = None) -> Path:
         """Return the file of preset `name`, never `asked_by`, the file that extends it.

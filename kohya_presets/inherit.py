@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import checks, preset, toml_source
+from kohya_presets import preset, toml_source
 from kohya_presets.errors import PresetError
 from kohya_presets.preset import OPTIONAL, SETTINGS, UNSET, Preset, Sheet, Table
 from kohya_presets.problems import Place, Problem, errors
@@ -29,11 +29,27 @@ def load(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Preset:
     own = chain[0]
     merged = lay(tuple(reversed(chain)) + tuple(sheets[len(chain) :]))
     if not problems:
-        problems += preset.missing(merged["preset"], own.source.place("preset"))
+        from kohya_presets import checks  # `head` needs no table of options
+
+        problems += preset.missing(merged["preset"], own.source)
         problems += checks.settings(sheets, merged)
     if errors(problems):
         raise PresetError(f"preset {own.header.get('name', file.stem)!r}", problems)
     return _preset(merged, file, tuple(str(s.header["name"]) for s in chain[1:]))
+
+
+def head(file: Path, *, find: Find) -> Table:
+    """Return the [preset] table of the preset in `file`, its settings unchecked: for lists.
+
+    Raises:
+        PresetError: the file or a parent has not the shape of a preset.
+    """
+    chain, problems = _chain(file, find)
+    table = lay(tuple(reversed(chain)))["preset"]
+    problems += [] if problems else preset.missing(table, chain[0].source)
+    if errors(problems):
+        raise PresetError(f"preset {file.stem!r}", problems)
+    return table
 
 
 def lay(sheets: Sequence[Sheet]) -> dict[str, dict[str, Any]]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 FACTS = Path(__file__).parent / "facts" / "options.json"
 SCRIPTS = (
@@ -40,8 +39,7 @@ _TYPES: Mapping[str, tuple[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One option; `level` is the part of the dataset file it belongs to, None elsewhere."""
 
     name: str

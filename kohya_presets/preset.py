@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets import toml_text
-from kohya_presets.problems import Place, Problem, did_you_mean
+from kohya_presets.problems import Problem, did_you_mean
 from kohya_presets.toml_source import Source
 
 SCHEMA = 1
@@ -131,10 +131,16 @@ def sheet(source: Source) -> tuple[Sheet, tuple[Problem, ...]]:
     return made, tuple(problems)
 
 
-def missing(header: Table, where: Place) -> tuple[Problem, ...]:
+def missing(header: Table, source: Source) -> tuple[Problem, ...]:
     """Return one problem for each key that a resolved preset must have and this one lacks."""
     return tuple(
-        Problem("missing-key", "error", where, f"[preset] has no {key}", f"Add {key} = ...")
+        Problem(
+            "missing-key",
+            "error",
+            source.place("preset"),
+            f"[preset] has no {key}",
+            f"Add {key} = ...",
+        )
         for key in _REQUIRED
         if key not in header
     )

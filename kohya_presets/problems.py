@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where in the user's files a problem lies; any part may be unknown."""
 
     file: Path | None = None
@@ -25,8 +23,7 @@ class Place:
         return ": ".join(part for part in (spot, self.key) if part)
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One fault: a stable `code`, where it is, what was expected and found, what to do next."""
 
     code: str

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kohya_presets.problems import Place, Problem
 
@@ -24,8 +24,7 @@ else:
 Key = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Statement:
+class Statement(NamedTuple):
     """A table header or a `key = value`, on the lines `line` to `end` (1-based, inclusive)."""
 
     key: Key  # from the root of the file
