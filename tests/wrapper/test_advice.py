@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from wrapper import advice
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate", "gradient_checkpointing"),
+        ("OSError: [Errno 28] No space left on device", "disk is full"),
+        ("No data found. Please verify arguments", "--data"),
+        ("ImportError: No bitsandbytes", "bitsandbytes"),
+        ("ModuleNotFoundError: No module named 'einops'", "doctor"),
+        ("sdxl_train.py: error: unrecognized arguments: --enable_ema", "option"),
+        ("AssertionError: caption file is empty: a.txt", "caption"),
+    ],
+)
+def test_a_known_sign_gets_its_advice(line: str, word: str) -> None:
+    assert word in (advice.advise(["before", line, "after"]) or "")
+
+
+def test_an_unknown_failure_gets_none() -> None:
+    assert advice.advise(["ValueError: something new"]) is None
+
+
+def test_the_trainers_own_error_counts_and_not_the_launchers() -> None:
+    tail = [
+        "Traceback (most recent call last):",
+        "ValueError: too many values",
+        "steps: 0%|",
+        "subprocess.CalledProcessError: Command '[...]' returned non-zero exit status 1.",
+    ]
+    assert advice.last_words(tail) == "ValueError: too many values"
+    assert advice.last_words(["a", "b "]) == "b"
+    assert advice.last_words([]) == "it printed nothing"
