@@ -47,3 +47,15 @@ def lora(rank: int = 16, *, te: bool = True) -> dict[str, tuple[int, ...]]:
         shapes[f"{prefix}.lora_up.weight"] = (32, rank)
         shapes[f"{prefix}.alpha"] = ()
     return shapes
+
+
+def contents(file: Path) -> dict[str, bytes]:
+    """Return the bytes of each tensor: files of the same weights may differ in their headers."""
+    read = file.read_bytes()
+    start = 8 + int.from_bytes(read[:8], "little")
+    header = json.loads(read[8:start])
+    header.pop("__metadata__", None)
+    return {
+        name: read[start + t["data_offsets"][0] : start + t["data_offsets"][1]]
+        for name, t in header.items()
+    }

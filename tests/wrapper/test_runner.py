@@ -1,0 +1,229 @@
+"""Whole runs with the stand-in: what they leave, and what a kill at any moment costs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kohya_presets import lora, weights
+from kohya_presets.catalogue import Catalogue
+from kohya_presets.errors import TrainerError, UserError
+from tests import tensors
+from wrapper import launch, manifest, proc, runner, start
+from wrapper.manifest import Run
+from wrapper.start import Rehearsal, Request
+from wrapper.talk import Talk
+
+pytestmark = pytest.mark.trainer
+STAGES = ("miniature", "train", "extract", "resize")
+PATIENCE_SECONDS = 120
+
+Prepare = Callable[..., Rehearsal]
+
+
+@pytest.fixture
+def prepare(shipped: Catalogue, trainer_python: str, tmp_path: Path) -> Prepare:
+    """Make a rehearsal with the stand-in ready to be carried out."""
+
+    def make(name: str = "skynet", *overrides: str) -> Rehearsal:
+        preset = shipped.load(name, overrides=overrides)
+        runs = tmp_path / "my runs ü"
+        request = Request(
+            preset, f"rehearsal-{name}", runs, "v0.10.1", python=trainer_python, standin=True
+        )
+        return start.rehearse(request, Talk())
+
+    return make
+
+
+def states(folder: Path) -> dict[str, str]:
+    return {stage.name: stage.state for stage in manifest.read(folder).stages}
+
+
+def started(folder: Path) -> dict[str, str | None]:
+    return {stage.name: stage.started for stage in manifest.read(folder).stages}
+
+
+def test_a_run_ends_in_a_verified_lora_and_a_whole_manifest(prepare: Prepare) -> None:
+    run = prepare().run
+    made = runner.carry_out(run, Talk())
+    assert made is not None
+    assert made.rank == 16
+    assert min(made.unet, made.text_encoder_1, made.text_encoder_2) > 0
+    done = manifest.read(run.folder)
+    assert states(run.folder) == dict.fromkeys(STAGES, "done")
+    for stage in done.stages:
+        assert stage.exit_code == 0
+        assert stage.sha256 == weights.sha256(stage.output)
+        assert stage.launch.log.is_file()
+    assert done.facts["sd-scripts"]["standin"] is True
+    left = {f.name for f in run.folder.iterdir()}
+    assert left >= {"run.toml", "preset.toml", "config.toml", "dataset.toml", "model", "lora"}
+    assert not list((run.folder / "work").rglob("*.safetensors"))
+
+
+def test_a_preset_without_resize_keeps_the_extractions_rank(prepare: Prepare) -> None:
+    made = runner.carry_out(prepare("lion").run, Talk())
+    assert made is not None
+    assert made.rank == 64  # the stand-in's widest layer; the preset asks for 128
+
+
+def test_a_lora_without_text_encoders_is_an_error_with_the_reason(prepare: Prepare) -> None:
+    run = prepare("skynet", "extract.min_diff=0.5").run
+    with pytest.raises(TrainerError, match="no text-encoder modules") as caught:
+        runner.carry_out(run, Talk())
+    assert caught.value.exit_code == 5
+    assert "extract.min_diff" in (caught.value.hint or "")
+
+
+def test_untrained_text_encoders_are_not_missed(prepare: Prepare) -> None:
+    made = runner.carry_out(prepare("skynet", "train.train_text_encoder=false").run, Talk())
+    assert made is not None
+    assert (made.text_encoder_1, made.text_encoder_2) == (0, 0)
+
+
+def test_a_failing_stage_tells_its_last_words_and_its_log(prepare: Prepare) -> None:
+    run = prepare("skynet", "train.optimizer_type=Nonesuch").run
+    with pytest.raises(TrainerError, match=r"train stopped .* 'Nonesuch'") as caught:
+        runner.carry_out(run, Talk())
+    assert str(run.folder / "logs" / "train.log") in str(caught.value)
+    assert states(run.folder)["train"] == "failed"
+
+
+def test_a_trainer_that_ends_well_and_makes_nothing_is_an_error(prepare: Prepare) -> None:
+    run = prepare().run
+    for image in (run.folder / "data").iterdir():
+        image.unlink()
+    with pytest.raises(TrainerError, match="ended without making") as caught:
+        runner.carry_out(run, Talk())
+    assert "--data" in (caught.value.hint or "")
+
+
+def test_a_file_that_was_changed_is_not_overwritten(prepare: Prepare) -> None:
+    run = prepare().run
+    runner.carry_out(run, Talk())
+    product = manifest.read(run.folder).product
+    product.write_bytes(b"mine now")
+    with pytest.raises(UserError, match="was changed since"):
+        runner.carry_out(manifest.read(run.folder), Talk())
+    assert product.read_bytes() == b"mine now"
+
+
+def test_a_deleted_product_is_made_again_from_the_last_stage(prepare: Prepare) -> None:
+    run = prepare().run
+    runner.carry_out(run, Talk())
+    before = started(run.folder)
+    manifest.read(run.folder).product.unlink()
+    time.sleep(1.1)  # the manifest's times are whole seconds
+    assert runner.carry_out(manifest.read(run.folder), Talk()) is not None
+    after = started(run.folder)
+    assert [name for name in STAGES if before[name] != after[name]] == ["resize"]
+
+
+def test_a_run_at_work_is_not_started_twice(prepare: Prepare) -> None:
+    run = prepare().run
+    with (
+        runner.FileLock(run.folder / ".lock"),
+        pytest.raises(UserError, match="at work in another"),
+    ):
+        runner.carry_out(run, Talk())
+
+
+def test_a_rehearsal_replaces_an_earlier_one_and_nothing_else(prepare: Prepare) -> None:
+    run = prepare().run
+    assert prepare().run.folder == run.folder
+    manifest.write(replace(run, kind="train"))
+    with pytest.raises(UserError, match="is no rehearsal"):
+        prepare()
+
+
+def begin(trainer_python: str, runs: Path) -> psutil.Popen:
+    """Start a rehearsal in a process of its own, as a user does."""
+    code = "from wrapper.cli import main; main()"
+    words = ("rehearse", "skynet", "--standin", "--python", trainer_python, "--runs", str(runs))
+    log = runs.parent / "begun.log"
+    with log.open("wb") as said:
+        return psutil.Popen([sys.executable, "-c", code, *words], stdout=said, stderr=said)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.05)
+
+
+def running(folder: Path, stage: str) -> bool:
+    try:
+        return states(folder)[stage] == "running" and bool(launch.at_work(folder))
+    except UserError:
+        return False
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.parametrize("trainer_survives", [False, True], ids=["both killed", "we are killed"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_after_a_kill_a_resume_ends_in_the_same_lora(
+    stage: str, trainer_survives: bool, trainer_python: str, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    folder = (runs / "rehearsal-skynet").resolve()
+    begun = begin(trainer_python, runs)
+    wait_for(lambda: running(folder, stage))
+    begun.kill()
+    begun.wait()
+    if not trainer_survives:
+        for process in launch.at_work(folder):
+            process.kill()
+        wait_for(lambda: not launch.at_work(folder))
+    before = started(folder)
+    finished = [name for name, state in states(folder).items() if state == "done"]
+    assert finished == list(STAGES[: STAGES.index(stage)])
+
+    time.sleep(1.1)  # the manifest's times are whole seconds
+    code = "from wrapper.cli import main; main()"
+    resumed = proc.run([sys.executable, "-c", code, "resume", folder])
+
+    made = lora.describe(Path(resumed.stdout.strip()))
+    assert made.rank == 16
+    assert min(made.unet, made.text_encoder_1, made.text_encoder_2) > 0
+    after = started(folder)
+    assert states(folder) == dict.fromkeys(STAGES, "done")
+    assert all(after[name] == before[name] for name in finished), "a finished stage was repeated"
+    if trainer_survives:
+        assert after[stage] == before[stage], "the trainer was at work and yet begun anew"
+
+
+def test_the_lora_is_the_same_whether_killed_or_not(prepare: Prepare) -> None:
+    """Same seed, same weights: what `resume` makes again is what would have been made."""
+
+    def product() -> dict[str, bytes]:
+        run: Run = prepare().run
+        runner.carry_out(run, Talk())
+        return tensors.contents(manifest.read(run.folder).product)
+
+    assert product() == product()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_stops_every_process_and_leaves_a_run_to_resume(
+    name: str, trainer_python: str, tmp_path: Path
+) -> None:
+    import signal
+
+    runs = tmp_path / "runs"
+    folder = (runs / "rehearsal-skynet").resolve()
+    begun = begin(trainer_python, runs)
+    wait_for(lambda: running(folder, "train"))
+    begun.send_signal(getattr(signal, name))
+    assert begun.wait(PATIENCE_SECONDS) == 130
+    assert launch.at_work(folder) == []
+    assert states(folder)["train"] == "running"
