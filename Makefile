@@ -41,8 +41,8 @@ upstream: .venv/ready-test
 	$(BIN)/python -m pytest tests/upstream --every-release
 
 facts: .venv/ready
-	$(BIN)/python tools/make_releases.py $(REPOSITORY)
-	$(BIN)/python tools/make_options.py $(SOURCES)
+	$(BIN)/python -m tools.make_releases $(REPOSITORY)
+	$(BIN)/python -m tools.make_options $(SOURCES)
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 """Write facts/options.json from folders of sd-scripts' sources, each named after its tag.
 
-python tools/make_options.py FOLDER...
+python -m tools.make_options FOLDER...
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from read_parser import Unreadable, options
-
 from kohya_presets import releases
+from tools.read_parser import Unreadable, options
 
 SCRIPTS = (
     "sdxl_train.py",

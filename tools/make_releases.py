@@ -1,6 +1,6 @@
 """Write facts/releases.json from a git repository of sd-scripts that has the tags.
 
-python tools/make_releases.py REPOSITORY [TAG...]
+python -m tools.make_releases REPOSITORY [TAG...]
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ appears is an error: facts with holes in them would be worse than none.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,11 @@ class Tree:
 
     def file(self, file: Path) -> Module:
         """Return a file, parsed; some of upstream's start with a byte order mark."""
-        return Module(file, ast.parse(file.read_text(encoding="utf-8-sig")))
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", SyntaxWarning
+            )  # upstream's escapes are not ours to mend
+            return Module(file, ast.parse(file.read_text(encoding="utf-8-sig")))
 
     def resolve(self, module: Module, name: str) -> tuple[Module, str] | None:
         """Return where `name`, used in `module`, is defined in this tree."""

@@ -50,7 +50,7 @@ def fit(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
     for patch in preset.patches:
         if patch not in carried:
             message = f"{preset.name} needs the patch {patch!r}, which {checkout.folder} has not"
-            hint = f"Apply it: kohya-presets patch apply {patch}"
+            hint = "This version cannot apply patches yet; skynet, a6000 and lion need none."
             yield Problem("patch-missing", "error", where, message, hint)
     for table, values in preset.tables.items():
         known = _known(preset, table)
