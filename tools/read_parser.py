@@ -80,9 +80,7 @@ class Tree:
     def file(self, file: Path) -> Module:
         """Return a file, parsed; some of upstream's start with a byte order mark."""
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", SyntaxWarning
-            )  # upstream's escapes are not ours to mend
+            warnings.simplefilter("ignore")  # upstream's escapes are not ours to mend
             return Module(file, ast.parse(file.read_text(encoding="utf-8-sig")))
 
     def resolve(self, module: Module, name: str) -> tuple[Module, str] | None:
