@@ -9,21 +9,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from kohya_presets import lora, weights
 from kohya_presets.catalogue import Catalogue
 from kohya_presets.errors import TrainerError, UserError
 from tests import tensors
+from tests.wrapper.killing import (
+    PATIENCE_SECONDS,
+    STAGES,
+    begin,
+    finished,
+    kill_trainer,
+    running,
+    started,
+    states,
+    wait_for,
+)
 from wrapper import launch, manifest, proc, runner, start
 from wrapper.manifest import Run
 from wrapper.start import Rehearsal, Request
 from wrapper.talk import Talk
 
 pytestmark = pytest.mark.trainer
-STAGES = ("miniature", "train", "extract", "resize")
-PATIENCE_SECONDS = 120
 
 Prepare = Callable[..., Rehearsal]
 
@@ -41,14 +49,6 @@ def prepare(shipped: Catalogue, trainer_python: str, tmp_path: Path) -> Prepare:
         return start.rehearse(request, Talk())
 
     return make
-
-
-def states(folder: Path) -> dict[str, str]:
-    return {stage.name: stage.state for stage in manifest.read(folder).stages}
-
-
-def started(folder: Path) -> dict[str, str | None]:
-    return {stage.name: stage.started for stage in manifest.read(folder).stages}
 
 
 def test_a_run_ends_in_a_verified_lora_and_a_whole_manifest(prepare: Prepare) -> None:
@@ -144,29 +144,6 @@ def test_a_rehearsal_replaces_an_earlier_one_and_nothing_else(prepare: Prepare) 
         prepare()
 
 
-def begin(trainer_python: str, runs: Path) -> psutil.Popen:
-    """Start a rehearsal in a process of its own, as a user does."""
-    code = "from wrapper.cli import main; main()"
-    words = ("rehearse", "skynet", "--standin", "--python", trainer_python, "--runs", str(runs))
-    log = runs.parent / "begun.log"
-    with log.open("wb") as said:
-        return psutil.Popen([sys.executable, "-c", code, *words], stdout=said, stderr=said)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.05)
-
-
-def running(folder: Path, stage: str) -> bool:
-    try:
-        return states(folder)[stage] == "running" and bool(launch.at_work(folder))
-    except UserError:
-        return False
-
-
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 @pytest.mark.parametrize("trainer_survives", [False, True], ids=["both killed", "we are killed"])
 @pytest.mark.parametrize("stage", STAGES)
@@ -175,17 +152,14 @@ def test_after_a_kill_a_resume_ends_in_the_same_lora(
 ) -> None:
     runs = tmp_path / "runs"
     folder = (runs / "rehearsal-skynet").resolve()
-    begun = begin(trainer_python, runs)
+    begun = begin(runs, "--standin", "--python", trainer_python)
     wait_for(lambda: running(folder, stage))
     begun.kill()
     begun.wait()
     if not trainer_survives:
-        for process in launch.at_work(folder):
-            process.kill()
-        wait_for(lambda: not launch.at_work(folder))
+        kill_trainer(folder)
     before = started(folder)
-    finished = [name for name, state in states(folder).items() if state == "done"]
-    assert finished == list(STAGES[: STAGES.index(stage)])
+    done = finished(folder, before=stage)
 
     time.sleep(1.1)  # the manifest's times are whole seconds
     code = "from wrapper.cli import main; main()"
@@ -196,7 +170,7 @@ def test_after_a_kill_a_resume_ends_in_the_same_lora(
     assert min(made.unet, made.text_encoder_1, made.text_encoder_2) > 0
     after = started(folder)
     assert states(folder) == dict.fromkeys(STAGES, "done")
-    assert all(after[name] == before[name] for name in finished), "a finished stage was repeated"
+    assert all(after[name] == before[name] for name in done), "a finished stage was repeated"
     if trainer_survives:
         assert after[stage] == before[stage], "the trainer was at work and yet begun anew"
 
@@ -221,7 +195,7 @@ def test_an_interrupt_stops_every_process_and_leaves_a_run_to_resume(
 
     runs = tmp_path / "runs"
     folder = (runs / "rehearsal-skynet").resolve()
-    begun = begin(trainer_python, runs)
+    begun = begin(runs, "--standin", "--python", trainer_python)
     wait_for(lambda: running(folder, "train"))
     begun.send_signal(getattr(signal, name))
     assert begun.wait(PATIENCE_SECONDS) == 130

@@ -1,0 +1,110 @@
+"""`train` from the request to the product, on the stand-in as a user's own checkout."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kohya_presets import weights
+from kohya_presets.catalogue import Catalogue
+from kohya_presets.errors import ProblemsError, UserError
+from kohya_presets.preset import Preset
+from wrapper import environment, manifest, proc, rehearsal, runner, start
+from wrapper.environment import Probe
+from wrapper.start import Request
+from wrapper.talk import Talk
+
+# Only what every release has: the stand-in, taken for a checkout, is like the oldest of them.
+PRESET = """\
+schema = 1
+[preset]
+name = "tiny"
+title = "Tiny"
+summary = "A test"
+script = "sdxl_train.py"
+releases = ">=0.7.0"
+[train]
+optimizer_type = "AdamW"
+learning_rate = 1e-4
+max_train_epochs = 1
+[dataset]
+resolution = 64
+caption_extension = ".txt"
+[extract]
+sdxl = true
+dim = 4
+"""
+
+
+@pytest.fixture
+def preset(tmp_path: Path) -> Preset:
+    file = tmp_path / "tiny.toml"
+    file.write_text(PRESET, "utf-8")
+    return Catalogue(()).load(str(file))
+
+
+@pytest.fixture
+def asked(
+    preset: Preset, tmp_path: Path, trainer_python: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Request, Path, str]:
+    """Return a request that fits, its images and its base model."""
+    monkeypatch.setattr(environment, "probe", lambda _: Probe("3.11", {"torch": "2"}, {}, None))
+    data, base = tmp_path / "my pictures ü", tmp_path / "base.safetensors"
+    rehearsal.images(data, count=2)
+    maker = rehearsal.STANDIN / "make_checkpoint.py"
+    words = [trainer_python, maker, "--out", base, "--tokenizers", tmp_path / "tokenizers"]
+    proc.run(words, env={"PYTHONPATH": str(rehearsal.STANDIN)})
+    request = Request(
+        preset, "korra", tmp_path / "runs", "v0.10.1", rehearsal.STANDIN, trainer_python
+    )
+    return request, data, str(base)
+
+
+@pytest.mark.trainer
+def test_a_run_records_what_went_in_and_what_came_out(
+    asked: tuple[Request, Path, str],
+) -> None:
+    request, data, base = asked
+    before = {f: f.read_bytes() for f in data.iterdir()}
+    run = start.train(request, data, base, Talk())
+    made = runner.carry_out(run, Talk())
+    assert made is not None
+    assert (made.rank, made.file) == (4, request.folder / "lora" / "korra.safetensors")
+    facts = manifest.read(request.folder).facts
+    assert facts["base"]["sha256"] == weights.sha256(Path(base))
+    assert facts["data"] == {"folder": str(data), "images": 2}
+    assert facts["sd-scripts"]["folder"] == str(rehearsal.STANDIN)
+    assert {f: f.read_bytes() for f in data.iterdir()} == before
+
+
+@pytest.mark.trainer
+def test_a_runs_name_is_taken_once(asked: tuple[Request, Path, str]) -> None:
+    request, data, base = asked
+    start.train(request, data, base, Talk())
+    with pytest.raises(UserError, match="there is a run in") as caught:
+        start.train(request, data, base, Talk())
+    assert "resume" in (caught.value.hint or "")
+
+
+@pytest.mark.trainer
+def test_nothing_is_made_when_something_does_not_fit(
+    asked: tuple[Request, Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, data, base = asked
+    broken = Probe("3.11", {}, {"diffusers": "ImportError: x"}, None)
+    monkeypatch.setattr(environment, "probe", lambda _: broken)
+    with pytest.raises(ProblemsError) as caught:
+        start.train(request, data, base, Talk())
+    assert [p.code for p in caught.value.problems] == ["broken-package"]
+    assert not request.runs.exists()
+
+
+def test_a_dry_run_looks_at_nothing(preset: Preset, tmp_path: Path) -> None:
+    request = Request(preset, "korra", tmp_path / "runs", "v0.9.1")
+    plan = start.dry(request, tmp_path / "gone", "owner/repo/x.safetensors")
+    words = plan.stages[1].launch.argv
+    assert f"--model_org=owner{os.sep}repo{os.sep}x.safetensors" in words
+    assert "v0.9.1" in plan.stages[0].launch.argv[0]
+    assert not (tmp_path / "runs").exists()
