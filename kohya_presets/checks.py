@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kohya_presets import options, patch_options
+from kohya_presets import options, patch_options, toml_text
 from kohya_presets.options import Option
-from kohya_presets.preset import Sheet
+from kohya_presets.preset import TABLES, Sheet, Table
 from kohya_presets.problems import Problem, did_you_mean
 
+TRAINERS = ("sdxl_train.py", "sdxl_train_network.py")
 SCRIPTS = {
     "extract": "networks/extract_lora_from_models.py",
     "resize": "networks/resize_lora.py",
@@ -34,24 +35,48 @@ PATHS = frozenset(
 )
 
 
-def settings(sheets: Sequence[Sheet], merged: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    """Yield what is wrong with the settings on `sheets`, given the preset they make together."""
-    script = merged["preset"].get("script", "sdxl_train.py")
-    if not (known := options.of(script)):
-        where = sheets[0].source.place("preset", "script")
-        hint = did_you_mean(script, options.SCRIPTS) or f"Known: {', '.join(options.SCRIPTS)}."
-        yield Problem("unknown-script", "error", where, f"unknown script {script!r}", hint)
-        return
-    patches = merged["preset"].get("patches", ())
+def settings(sheets: Sequence[Sheet], header: Table, *, whole: bool = True) -> Iterator[Problem]:
+    """Yield what is wrong with the settings on `sheets`, given the [preset] they make together.
+
+    Where `whole` is not set, part of [preset] could not be read or a parent is missing: an option
+    that the unread part may have allowed is no fault then.
+    """
+    script = header.get("script")
+    if isinstance(script, str) and script not in TRAINERS:
+        yield _unknown_script(sheets, script)
+    known = {
+        "train": _train(header, whole=whole),
+        "dataset": options.dataset(),
+        **{table: options.of(tool) for table, tool in SCRIPTS.items()},
+    }
     for sheet in sheets:
-        for table, key, value in sheet.settings():
-            yield from _setting(sheet, table, key, value, _known(table, known, patches))
+        for table, key, value in () if _jumbled(sheet) else sheet.settings():
+            yield from _setting(sheet, table, key, value, known[table])
 
 
-def _known(table: str, train: Mapping[str, Option], patches: Sequence[str]) -> Mapping[str, Option]:
-    if table == "train":
-        return {**train, **patch_options.of(patches)}
-    return options.dataset() if table == "dataset" else options.of(SCRIPTS[table])
+def _jumbled(sheet: Sheet) -> bool:
+    """Return whether a table stands twice: the keys of the second were read into another table."""
+    twice = [p.where.key for p in sheet.source.problems if p.code == "duplicate-key"]
+    return not set(twice).isdisjoint(TABLES)
+
+
+def _train(header: Table, *, whole: bool) -> Mapping[str, Option]:
+    """Return the options that [train] may have; those of all scripts where it is not known which.
+
+    That is a fault of its own, and should not make a fault of every option.
+    """
+    script, patches = header.get("script"), header.get("patches", [] if whole else None)
+    scripts = [script] if script in TRAINERS else TRAINERS
+    listed = isinstance(patches, list) and all(isinstance(name, str) for name in patches)
+    added = patch_options.of(patches if listed else tuple(patch_options.PATCH_OPTIONS))
+    return {k: v for table in (*map(options.of, scripts), added) for k, v in table.items()}
+
+
+def _unknown_script(sheets: Sequence[Sheet], script: str) -> Problem:
+    says = next(sheet for sheet in sheets if sheet.header.get("script") == script)
+    hint = did_you_mean(script, TRAINERS) or f"Known: {', '.join(TRAINERS)}."
+    where = says.source.place("preset", "script")
+    return Problem("unknown-script", "error", where, f"unknown script {script!r}", hint)
 
 
 def _setting(
@@ -66,9 +91,19 @@ def _setting(
         message, hint = _unknown(table, key, known)
     elif fault := options.check(known[key], value):
         code, message = "wrong-type", fault
+    elif fault := _unreadable(value):
+        code, message = "unreadable-value", fault
     else:
         return
     yield Problem(code, "error", sheet.source.place(table, key), message, hint)
+
+
+def _unreadable(value: Any) -> str | None:
+    try:
+        toml_text.value_text(value)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _unknown(table: str, key: str, known: Mapping[str, Option]) -> tuple[str, str | None]:

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets import preset, toml_source
-from kohya_presets.errors import PresetError
+from kohya_presets.errors import PresetError, UserError
 from kohya_presets.preset import OPTIONAL, SETTINGS, UNSET, Preset, Sheet, Table
 from kohya_presets.problems import Place, Problem, errors
 from kohya_presets.toml_source import Source
+
+# Faults that may hide a key of [preset]: that it is missing as well would be news of no use.
+_HIDING = frozenset(
+    {"toml-syntax", "not-utf8", "unknown-table", "unknown-key", "unknown-preset", "extends-cycle"}
+)
 
 Find = Callable[[str, Path | None], Path]  # a preset's name, and the file that asks, to its file
 
@@ -22,20 +27,21 @@ def load(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Preset:
 
     Raises:
         PresetError: with every fault of every sheet, not only the first.
-        UserError: a file is not there.
+        UserError: the file cannot be read.
     """
-    chain, problems = _chain(file, find)
-    sheets = [*chain, *_override_sheets(overrides, problems)]
-    own = chain[0]
-    merged = lay(tuple(reversed(chain)) + tuple(sheets[len(chain) :]))
-    if not problems:
-        from kohya_presets import checks  # `head` needs no table of options
+    from kohya_presets import checks  # `head` needs no table of options
 
+    chain, problems = _chain(file, find)
+    own = chain[0]
+    over = _overrides(overrides, problems)
+    merged = lay([*reversed(chain), *over])
+    whole = not any(problem.code in _HIDING for problem in problems)
+    if whole:
         problems += preset.missing(merged["preset"], own.source)
-        problems += checks.settings(sheets, merged)
+    problems += checks.settings([*chain, *over], merged["preset"], whole=whole)
     if errors(problems):
         raise PresetError(f"preset {own.header.get('name', file.stem)!r}", problems)
-    return _preset(merged, file, tuple(str(s.header["name"]) for s in chain[1:]))
+    return _preset(merged, file, tuple(map(_name, chain[1:])))
 
 
 def head(file: Path, *, find: Find) -> Table:
@@ -96,17 +102,35 @@ def _chain(file: Path, find: Find) -> tuple[list[Sheet], list[Problem]]:
     next_file: Path | None = file
     while next_file is not None:
         seen.append(next_file.resolve())
-        sheet, found = preset.sheet(toml_source.read(next_file))
+        sheet, found = preset.sheet(_read(next_file))
         chain.append(sheet)
         problems += found
         parent = sheet.header.get("extends")
         if not isinstance(parent, str):
             break
-        next_file = find(parent, next_file)
+        try:
+            next_file = find(parent, next_file)
+        except UserError as error:
+            where = sheet.source.place("preset", "extends")
+            problems.append(Problem("unknown-preset", "error", where, str(error), error.hint))
+            break
         if next_file.resolve() in seen:
             problems.append(_cycle(sheet, [*seen, next_file.resolve()]))
             break
     return chain, problems
+
+
+def _read(file: Path) -> Source:
+    try:
+        return toml_source.read(file)
+    except OSError as error:
+        raise UserError(f"expected a preset in {file}, found: {error.strerror}") from error
+
+
+def _name(sheet: Sheet) -> str:
+    """Return what a preset is called: a mere base for others may have no name but its file's."""
+    file = sheet.source.file
+    return str(sheet.header.get("name", file.stem if file else ""))
 
 
 def _cycle(sheet: Sheet, files: Sequence[Path]) -> Problem:
@@ -116,29 +140,41 @@ def _cycle(sheet: Sheet, files: Sequence[Path]) -> Problem:
     return Problem("extends-cycle", "error", where, message, "Take one `extends` out.")
 
 
-def _override_sheets(overrides: Sequence[str], problems: list[Problem]) -> list[Sheet]:
-    tables: dict[str, Any] = {}
-    for text in overrides:
-        name, equals, value = text.partition("=")
-        table, _, key = name.strip().partition(".")
-        if not equals or table not in SETTINGS or not (key or table in OPTIONAL):
+def _overrides(texts: Sequence[str], problems: list[Problem]) -> list[Sheet]:
+    """Return one sheet for each override, so that they are laid in the order they were given."""
+    sheets = []
+    for text in texts:
+        try:
+            tables = _override(text)
+        except ValueError:
             problems.append(_bad_override(text))
-        elif not key:
-            tables[table] = value.strip()
-        elif isinstance(tables.setdefault(table, {}), dict):
-            tables[table][key] = _toml_value(value)
-            tables.setdefault("provenance", {})[f"{table}.{key}"] = "set on the command line"
-    source = Source(None, {"schema": preset.SCHEMA, **tables})
-    sheet, found = preset.sheet(source)
-    problems += found
-    return [sheet] if tables else []
+        else:
+            sheets.append(Sheet(Source(None, {"schema": preset.SCHEMA, **tables}), tables))
+    return sheets
+
+
+def _override(text: str) -> dict[str, Any]:
+    name, equals, written = text.partition("=")
+    table, _, key = name.strip().partition(".")
+    if not equals or table not in SETTINGS:
+        raise ValueError(text)
+    value = _toml_value(written)
+    if not key:
+        if value != UNSET or table not in OPTIONAL:
+            raise ValueError(text)
+        return {table: UNSET}
+    reason = {} if value == UNSET else {f"{table}.{key}": "set on the command line"}
+    return {table: {key: value}, "provenance": reason}
 
 
 def _toml_value(text: str) -> Any:
     try:
         return toml_source.value(text)
     except ValueError:
-        return text.strip()  # a bare word: quotes that a shell would take away are not asked for
+        # A bare word: quotes that a shell would take away are not asked for.
+        if not (word := text.strip()) or word[0] in "\"'[{":
+            raise
+        return word
 
 
 def _bad_override(text: str) -> Problem:

@@ -10,6 +10,7 @@ import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 FACTS = Path(__file__).parent / "facts" / "options.json"
@@ -40,7 +41,10 @@ _TYPES: Mapping[str, tuple[str, Any]] = {
 
 
 class Option(NamedTuple):
-    """One option; `level` is the part of the dataset file it belongs to, None elsewhere."""
+    """One option; `level` is the part of the dataset file it belongs to, None elsewhere.
+
+    `choices_since` has the first release of each choice, as text, that is younger than the option.
+    """
 
     name: str
     type: str
@@ -48,6 +52,7 @@ class Option(NamedTuple):
     default: Any = None
     since: str = "v0.7.0"
     level: str | None = None
+    choices_since: Mapping[str, str] = MappingProxyType({})
 
 
 def of(script: str) -> Mapping[str, Option]:

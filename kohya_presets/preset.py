@@ -153,7 +153,7 @@ def inherited(header: Table) -> Table:
 
 def _schema_problems(source: Source) -> Iterator[Problem]:
     found = source.values.get("schema")
-    if found == SCHEMA:
+    if found == SCHEMA and type(found) is int:  # neither true nor 1.0
         return
     newer = isinstance(found, int) and found > SCHEMA
     message = f"expected schema = {SCHEMA}, found {'none' if found is None else repr(found)}"
@@ -204,7 +204,8 @@ def _provenance_problems(sheet: Sheet) -> Iterator[Problem]:
     table = sheet.tables.get("provenance", {})
     for key, value in table.items() if isinstance(table, Mapping) else ():
         if not isinstance(value, str):
-            where = sheet.source.place("provenance", key)
+            inner = list(value)[:1] if isinstance(value, dict) else []
+            where = sheet.source.place("provenance", key, *inner)
             hint = (
                 f'Quote the whole key: "{key}.…" = "guide: …"' if isinstance(value, dict) else None
             )

@@ -42,7 +42,8 @@ def value_text(value: Any) -> str:
 
     Raises:
         TypeError: TOML has no such value (None, for instance).
-        ValueError: `toml` 0.10.2 would read something else (some backslashes in lists of strings).
+        ValueError: `toml` 0.10.2 would read something else (two quotes at the start of a string
+            that needs escapes; some backslashes in lists of strings).
     """
     match value:
         case bool():
@@ -63,13 +64,16 @@ def _array(items: list[str], value: Sequence[Any]) -> str:
     # one may be taken for syntax, unless it is written as an escape.
     if _reads_back(text := f"[{', '.join(items)}]", value):
         return text
-    escaped = [
-        f'"{_CONFUSING.sub(_escape, item)}"' if isinstance(item, str) else value_text(item)
-        for item in value
-    ]
+    escaped = [_escaped(item) if isinstance(item, str) else value_text(item) for item in value]
     if not _reads_back(text := f"[{', '.join(escaped)}]", value):
         raise ValueError(f"sd-scripts' TOML parser cannot read the list {list(value)!r} back")
     return text
+
+
+def _escaped(text: str) -> str:
+    if text == '"' or text.startswith('""'):  # toml 0.10.2 undoes escapes before it strips quotes
+        return _string(text)
+    return f'"{_CONFUSING.sub(_escape, text)}"'
 
 
 def _reads_back(text: str, value: Sequence[Any]) -> bool:
@@ -91,5 +95,7 @@ def _string(text: str) -> str:
     plain = text.isprintable() and "'" not in text
     if plain and ("\\" in text or '"' in text):
         return f"'{text}'"
+    if not plain and text.startswith('""'):
+        raise ValueError(f"sd-scripts' TOML parser cannot read the string {text!r} back")
     # JSON's escapes are TOML's. DEL is the one control character that JSON leaves alone.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,22 @@ Facts = dict[str, dict[str, Any]]
 def main() -> None:
     """Write the options of every script and of the dataset file, each with its first release."""
     folders = sorted(map(Path, sys.argv[1:]), key=lambda folder: releases.order(folder.name))
-    facts: dict[str, Any] = {
+    if not folders:
+        sys.exit(__doc__)  # no sources are no reason to write that there are no options
+    file = releases.FACTS / "options.json"
+    beside = file.with_name(f"{file.name}.part")
+    beside.write_text(written(gathered(folders)), encoding="utf-8", newline="\n")
+    beside.replace(file)
+
+
+def gathered(folders: Sequence[Path]) -> dict[str, Facts]:
+    """Return everything the releases in `folders` know, oldest folder first."""
+    facts = {
         script: merged((folder.name, declared(folder, script)) for folder in folders)
         for script in SCRIPTS
     }
     facts["dataset"] = merged((folder.name, dataset(folder)) for folder in folders)
-    (releases.FACTS / "options.json").write_text(written(facts), encoding="utf-8", newline="\n")
+    return facts
 
 
 def declared(folder: Path, script: str) -> Facts:
@@ -71,11 +81,15 @@ def dataset(folder: Path) -> Facts:
     """Return the keys of the dataset file of one release, read from the schema's source."""
     text = (folder / "library/config_util.py").read_text(encoding="utf-8-sig")
     found: Facts = {}
+    unseen = set(SCHEMAS)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            level = SCHEMAS.get(node.targets[0].id)
-            if level and isinstance(node.value, ast.Dict):
-                found |= _schema(node.value, level)
+            name = node.targets[0].id
+            if name in unseen and isinstance(node.value, ast.Dict):
+                found |= _schema(node.value, SCHEMAS[name])
+                unseen.remove(name)
+    if unseen:
+        raise Unreadable(f"{folder}: no {', '.join(sorted(unseen))} in library/config_util.py")
     return found
 
 
@@ -84,7 +98,8 @@ def merged(by_release: Iterable[tuple[str, Facts]]) -> Facts:
     found: Facts = {}
     for release, facts in by_release:
         for name, entry in facts.items():
-            found[name] = {**entry, "since": found.get(name, {"since": release})["since"]}
+            new = {**entry, "since": release}
+            found[name] = _newer(found[name], entry, release) if name in found else new
     return found
 
 
@@ -98,6 +113,14 @@ def written(facts: Mapping[str, Facts]) -> str:
     return head + ",\n".join(blocks) + "\n}\n"
 
 
+def _newer(before: Mapping[str, Any], entry: Mapping[str, Any], release: str) -> dict[str, Any]:
+    """Return `entry` with the history that `before` has of the same option."""
+    now, had = entry.get("choices", ()), before.get("choices", ())
+    came = {str(choice): release for choice in now if had and choice not in had}
+    came = {**before.get("choices_since", {}), **came}
+    return {**entry, "since": before["since"], **({"choices_since": came} if came else {})}
+
+
 def _schema(node: ast.Dict, level: str) -> Facts:
     found: Facts = {}
     for key, value in zip(node.keys, node.values, strict=True):
@@ -105,7 +128,9 @@ def _schema(node: ast.Dict, level: str) -> Facts:
             key = key.args[0]
         if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
             raise Unreadable(f"schema key {ast.dump(key) if key else None}")
-        found[key.value] = {"type": TYPES[ast.unparse(value)], "level": level}
+        if (kind := ast.unparse(value)) not in TYPES:
+            raise Unreadable(f"schema type {kind} of {key.value}")
+        found[key.value] = {"type": TYPES[kind], "level": level}
     return found
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_MAKE_NO_OPTION = ("ArgumentParser", "add_argument_group", "add_mutually_exclusive_group")
+
 
 class Unreadable(Exception):
     """The source has a form this reader does not know."""
@@ -133,7 +135,9 @@ def _body(
             case ast.If():
                 chosen = statement.body if _value(statement.test, bound) else statement.orelse
                 yield from _body(tree, module, chosen, bound)
-            case ast.Assign() | ast.Return() | ast.FunctionDef() | ast.Expr(value=ast.Constant()):
+            case ast.FunctionDef() | ast.Expr(value=ast.Constant()):
+                continue
+            case ast.Assign() | ast.Return() if _adds_nothing(statement):
                 continue
             case _:
                 raise Unreadable(f"{module.file}:{statement.lineno}: {ast.unparse(statement)[:80]}")
@@ -141,6 +145,11 @@ def _body(
 
 def _adds_parser(call: ast.Call) -> bool:
     return "setup_parser" in ast.unparse(call.func)
+
+
+def _adds_nothing(statement: ast.stmt) -> bool:
+    calls = [node.func for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    return all(ast.unparse(called).split(".")[-1] in _MAKE_NO_OPTION for called in calls)
 
 
 def _call(tree: Tree, module: Module, call: ast.Call, bound: dict[str, Any]) -> Iterator[Found]:
@@ -176,12 +185,14 @@ def _into(
 
 
 def _option(call: ast.Call) -> Found | None:
-    flags = [ast.literal_eval(argument) for argument in call.args]
+    flags = [_literal(argument) for argument in call.args]
     words = {keyword.arg: keyword.value for keyword in call.keywords}
     if None in words:
         raise Unreadable(f"line {call.lineno}: add_argument(**...)")
-    long = next(flag for flag in flags if flag.startswith("--"))
-    name = ast.literal_eval(words["dest"]) if "dest" in words else long[2:].replace("-", "_")
+    long = next((flag for flag in flags if flag.startswith("--")), None)
+    if long is None:
+        raise Unreadable(f"line {call.lineno}: no --name in {flags}")
+    name = _literal(words.get("dest")) or long[2:].replace("-", "_")
     default = _literal(words.get("default"))
     choices = tuple(c for c in _literal(words.get("choices")) or () if c is not None)
     return Found(name, _type(words, default), choices, default)

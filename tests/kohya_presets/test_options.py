@@ -68,3 +68,10 @@ def test_every_type_in_the_facts_is_known() -> None:
     every = [o for script in options.SCRIPTS for o in options.of(script).values()]
     for option in [*every, *options.dataset().values()]:
         assert options.check(Option(option.name, option.type), object())
+
+
+def test_a_choice_younger_than_its_option_knows_its_release() -> None:
+    loss = TRAIN["loss_type"]
+    assert loss.since == "v0.8.6"
+    assert loss.choices_since == {"l1": "v0.10.0"}
+    assert not TRAIN["mixed_precision"].choices_since

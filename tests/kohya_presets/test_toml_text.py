@@ -17,13 +17,14 @@ else:
 
 NASTY = "\\'\"ux0 nrtbäC:#=[],{}\t\n"
 strings = st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.text(NASTY, max_size=12))
+plain = strings.filter(lambda s: not s.startswith('""'))
 scalars = st.one_of(
-    strings, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False)
+    plain, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False)
 )
 
 
 lists = st.one_of(
-    st.lists(strings.filter(lambda s: "\\" not in s), max_size=4),
+    st.lists(plain.filter(lambda s: "\\" not in s), max_size=4),
     st.lists(st.integers(0, 9), max_size=3),
 )
 
@@ -41,12 +42,27 @@ def test_both_parsers_read_back_what_was_written(value: Any) -> None:
 
 @given(st.lists(strings, max_size=4))
 @example(["\\", ""])
+@example([",", '"'])
+@example(['""', "'"])
 def test_a_list_that_would_be_misread_is_refused(value: list[str]) -> None:
     try:
         text = toml_text.value_text(value)
     except ValueError as error:
         assert "cannot read the list" in str(error)  # noqa: PT017 - either outcome is right
-        assert any("\\" in item for item in value)
+        assert any("\\" in item or item.startswith('""') for item in value)
+    else:
+        assert toml.loads(f"key = {text}\n")["key"] == value
+
+
+@given(strings)
+@example('""\n')
+@example('"",')
+def test_a_string_is_read_back_or_refused(value: str) -> None:
+    try:
+        text = toml_text.value_text(value)
+    except ValueError as error:
+        assert "cannot read the string" in str(error)  # noqa: PT017 - either outcome is right
+        assert value.startswith('""')
     else:
         assert toml.loads(f"key = {text}\n")["key"] == value
 

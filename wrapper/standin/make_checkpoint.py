@@ -19,7 +19,8 @@ def main():
     with torch.no_grad():
         for model in (first, second):
             for parameter in model.parameters():
-                parameter.mul_(0.1)  # as small as CLIP's: what 1e-6 moves must show in fp16
+                if parameter.dim() > 1:  # norms keep their gain of 1, or attention gets no gradient
+                    parameter.mul_(0.1)  # as small as CLIP's: what 1e-6 moves must show in fp16
     args.tokenizers.mkdir(parents=True, exist_ok=True)
     sdxl_model_util.save_stable_diffusion_checkpoint(
         *(args.out, first, second, unet, None, None, None, vae, torch.tensor(4.6), None),

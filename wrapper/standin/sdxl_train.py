@@ -16,8 +16,8 @@ def train(args):
     """Train on the images of --dataset_config and save what came of it."""
     if args.seed is not None:
         set_seed(args.seed)
-    images = config_util.load(args.dataset_config, args)
-    if not images:
+    batches = config_util.load(args.dataset_config, args)
+    if not batches:
         print("No data found. Please verify the folder.")
         return
     accelerator = Accelerator(
@@ -37,15 +37,15 @@ def train(args):
         {"params": list(m.parameters()), "lr": args.learning_rate} for m in trained
     ]
     _, _, optimizer = train_util.get_optimizer(args, params_to_optimize)
-    unet, text_encoder1, text_encoder2, optimizer = accelerator.prepare(
-        unet, text_encoder1, text_encoder2, optimizer
+    # Prepared, the loader ends an epoch with a step, full or not, as upstream's does.
+    loader = torch.utils.data.DataLoader(batches, shuffle=True, collate_fn=lambda one: one[0])
+    unet, text_encoder1, text_encoder2, optimizer, loader = accelerator.prepare(
+        unet, text_encoder1, text_encoder2, optimizer, loader
     )
     text_encoders = [text_encoder1, text_encoder2]
     vae = vae.to(accelerator.device)
     train_util.resume_from_local_or_hf_if_specified(accelerator, args)
 
-    batch_size = images[0][2]["batch_size"]
-    batches = [images[at : at + batch_size] for at in range(0, len(images), batch_size)]
     in_epoch = math.ceil(len(batches) / args.gradient_accumulation_steps)
     steps = args.max_train_epochs * in_epoch if args.max_train_epochs else args.max_train_steps
     num_train_epochs = math.ceil(steps / in_epoch)
@@ -57,9 +57,15 @@ def train(args):
         unwrapped = map(accelerator.unwrap_model, (text_encoder1, text_encoder2))
         return (*unwrapped, vae, accelerator.unwrap_model(unet), logit_scale)
 
+    def sample(epoch):
+        sdxl_train_util.sample_images(
+            *(accelerator, args, epoch, global_step, accelerator.device, vae, None),
+            *(text_encoders, unet),
+        )
+
     for epoch in range(num_train_epochs):
         print(f"\nepoch {epoch + 1}/{num_train_epochs}")
-        for batch in batches:
+        for batch in loader:
             with accelerator.accumulate(*trained):
                 loss = loss_of(batch, vae, text_encoders, unet, accelerator.device)
                 accelerator.backward(loss)
@@ -68,10 +74,7 @@ def train(args):
             if accelerator.sync_gradients:
                 bar.update(1)
                 global_step += 1
-                sdxl_train_util.sample_images(
-                    *(accelerator, args, None, global_step, accelerator.device, vae, None),
-                    *(text_encoders, unet),
-                )
+                sample(None)
                 sdxl_train_util.save_sd_model_on_epoch_end_or_stepwise(
                     *(args, False, accelerator, epoch, num_train_epochs, global_step),
                     *(models(), save_dtype),
@@ -84,6 +87,7 @@ def train(args):
             *(args, True, accelerator, epoch + 1, num_train_epochs, global_step),
             *(models(), save_dtype),
         )
+        sample(epoch + 1)
     bar.close()
     if args.save_state or args.save_state_on_train_end:
         train_util.save_state_on_train_end(args, accelerator)
@@ -114,7 +118,8 @@ def pixels_of(image, options):
     from PIL import Image
 
     resolution = options["resolution"]
-    size = tuple(resolution) if isinstance(resolution, list) else (resolution, resolution)
+    sides = resolution if isinstance(resolution, list) else [resolution]
+    size = (sides[0], sides[-1])
     with Image.open(image) as opened:
         fitted = numpy.asarray(opened.convert("RGB").resize(size), dtype=numpy.float32)
     return torch.from_numpy(fitted).permute(2, 0, 1) / 127.5 - 1

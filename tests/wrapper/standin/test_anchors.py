@@ -51,6 +51,7 @@ def test_a_statement_is_there_once(files: list[Path], function: str, text: str) 
         (LIBRARY, "save_state_on_train_end", "accelerator.save_state"),
         (LIBRARY, "sample_images_common", "pipe_class"),
         (LIBRARY, "get_optimizer", "ast.literal_eval"),
+        (LIBRARY, "get_optimizer", "importlib.import_module"),
         (EXTRACT, "svd", "torch.linalg.svd"),
         (RESIZE, "extract_conv", "torch.linalg.svd"),
         (RESIZE, "extract_linear", "torch.linalg.svd"),
@@ -66,6 +67,16 @@ def test_a_call_is_there_once(files: list[Path], function: str, call: str) -> No
         if isinstance(node, ast.Call) and ast.unparse(node.func) == call
     ]
     assert len(found) == 1
+
+
+def test_a_step_is_counted_where_gradients_are_synchronized() -> None:
+    tree = ast.parse(TRAIN[0].read_text("utf-8"))
+    tests = [
+        ast.unparse(node.test)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "global_step += 1" in map(ast.unparse, node.body)
+    ]
+    assert tests == ["accelerator.sync_gradients"]
 
 
 def test_there_is_one_optimizer_chooser() -> None:

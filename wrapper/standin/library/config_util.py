@@ -10,22 +10,32 @@ from voluptuous import Invalid
 from library.args_util import FACTS
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
-DEFAULTS = {"batch_size": 1, "num_repeats": 1, "resolution": 64, "caption_extension": ".caption"}
 
 
 def load(path, args):
-    """Return [(image, caption, dataset options)], each as often as its repeats say."""
+    """Return batches of (image, caption, dataset options), each as often as its repeats say."""
+    if not path:
+        raise ValueError("the stand-in finds its images through --dataset_config only")
     config = toml.load(path)
     general = _known(config.get("general", {}), ("dataset", "subset"))
-    found = []
+    batches = []
     for dataset in config.get("datasets", []):
         subsets = dataset.pop("subsets", [])
         shared = {**general, **_known(dataset, ("dataset", "subset"))}
+        found = []
         for subset in subsets:
-            options = {**DEFAULTS, **shared, **_known(subset, ("subset",))}
+            options = {**_defaults(args), **shared, **_known(subset, ("subset",))}
             found += _images(options) * options["num_repeats"]
-    random.Random(args.seed).shuffle(found)
-    return found
+        random.Random(args.seed).shuffle(found)
+        size = shared.get("batch_size", args.train_batch_size)
+        batches += [found[at : at + size] for at in range(0, len(found), size)]
+    return batches
+
+
+def _defaults(args):
+    """Return what the training options say of a dataset that does not say it itself."""
+    sides = [int(side) for side in str(args.resolution or 64).split(",")]
+    return {"num_repeats": 1, "resolution": sides, "caption_extension": args.caption_extension}
 
 
 def _known(options, levels):
@@ -40,6 +50,9 @@ def _known(options, levels):
 
 def _images(options):
     folder = Path(options["image_dir"])
+    if not folder.is_dir():  # upstream goes on without it as well
+        print(f"not a folder: {folder}")
+        return []
     files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES)
     return [(file, _caption(file, options["caption_extension"]), options) for file in files]
 

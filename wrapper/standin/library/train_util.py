@@ -21,8 +21,7 @@ def get_optimizer(args, trainable_params):
     optimizer = None
     lower = name.lower()
     if lower.endswith("8bit"):
-        importlib.import_module("bitsandbytes")
-        raise ImportError(f"{name} needs a GPU")
+        raise ImportError(f"{name} needs bitsandbytes, which the stand-in does without")
     if lower == "lion":
         optimizer = Lion(trainable_params, lr=args.learning_rate, **given)
     elif lower == "sgdnesterov":
@@ -31,6 +30,7 @@ def get_optimizer(args, trainable_params):
     if optimizer is None:
         module, _, kind = name.rpartition(".")
         found = importlib.import_module(module) if module else torch.optim
+        kind = "AdamW" if lower == "adamw" else kind  # upstream does not mind its case
         optimizer = getattr(found, kind)(trainable_params, lr=args.learning_rate, **given)
     return name, ",".join(f"{k}={v}" for k, v in given.items()), optimizer
 
@@ -76,13 +76,14 @@ def noise_level(timesteps):
 @torch.no_grad()
 def denoise(vae, text_encoders, unet, prompt, side):
     """Return a picture (3, side, side) of a few steps; what it shows is of no importance."""
-    context, pooled = encode(text_encoders, tokenize([prompt]))
-    x = torch.randn(1, LATENT, side // 8, side // 8)
+    device = next(unet.parameters()).device
+    context, pooled = encode(text_encoders, tokenize([prompt]).to(device))
+    x = torch.randn(1, LATENT, side // 8, side // 8, device=device)
     for time in (900, 600, 300):
-        t = torch.tensor([time])
+        t = torch.tensor([time], device=device)
         signal, noise = noise_level(t)
         x = (x - noise * unet(x, t.float(), context, pooled)) / signal.clamp(min=0.1)
-    return vae.decode(x)[0].clamp(0, 1)
+    return vae.decode(x)[0].clamp(0, 1).float().cpu()
 
 
 def resume_from_local_or_hf_if_specified(accelerator, args):
@@ -94,8 +95,10 @@ def resume_from_local_or_hf_if_specified(accelerator, args):
 
 def sample_images_common(pipe_class, accelerator, args, epoch, steps, vae, text_encoder, unet):
     """Write a picture for each prompt of --sample_prompts, if this is the step for it."""
-    every = args.sample_every_n_steps
-    if not (args.sample_prompts and every and steps and steps % every == 0):
+    every, count = args.sample_every_n_steps, steps
+    if args.sample_every_n_epochs:
+        every, count = args.sample_every_n_epochs, epoch
+    if not (args.sample_prompts and every and count and count % every == 0):
         return
     import numpy
     from PIL import Image

@@ -1,0 +1,69 @@
+"""Preset files for tests: a good one to spoil, and what is said of a spoiled one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from kohya_presets.catalogue import Catalogue
+from kohya_presets.errors import PresetError
+from kohya_presets.problems import Problem
+
+GOOD = """\
+schema = 1
+
+[preset]
+name = "mine"
+title = "Mine"
+summary = "A test"
+script = "sdxl_train.py"
+releases = ">=0.7.1"
+
+[train]
+optimizer_type = "AdamW"
+learning_rate = 1e-6
+
+[dataset]
+resolution = [1024, 1024]
+
+[extract]
+dim = 8
+"""
+SHIPPED_NAMES = ("a100-ema", "a6000", "adacoor", "lion", "skynet")
+
+Make = Callable[..., Catalogue]  # name="its text" for each file, to the catalogue that has them
+
+
+def spoiled(*changes: tuple[str, str]) -> str:
+    """Return the good preset with each (what stands there, what shall) changed."""
+    text = GOOD
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    return text
+
+
+def extending(parent: str, text: str = GOOD) -> str:
+    """Return `text` with `extends` on line 5."""
+    return re.sub(r'(name = ".*")', rf'\1\nextends = "{parent}"', text, count=1)
+
+
+def problems(catalogue: Catalogue, name: str, *overrides: str) -> tuple[Problem, ...]:
+    """Return what stops the preset `name` from being loaded."""
+    with pytest.raises(PresetError) as caught:
+        catalogue.load(name, overrides=overrides)
+    assert caught.value.exit_code == 3
+    return caught.value.problems
+
+
+def faults(catalogue: Catalogue, name: str, *overrides: str) -> list[tuple[str, str]]:
+    """Return (code, "FILE:LINE") of each problem, without the folder or what is not known."""
+    found = problems(catalogue, name, *overrides)
+    return [(p.code, _spot(p)) for p in found]
+
+
+def _spot(problem: Problem) -> str:
+    file, line = problem.where.file, problem.where.line
+    return ":".join(str(part) for part in (file.name if file else None, line) if part is not None)
