@@ -17,6 +17,8 @@ from wrapper.launch import RUN_MARK, Launch
 from wrapper.manifest import Stage
 
 CPU_THREADS = 2  # of accelerate's launcher; what the Kohya GUI gives too
+# Of a rehearsal: on a busy machine, two threads wait for each other until a step takes seconds.
+REHEARSAL_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,13 @@ def _paths(name: str, site: Site) -> render.Paths:
 
 
 def _train(preset: Preset, name: str, site: Site) -> Stage:
+    threads = REHEARSAL_THREADS if site.cpu else CPU_THREADS
     accelerate = (
         "--num_processes=1",
         "--num_machines=1",
         f"--mixed_precision={preset.train.get('mixed_precision', 'no')}",
         "--dynamo_backend=no",
-        f"--num_cpu_threads_per_process={CPU_THREADS}",
+        f"--num_cpu_threads_per_process={threads}",
         *(("--cpu",) if site.cpu else ()),
     )
     argv = (

@@ -15,6 +15,7 @@ from typing import Any
 
 from kohya_presets import dataset
 from kohya_presets.preset import Preset
+from wrapper.job import REHEARSAL_THREADS
 from wrapper.launch import RUN_MARK, Launch
 from wrapper.manifest import Run, Stage
 
@@ -29,7 +30,7 @@ ENV = {
     "CUDA_VISIBLE_DEVICES": "",
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
-    "OMP_NUM_THREADS": "2",  # more of them fight each other on a busy machine
+    "OMP_NUM_THREADS": str(REHEARSAL_THREADS),
 }
 _CPU_ONLY_REASON = "needs a GPU"
 _REPLACED: Mapping[str, tuple[Any, str]] = {  # option -> what it becomes (None: left out), and why
