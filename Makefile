@@ -26,7 +26,7 @@ train: .venv/ready
 	  --base "$(or $(BASE),$(error which BASE?))" $(if $(NAME),--name "$(NAME)") $(SITE) $(SETS)
 
 test: .venv/ready-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup
 
 lint: .venv/ready-test
 	$(BIN)/ruff check .

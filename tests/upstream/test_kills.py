@@ -17,6 +17,7 @@ from wrapper.checkout import Checkout
 
 pytestmark = [
     pytest.mark.upstream,
+    pytest.mark.xdist_group("upstream"),  # they share one home
     pytest.mark.trainer,
     pytest.mark.skipif(os.name != "posix", reason="SIGKILL"),
 ]

@@ -14,7 +14,11 @@ from wrapper import proc, rehearsal, rendering, site
 from wrapper.checkout import Checkout
 from wrapper.talk import Talk
 
-pytestmark = [pytest.mark.upstream, pytest.mark.trainer]
+pytestmark = [
+    pytest.mark.upstream,
+    pytest.mark.xdist_group("upstream"),  # they share one home
+    pytest.mark.trainer,
+]
 
 # Run in the trainer's environment. Every release has both functions, in modules that differ.
 READ = """

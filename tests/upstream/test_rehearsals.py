@@ -18,7 +18,11 @@ RELEASES = ("v0.8.7", "v0.10.1", "v0.7.1", "v0.9.1", "v0.11.1")
 USUAL = {(preset, release) for preset in PRESETS[:2] for release in RELEASES[:2]}
 RANKS = {"skynet": 16, "lion": 128, "a6000": 16}
 
-pytestmark = [pytest.mark.upstream, pytest.mark.trainer]
+pytestmark = [
+    pytest.mark.upstream,
+    pytest.mark.xdist_group("upstream"),  # they share one home
+    pytest.mark.trainer,
+]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
