@@ -36,10 +36,14 @@ class PresetError(ProblemsError):
     exit_code = 3
 
 
-class AnchorError(UserError):
-    """A patch no longer fits the file: its anchor is missing or ambiguous."""
+class PatchError(UserError):
+    """A patch cannot be put in or taken out; nothing was changed."""
 
     exit_code = 4
+
+
+class AnchorError(PatchError):
+    """A patch does not fit the file: its anchor is missing or ambiguous."""
 
 
 class TrainerError(UserError):

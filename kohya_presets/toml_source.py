@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,11 +102,18 @@ def value(text: str) -> Any:
 
 
 def statements(text: str) -> Iterator[Statement]:
-    """Yield every table header and assignment of `text`, in order, even beside broken values."""
+    """Yield every table header and assignment of `text`, in order, even beside broken values.
+
+    The second `[[name]]` has the key ("name", "1"), as an element of a list has its number.
+    """
     table: Key = ()
+    elements: Counter[Key] = Counter()
     for start, end, body in _chunks(text):
         if body.startswith("["):
             table = _key(body.split("#")[0].strip().strip("[]"))
+            if body.startswith("[["):
+                elements[table] += 1
+                table = (*table, str(elements[table] - 1))
             yield Statement(table, start, end, is_table=True)
         elif "=" in body:
             yield Statement((*table, *_key(_before_equals(body))), start, end, is_table=False)
@@ -124,7 +132,7 @@ def _repeated(text: str) -> list[Statement]:
     seen: set[Key] = set()
     twice = []
     for statement in statements(text):
-        if statement.key in seen and not _is_array_table(text, statement):
+        if statement.key in seen:
             twice.append(statement)
         seen.add(statement.key)
     return twice
@@ -187,10 +195,6 @@ def _key(text: str) -> Key:
         ((name, node),) = node.items()
         key.append(name)
     return tuple(key)
-
-
-def _is_array_table(text: str, statement: Statement) -> bool:
-    return statement.is_table and text.split("\n")[statement.line - 1].lstrip().startswith("[[")
 
 
 def _without(text: str, unwanted: list[Statement]) -> str:

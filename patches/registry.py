@@ -1,0 +1,194 @@
+"""The patches there are: folders with a `patch.toml`, ours beside this file and the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kohya_presets import toml_source
+from kohya_presets.errors import PatchError, ProblemsError, UserError
+from kohya_presets.problems import Problem, did_you_mean
+from kohya_presets.toml_source import Key, Source
+from patches import anchors
+from patches.anchors import ANY
+from patches.engine import Edit
+
+FORMAT = 1
+FILE = "patch.toml"
+SHIPPED = Path(__file__).parent
+
+_KEYS: Mapping[str, Mapping[str, str]] = {
+    "patch": {"name": "str", "summary": "str", "runtime": "list"},
+    "edit": {
+        "file": "either",
+        "function": "str",
+        "anchor": "str",
+        "where": "str",
+        "lines": "str",
+        "root": "str",
+    },
+}
+_NEEDED = ("name", "summary", "file", "anchor", "where", "lines")
+_WORDS = {"str": "text", "list": "a list of texts", "either": "text or a list of texts"}
+_CHOICES = {"where": ("before", "after", "replace"), "root": ("scripts", "gui")}
+
+
+class PatchFileError(ProblemsError):
+    """A patch.toml has errors; one `Problem` for each."""
+
+    exit_code = PatchError.exit_code
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A patch as its folder describes it; `runtime` is copied into the checkout's `library/`."""
+
+    name: str
+    summary: str
+    folder: Path
+    edits: tuple[Edit, ...]
+    runtime: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Everything that decides what the patch does."""
+        return (self.folder / FILE, *self.runtime)
+
+    def sha256(self) -> str:
+        """Return the hash of `files`; line ends make no difference."""
+        parts = (file.read_bytes().replace(b"\r\n", b"\n") for file in self.files)
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def every(own: Path | None = None) -> tuple[Patch, ...]:
+    """Return the shipped patches and those in the folder `own`, by name."""
+    folders = [at for place in (SHIPPED, own) if place for at in place.glob(f"*/{FILE}")]
+    found = {patch.name: patch for patch in (load(file.parent) for file in folders)}
+    return tuple(found[name] for name in sorted(found))
+
+
+def find(wanted: str, own: Path | None = None) -> Patch:
+    """Return a patch by its folder's path or its name; a name of yours goes before one of ours.
+
+    Raises:
+        UserError: there is none.
+        PatchFileError: its patch.toml has errors.
+    """
+    if (Path(wanted) / FILE).is_file():
+        return load(Path(wanted).resolve())
+    for place in (own, SHIPPED):
+        if place and (place / wanted / FILE).is_file():
+            return load(place / wanted)
+    known = sorted({at.parent.name for p in (own, SHIPPED) if p for at in p.glob(f"*/{FILE}")})
+    hint = did_you_mean(wanted, known) or f"Known: {', '.join(known)}; or give a patch's folder."
+    raise UserError(f"there is no patch {wanted!r}", hint=hint)
+
+
+def load(folder: Path) -> Patch:
+    """Return the patch in `folder`.
+
+    Raises:
+        PatchFileError: with every fault of its patch.toml.
+    """
+    source = toml_source.read(folder / FILE)
+    if problems := [*source.problems, *_problems(source, folder)]:
+        raise PatchFileError(f"patch {folder.name!r}", problems)
+    head = source.values["patch"]
+    return Patch(
+        name=head["name"],
+        summary=head["summary"],
+        folder=folder,
+        edits=tuple(map(_edit, source.values.get("edit", ()))),
+        runtime=tuple(folder / file for file in head.get("runtime", ())),
+    )
+
+
+def _edit(values: Mapping[str, Any]) -> Edit:
+    return Edit(
+        files=_texts(values["file"]),
+        anchor=values["anchor"],
+        where=values["where"],
+        lines=values["lines"],
+        function=values.get("function"),
+        root=values.get("root", "scripts"),
+    )
+
+
+def _problems(source: Source, folder: Path) -> Iterator[Problem]:
+    values = source.values
+    if values.get("format") != FORMAT:
+        newer = isinstance(values.get("format"), int) and values["format"] > FORMAT
+        message = f"expected format = {FORMAT}, found {values.get('format')!r}"
+        hint = "Update kohya-presets: the patch was made for a newer one." if newer else None
+        yield Problem("format", "error", source.place("format"), message, hint)
+        return
+    for key in values.keys() - {"format", "patch", "edit"}:
+        hint = did_you_mean(key, ("format", "patch", "edit"))
+        yield Problem("unknown-key", "error", source.place(key), f"unknown key {key!r}", hint)
+    yield from _table(source, ("patch",), values.get("patch"))
+    if isinstance(head := values.get("patch"), dict):
+        yield from _head_problems(source, head, folder)
+    edits = values.get("edit", [])
+    for number, edit in enumerate(edits if isinstance(edits, list) else [edits]):
+        yield from _table(source, ("edit", str(number)), edit)
+        if isinstance(edit, dict):
+            yield from _edit_problems(source, ("edit", str(number)), edit)
+
+
+def _table(source: Source, at: Key, table: Any) -> Iterator[Problem]:
+    """Yield what is unknown, missing or of another type in one table."""
+    if not isinstance(table, dict):
+        yield Problem("type", "error", source.place(*at), f"expected a table [{at[0]}]")
+        return
+    known = _KEYS[at[0]]
+    for key in known:
+        if key in _NEEDED and key not in table:
+            yield Problem("missing", "error", source.place(*at), f"{key} is missing")
+    for key, value in table.items():
+        where = source.place(*at, key)
+        if key not in known:
+            hint = did_you_mean(key, known)
+            yield Problem("unknown-key", "error", where, f"unknown key {key!r}", hint)
+        elif not _is(known[key], value):
+            message = f"expected {_WORDS[known[key]]}, found {value!r}"
+            yield Problem("type", "error", where, message)
+
+
+def _is(kind: str, value: Any) -> bool:
+    texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return (kind != "list" and isinstance(value, str)) or (kind != "str" and texts)
+
+
+def _head_problems(source: Source, head: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
+    name = head.get("name", folder.name)
+    if name != folder.name or not re.fullmatch(r"[\w.-]+", str(name)):
+        message = f"expected the folder's name {folder.name!r}, found {name!r}"
+        yield Problem("name", "error", source.place("patch", "name"), message)
+    for file in head.get("runtime", ()):
+        if not re.fullmatch(r"kp_\w+\.py", str(file)) or not (folder / str(file)).is_file():
+            message = f"expected a file kp_….py beside {FILE}, found {file!r}"
+            yield Problem("runtime", "error", source.place("patch", "runtime"), message)
+
+
+def _edit_problems(source: Source, at: Key, edit: Mapping[str, Any]) -> Iterator[Problem]:
+    for key, choices in _CHOICES.items():
+        if isinstance(found := edit.get(key), str) and found not in choices:
+            message = f"expected one of {', '.join(choices)}, found {found!r}"
+            yield Problem("choice", "error", source.place(*at, key), message)
+    try:
+        anchors.parse(str(edit.get("anchor", ANY)))
+    except (SyntaxError, ValueError) as error:
+        message = f"expected one Python statement, found {edit['anchor']!r}: {error}"
+        yield Problem("anchor", "error", source.place(*at, "anchor"), message)
+    for file in _texts(edit.get("file", ())):
+        if PurePosixPath(file).is_absolute() or ".." in file or "\\" in file or ":" in file:
+            message = f"expected a path inside the checkout with / between, found {file!r}"
+            yield Problem("file", "error", source.place(*at, "file"), message)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(map(str, value))

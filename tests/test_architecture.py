@@ -13,7 +13,11 @@ from wrapper import proc
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {  # folder -> what its files may import besides the standard library
     "kohya_presets": {"kohya_presets", "tomli", "toml"},
-    "patches": {"patches", "kohya_presets.errors"},
+    "patches": {f"kohya_presets.{name}" for name in ("errors", "problems", "toml_source")}
+    | {"patches"},
+    # These run in the trainer's Python; `library` is sd-scripts' own.
+    "patches/adacoor": {"torch"},
+    "patches/ema": {"torch", "safetensors", "library"},
     "wrapper": {
         "wrapper",
         "patches",

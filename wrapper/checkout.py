@@ -53,6 +53,11 @@ class Checkout:
         return self.source == STANDIN
 
     @property
+    def is_ours(self) -> bool:
+        """Whether this tool made it, and may change it."""
+        return self.folder.parent.parent == paths.checkouts()
+
+    @property
     def name(self) -> str:
         """What a person calls it."""
         if self.is_standin:

@@ -26,6 +26,11 @@ def user_presets(environ: Mapping[str, str] = os.environ) -> Path:
     return home(environ) / "presets"
 
 
+def user_patches(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of the user's own patches."""
+    return home(environ) / "patches"
+
+
 def checkouts(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder that holds one folder for each checkout the tool made."""
     return home(environ) / "checkouts"

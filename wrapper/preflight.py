@@ -13,7 +13,8 @@ from kohya_presets.errors import UserError
 from kohya_presets.preset import Preset
 from kohya_presets.problems import Place, Problem
 from kohya_presets.weights import Header
-from wrapper import recognize
+from patches import registry
+from wrapper import patching, paths
 from wrapper.checkout import Checkout
 from wrapper.environment import NEEDED, Probe
 
@@ -39,24 +40,29 @@ def name(text: str) -> str:
 
 
 def fit(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
-    """Yield what of `preset` the checkout cannot do: too old a release, a patch not in it."""
+    """Yield what of `preset` the checkout cannot do: its release, or an option, is too old."""
     where = Place(preset.file)
     if not releases.satisfies(checkout.like, preset.releases):
         message = (
             f"{preset.name} wants sd-scripts {preset.releases}, the checkout is {checkout.name}"
         )
         yield Problem("release", "error", where, message, "Choose another with --release.")
-    carried = recognize.patches_in(checkout.scripts)
-    for patch in preset.patches:
-        if patch not in carried:
-            message = f"{preset.name} needs the patch {patch!r}, which {checkout.folder} has not"
-            hint = "This version cannot apply patches yet; skynet, a6000 and lion need none."
-            yield Problem("patch-missing", "error", where, message, hint)
     for table, values in preset.tables.items():
         known = _known(preset, table)
         for key in values:
             if key in known and releases.order(known[key].since) > releases.order(checkout.like):
                 yield _too_new(where, table, known[key], checkout)
+
+
+def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
+    """Yield the patches that `preset` needs and the checkout does not have as they are now."""
+    for name in preset.patches:
+        found = patching.status(checkout, registry.find(name, paths.user_patches()))
+        if found.state != "applied":
+            state = f"{found.state} ({found.why})" if found.why else found.state
+            message = f"{preset.name} needs the patch {name!r}; in {checkout.folder} it is {state}"
+            hint = f'kohya-presets patch apply {name} --checkout "{checkout.folder}"'
+            yield Problem("patch", "error", Place(preset.file), message, hint)
 
 
 def inputs(preset: Preset, data: Path, base: Path) -> Iterator[Problem]:

@@ -5,7 +5,6 @@ A version string would not do: each Kohya GUI version pins a commit between two 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -77,12 +76,3 @@ def _newest_with_options(scripts: Path) -> str:
     limit = min(missing, default=(999,))
     older = [tag for tag in releases.tags() if releases.order(tag) < limit]
     return older[-1] if older else releases.tags()[0]
-
-
-def patches_in(scripts: Path) -> frozenset[str]:
-    """Return the names of our patches that a checkout carries."""
-    files = [file for pattern in _DECLARES for file in scripts.glob(pattern)]
-    text = "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
-    fenced = re.findall(r"# >>> kohya-presets: (\S+)", text)
-    dropped = [file.stem.removeprefix("kp_") for file in scripts.glob("library/kp_*.py")]
-    return frozenset([*fenced, *dropped])

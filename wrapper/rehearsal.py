@@ -23,6 +23,7 @@ TRAINER_SIDE = Path(__file__).parent / "trainer_side"
 STANDIN = Path(__file__).parent / "standin"
 SEED = 42
 STEPS = 12  # enough for the smallest learning rate of the catalogue to show in fp16
+EMA_DECAY = 0.5
 SIDE = 64  # pixels; a latent of 8 x 8
 IMAGES = 6
 MOST_IMAGES = 24  # of a given folder
@@ -89,6 +90,9 @@ def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Change, ...]]:
     if plain := _EIGHT_BIT.get(str(train.get("optimizer_type", "")).lower()):
         change(train, "train", "optimizer_type", plain, "8-bit states need a GPU")
     change(train, "train", "max_train_epochs", _epochs(train, data, images), f"about {STEPS} steps")
+    if train.get("enable_ema"):
+        now = min(train.get("ema_decay", EMA_DECAY), EMA_DECAY)
+        change(train, "train", "ema_decay", now, f"so that {STEPS} steps show in the average")
     change(train, "train", "max_data_loader_n_workers", 0, "a worker takes longer to start")
     small = "a miniature for a CPU"
     change(data, "dataset", "resolution", [SIDE, SIDE], small)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kohya_presets import releases
-from wrapper import checkout, environment, paths, recognize
+from kohya_presets.errors import UserError
+from patches import registry
+from patches.registry import Patch
+from wrapper import checkout, environment, patching, paths, rewriting
 from wrapper.acquire import Unreachable
 from wrapper.checkout import SCRIPTS, Checkout
 from wrapper.environment import Environment, Probe
@@ -36,6 +44,44 @@ def checkout_or_standin(release: str, folder: Path | None, talk: Talk) -> Checko
 def standin() -> Checkout:
     """Return our own three scripts, as if they were a checkout of the default release."""
     return Checkout(STANDIN, STANDIN, "plain", None, releases.DEFAULT, source=checkout.STANDIN)
+
+
+def with_patches(found: Checkout, names: Sequence[str], talk: Talk) -> Checkout:
+    """Return a checkout that carries these patches: put in now, if it is the tool's own.
+
+    A folder of the user's is left as it is; `preflight.patches` says what it lacks.
+
+    Raises:
+        PatchError: one of them cannot be put in.
+    """
+    patches = [registry.find(name, paths.user_patches()) for name in names]
+    if found.is_standin:
+        return _patched_standin(patches) if patches else found
+    lacking = [p for p in patches if patching.status(found, p).state in ("absent", "outdated")]
+    if lacking and found.is_ours:
+        talk.say(f"patching {found.name}: {', '.join(p.name for p in lacking)}")
+        with rewriting.alone(found.folder):
+            rewriting.carry_out(patching.applying(found, lacking))
+    return found
+
+
+def _patched_standin(patches: Sequence[Patch]) -> Checkout:
+    """Return a copy of the stand-in with these patches, made once for each state of all files."""
+    sources = [*STANDIN.rglob("*.py"), *(f for patch in patches for f in patch.files)]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(sources))).hexdigest()
+    at = paths.home() / "stand-in" / digest[:12]
+    made = Checkout(at, at, "plain", None, releases.DEFAULT, source=checkout.STANDIN)
+    if not at.exists():
+        at.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=at.parent) as work:
+            copy = Path(work) / "scripts"
+            shutil.copytree(STANDIN, copy, ignore=shutil.ignore_patterns("__pycache__"))
+            rewriting.carry_out(
+                patching.applying(replace(made, folder=copy, scripts=copy), patches)
+            )
+            with contextlib.suppress(OSError):  # another process was faster
+                copy.rename(at)
+    return made
 
 
 def expected(release: str, folder: Path | None) -> tuple[Path, str]:
@@ -69,9 +115,10 @@ def facts(found: Checkout, used: Environment, probe: Probe) -> dict[str, Mapping
             "commit": found.commit or "",
             "folder": str(found.scripts),
             "layout": found.layout,
-            "patches": sorted(recognize.patches_in(found.scripts)),
+            "patches": sorted(patching.carried(found)),
             "standin": found.is_standin,
         },
+        "patches": {p.name: p.sha256() for p in _known(patching.carried(found))},
         "environment": {
             "python": str(used.python),
             "version": probe.python,
@@ -79,3 +126,10 @@ def facts(found: Checkout, used: Environment, probe: Probe) -> dict[str, Mapping
             "gpus": [device.name for device in probe.devices],
         },
     }
+
+
+def _known(names: Iterable[str]) -> Iterator[Patch]:
+    """Yield those of `names` that there is a patch of; a checkout may carry one that is gone."""
+    for name in sorted(names):
+        with contextlib.suppress(UserError):
+            yield registry.find(name, paths.user_patches())

@@ -15,6 +15,7 @@ from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.preset import Preset
 from kohya_presets.problems import Problem, errors
 from wrapper import base_model, environment, job, manifest, preflight, rehearsal, runner, site
+from wrapper.checkout import Checkout
 from wrapper.job import Plan, Site
 from wrapper.manifest import Run
 from wrapper.rehearsal import Change
@@ -80,7 +81,7 @@ def train(request: Request, data: Path, base: str, talk: Talk) -> Run:
     weights.require_sdxl(model.file)
     _stop_at(preflight.disk(preset, model.file, request.folder), talk, "the disk")
     checkout = site.checkout_for(request.release, request.checkout, talk)
-    _stop_at(preflight.fit(preset, checkout), talk, f"{preset.name} on {checkout.name}")
+    checkout = _fitting(preset, checkout, talk)
     used = site.environment_for(checkout, request.python, talk)
     probe = environment.probe(used.python)
     _stop_at(preflight.environment(preset, probe, cpu=False), talk, str(used.python))
@@ -115,7 +116,7 @@ def rehearse(request: Request, talk: Talk) -> Rehearsal:
     standin = checkout.is_standin
     if standin:
         talk.warn("rehearsing with the stand-in, not with sd-scripts: it shows less")
-    _stop_at(preflight.fit(request.preset, checkout), talk, request.preset.name)
+    checkout = _fitting(request.preset, checkout, talk)
     used = site.environment_for(checkout, request.python, talk)
     probe = environment.probe(used.python)
     count = _count(request)
@@ -156,6 +157,15 @@ def _started(
         request.folder, kind, preset.name, request.name, plan.stages, _text_encoders(preset), facts
     )
     return runner.start(run, plan.files)
+
+
+def _fitting(preset: Preset, checkout: Checkout, talk: Talk) -> Checkout:
+    """Return the checkout with the preset's patches, after all that can speak against it."""
+    subject = f"{preset.name} on {checkout.name}"
+    _stop_at(preflight.fit(preset, checkout), talk, subject)
+    checkout = site.with_patches(checkout, preset.patches, talk)
+    _stop_at(preflight.patches(preset, checkout), talk, subject)
+    return checkout
 
 
 def _text_encoders(preset: Preset) -> bool:

@@ -38,10 +38,10 @@ def test_every_statement_has_its_lines() -> None:
         ("train.args", 9, 12),
         ("train.learning_rate", 13, 13),
         ("train.quoted key.sub", 14, 14),
-        ("datasets", 16, 16),
-        ("datasets.a", 17, 17),
-        ("datasets", 18, 18),
-        ("datasets.a", 19, 19),
+        ("datasets.0", 16, 16),
+        ("datasets.0.a", 17, 17),
+        ("datasets.1", 18, 18),
+        ("datasets.1.a", 19, 19),
     ]
 
 

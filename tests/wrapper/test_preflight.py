@@ -9,12 +9,14 @@ import pytest
 from kohya_presets.catalogue import Catalogue
 from kohya_presets.errors import UserError
 from kohya_presets.problems import Problem
+from patches import registry
 from tests import tensors
 from tests.wrapper import lookalike
-from wrapper import preflight
+from wrapper import patching, preflight, rewriting
 from wrapper.checkout import Checkout
 from wrapper.environment import Probe
 from wrapper.gpu import Gpu
+from wrapper.rehearsal import STANDIN
 
 H200 = Gpu("NVIDIA H200", 139.8)
 GOOD = Probe("3.11.7", {"torch": "2.6.0"}, {}, "12.4", (H200,))
@@ -49,11 +51,16 @@ def test_an_option_that_is_too_new(shipped: Catalogue, scripts: Path) -> None:
     assert "train.huber_scale came with v0.10.0" in problem.message
 
 
-def test_a_patch_is_looked_for_in_the_files(shipped: Catalogue, scripts: Path) -> None:
+def test_a_patch_that_is_missing_is_told_with_the_command(
+    shipped: Catalogue, tmp_path: Path
+) -> None:
+    scripts = shutil.copytree(STANDIN, tmp_path / "sd scripts")
     adacoor, checkout = shipped.load("adacoor"), like("v0.10.1", scripts)
-    assert codes(preflight.fit(adacoor, checkout)) == [("patch-missing", "error")]
-    (scripts / "library/kp_adacoor.py").touch()
-    assert not list(preflight.fit(adacoor, checkout))
+    (problem,) = preflight.patches(adacoor, checkout)
+    assert "it is absent" in problem.message
+    assert problem.hint == f'kohya-presets patch apply adacoor --checkout "{scripts}"'
+    rewriting.carry_out(patching.applying(checkout, [registry.find("adacoor")]))
+    assert not list(preflight.patches(adacoor, checkout))
 
 
 def test_a_lora_as_base_and_no_images_are_both_told(shipped: Catalogue, tmp_path: Path) -> None:

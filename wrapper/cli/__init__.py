@@ -16,6 +16,7 @@ COMMANDS = (
     "diff",
     "render",
     "checkout",
+    "patch",
     "captions",
     "train",
     "resume",

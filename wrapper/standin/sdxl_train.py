@@ -23,7 +23,11 @@ def train(args):
     accelerator = Accelerator(
         gradient_accumulation_steps=args.gradient_accumulation_steps,
         mixed_precision=args.mixed_precision,
+        log_with=args.log_with if args.logging_dir else None,
+        project_dir=args.logging_dir,
     )
+    if args.logging_dir:
+        accelerator.init_trackers("finetuning")
     text_encoder1, text_encoder2, vae, unet, logit_scale, _ = (
         sdxl_model_util.load_models_from_sdxl_checkpoint(
             sdxl_model_util.MODEL_VERSION_SDXL_BASE_V1_0, args.pretrained_model_name_or_path, "cpu"
@@ -32,9 +36,9 @@ def train(args):
     text_encoders = [text_encoder1, text_encoder2]
     for encoder in text_encoders:
         encoder.requires_grad_(bool(args.train_text_encoder))
-    trained = [unet, *(text_encoders if args.train_text_encoder else [])]
+    training_models = [unet, *(text_encoders if args.train_text_encoder else [])]
     params_to_optimize = [
-        {"params": list(m.parameters()), "lr": args.learning_rate} for m in trained
+        {"params": list(m.parameters()), "lr": args.learning_rate} for m in training_models
     ]
     _, _, optimizer = train_util.get_optimizer(args, params_to_optimize)
     # Prepared, the loader ends an epoch with a step, full or not, as upstream's does.
@@ -42,14 +46,16 @@ def train(args):
     unet, text_encoder1, text_encoder2, optimizer, loader = accelerator.prepare(
         unet, text_encoder1, text_encoder2, optimizer, loader
     )
+    lr_scheduler = accelerator.prepare(torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1))
     text_encoders = [text_encoder1, text_encoder2]
     vae = vae.to(accelerator.device)
+    in_epoch = math.ceil(len(batches) / args.gradient_accumulation_steps)
+    if args.max_train_epochs:
+        args.max_train_steps = args.max_train_epochs * in_epoch
     train_util.resume_from_local_or_hf_if_specified(accelerator, args)
 
-    in_epoch = math.ceil(len(batches) / args.gradient_accumulation_steps)
-    steps = args.max_train_epochs * in_epoch if args.max_train_epochs else args.max_train_steps
-    num_train_epochs = math.ceil(steps / in_epoch)
-    bar = tqdm(range(steps), smoothing=0, desc="steps")
+    num_train_epochs = math.ceil(args.max_train_steps / in_epoch)
+    bar = tqdm(range(args.max_train_steps), smoothing=0, desc="steps")
     global_step, losses = 0, []
     save_dtype = DTYPES.get(args.save_precision)
 
@@ -66,10 +72,11 @@ def train(args):
     for epoch in range(num_train_epochs):
         print(f"\nepoch {epoch + 1}/{num_train_epochs}")
         for batch in loader:
-            with accelerator.accumulate(*trained):
+            with accelerator.accumulate(*training_models):
                 loss = loss_of(batch, vae, text_encoders, unet, accelerator.device)
                 accelerator.backward(loss)
                 optimizer.step()
+                lr_scheduler.step()
                 optimizer.zero_grad(set_to_none=True)
             if accelerator.sync_gradients:
                 bar.update(1)
@@ -80,8 +87,12 @@ def train(args):
                     *(models(), save_dtype),
                 )
             losses.append(loss.detach().item())
+            if accelerator.trackers:
+                logs = {"loss": losses[-1]}
+                train_util.append_lr_to_logs_with_names(logs, lr_scheduler, ["unet", "te1", "te2"])
+                accelerator.log(logs, step=global_step)
             bar.set_postfix(avr_loss=sum(losses) / len(losses))
-            if global_step >= steps:
+            if global_step >= args.max_train_steps:
                 break
         sdxl_train_util.save_sd_model_on_epoch_end_or_stepwise(
             *(args, True, accelerator, epoch + 1, num_train_epochs, global_step),

@@ -1,16 +1,7 @@
 """Saving and sampling, through the functions that upstream has for them."""
 
 from library import sdxl_model_util, train_util
-
-
-class SdxlStableDiffusionLongPromptWeightingPipeline:
-    """Makes a picture of a prompt: enough of a pipeline to be swapped in and out of."""
-
-    def __init__(self, vae, text_encoder, unet):
-        self.vae, self.text_encoder, self.unet = vae, text_encoder, unet
-
-    def __call__(self, prompt, side=64):
-        return train_util.denoise(self.vae, self.text_encoder, self.unet, prompt, side)
+from library.sdxl_lpw_stable_diffusion import SdxlStableDiffusionLongPromptWeightingPipeline
 
 
 def sample_images(accelerator, args, epoch, steps, device, vae, tokenizer, text_encoder, unet):

@@ -13,26 +13,37 @@ from library.sdxl_model_util import CAPTION, LATENT
 
 def get_optimizer(args, trainable_params):
     """Return the optimizer's name, its arguments as text, and the optimizer."""
-    name = args.optimizer_type or "AdamW"
-    given = {}
+    optimizer_type = (args.optimizer_type or "AdamW").lower()
+    optimizer_kwargs = {}
     for argument in args.optimizer_args or []:
         key, value = argument.split("=")
-        given[key] = ast.literal_eval(value)
-    optimizer = None
-    lower = name.lower()
-    if lower.endswith("8bit"):
-        raise ImportError(f"{name} needs bitsandbytes, which the stand-in does without")
-    if lower == "lion":
-        optimizer = Lion(trainable_params, lr=args.learning_rate, **given)
-    elif lower == "sgdnesterov":
-        given.setdefault("momentum", 0.9)
-        optimizer = torch.optim.SGD(trainable_params, lr=args.learning_rate, nesterov=True, **given)
+        optimizer_kwargs[key] = ast.literal_eval(value)
+    lr, optimizer = args.learning_rate, None
+    if optimizer_type.endswith("8bit"):
+        raise ImportError(f"{args.optimizer_type} needs bitsandbytes, which the stand-in lacks")
+    if optimizer_type == "adamw":
+        optimizer_class = torch.optim.AdamW
+        optimizer = optimizer_class(trainable_params, lr=lr, **optimizer_kwargs)
+    elif optimizer_type == "lion":
+        optimizer_class = Lion
+        optimizer = optimizer_class(trainable_params, lr=lr, **optimizer_kwargs)
+    elif optimizer_type == "sgdnesterov":
+        optimizer_class = torch.optim.SGD
+        optimizer_kwargs.setdefault("momentum", 0.9)
+        optimizer = optimizer_class(trainable_params, lr=lr, nesterov=True, **optimizer_kwargs)
     if optimizer is None:
-        module, _, kind = name.rpartition(".")
-        found = importlib.import_module(module) if module else torch.optim
-        kind = "AdamW" if lower == "adamw" else kind  # upstream does not mind its case
-        optimizer = getattr(found, kind)(trainable_params, lr=args.learning_rate, **given)
-    return name, ",".join(f"{k}={v}" for k, v in given.items()), optimizer
+        module, _, kind = args.optimizer_type.rpartition(".")
+        optimizer_class = getattr(importlib.import_module(module or "torch.optim"), kind)
+        optimizer = optimizer_class(trainable_params, lr=lr, **optimizer_kwargs)
+    optimizer_name = optimizer_class.__module__ + "." + optimizer_class.__name__
+    return optimizer_name, ",".join(f"{k}={v}" for k, v in optimizer_kwargs.items()), optimizer
+
+
+def append_lr_to_logs_with_names(logs, lr_scheduler, names):
+    """Add the learning rate of each group."""
+    logs.update(
+        {f"lr/{name}": rate for name, rate in zip(names, lr_scheduler.get_last_lr(), strict=False)}
+    )
 
 
 class Lion(torch.optim.Optimizer):

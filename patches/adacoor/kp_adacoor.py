@@ -1,0 +1,204 @@
+"""AdaCoor, by GoldKoron after SargeZT's CoordinateDoWG (2023), as published, and what follows.
+
+Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 2.0 and newer.
+
+With gradient g, and v from 0 kept in bfloat16, a step is
+
+    v <- v + epsilon * g^2
+    p <- p - lr * epsilon * g / (sqrt(v) + epsilon)
+
+With an exact v this is Adagrad with learning rate lr * sqrt(epsilon) and epsilon sqrt(epsilon): the
+guide's "LR 1" with 1e-8 is a first step of 1e-4 for each weight, which shrinks with the root of the
+number of steps. In bfloat16, v has 8 significant bits and stops growing once an increment is less
+than half of the last one: after some 256 steps of like gradients. That puts a floor of about a
+sixteenth of the first step under the rate; a float32 state, or stochastic rounding, has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Elements that one pass works on: temporary copies in fp32 take 4 to 12 bytes for each.
+AT_A_TIME = {"cpu": 2**16, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
+SEEN = 2**16  # elements of a group that its effective rate is measured on
+
+
+class AdaCoor(torch.optim.Optimizer):
+    """AdaCoor.
+
+    Costs 2 bytes of state per parameter in bfloat16, 4 in float32.
+
+    Args:
+        params: Tensors of any floating dtype, or groups of them.
+        lr: Factor of the step; 1 as published.
+        epsilon: Above 0. The first step of each weight is about lr * sqrt(epsilon).
+        state_dtype: "bfloat16" as published, or "float32".
+        stochastic_rounding: Round the bfloat16 among state and weights up or down by chance, so
+            that small changes add up on average.
+        weight_decay: Decoupled: p <- p * (1 - lr * weight_decay) at each step.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1.0,
+        epsilon: float = 1e-8,
+        *,
+        state_dtype: str = "bfloat16",
+        stochastic_rounding: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if epsilon <= 0:
+            raise ValueError(f"epsilon must be above 0, got {epsilon=}")
+        if lr < 0 or weight_decay < 0:
+            raise ValueError(f"lr and weight_decay must be 0 or more, got {lr=}, {weight_decay=}")
+        if state_dtype not in ("bfloat16", "float32"):
+            raise ValueError(f'state_dtype must be "bfloat16" or "float32", got {state_dtype=}')
+        self.state_dtype = getattr(torch, state_dtype)
+        self.stochastic_rounding = stochastic_rounding
+        self.rates: list[Tensor | None] | None = None  # of each group, once somebody asks
+        super().__init__(params, {"lr": lr, "epsilon": epsilon, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step; return what `closure` returned, which computes the gradients again."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for number, group in enumerate(self.param_groups):
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            triples = [(p, p.grad, self._sum(p)) for p in params]
+            for chunk in _chunks(triples):
+                adacoor(
+                    *chunk,
+                    lr=float(group["lr"]),
+                    epsilon=group["epsilon"],
+                    weight_decay=group["weight_decay"],
+                    stochastic_rounding=self.stochastic_rounding,
+                )
+            if self.rates is not None:
+                self.rates[number] = _rate(*max(triples, key=lambda t: t[0].numel()), group)
+        return loss
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a state. Torch would cast it to the dtype of the weights; it keeps its own."""
+        super().load_state_dict(state_dict)
+        keys = [key for group in state_dict["param_groups"] for key in group["params"]]
+        params = [p for group in self.param_groups for p in group["params"]]
+        for key, p in zip(keys, params, strict=True):
+            if saved := state_dict["state"].get(key):
+                self.state[p]["sum"] = saved["sum"].to(p.device, self.state_dtype, copy=True)
+
+    def _sum(self, p: Tensor) -> Tensor:
+        state = self.state[p]
+        if "sum" not in state:
+            if p.grad.is_sparse:
+                raise ValueError("AdaCoor takes no sparse gradients")
+            state["sum"] = torch.zeros_like(p, dtype=self.state_dtype)
+        return state["sum"]
+
+
+def adacoor(
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    sums: Sequence[Tensor],
+    *,
+    lr: float,
+    epsilon: float,
+    weight_decay: float = 0.0,
+    stochastic_rounding: bool = False,
+) -> None:
+    """Take one step: sum <- sum + epsilon g^2, p <- p - lr epsilon g / (sqrt(sum) + epsilon).
+
+    Computed in fp32 and rounded into `sums` and `params` once each, whatever their dtypes.
+    """
+    grads = [g.float() for g in grads]
+    exact = [v.float() for v in sums]  # the sums themselves where they are fp32
+    torch._foreach_addcmul_(exact, grads, grads, value=epsilon)
+    if exact[0] is not sums[0]:
+        _store(exact, sums, stochastic_rounding)
+        _copy(exact, sums)  # what was stored is what counts
+    roots = torch._foreach_sqrt(exact)
+    torch._foreach_add_(roots, epsilon)
+    weights = [p.float() for p in params]
+    if weight_decay:
+        torch._foreach_mul_(weights, 1 - lr * weight_decay)
+    torch._foreach_addcdiv_(weights, grads, roots, value=-lr * epsilon)
+    if weights[0] is not params[0]:
+        _store(weights, params, stochastic_rounding)
+
+
+def log(logs: dict[str, Any], lr_scheduler: Any) -> None:
+    """Add to `logs`, where sd-scripts logs d*lr, how far AdaCoor moved a weight on average."""
+    optimizer = lr_scheduler.optimizers[-1]
+    optimizer = getattr(optimizer, "optimizer", optimizer)
+    if not isinstance(optimizer, AdaCoor):
+        return
+    if optimizer.rates is None:  # measured from the next step on
+        optimizer.rates = [None] * len(optimizer.param_groups)
+        return
+    names = [name.removeprefix("lr") for name in logs if name == "lr" or name.startswith("lr/")]
+    for name, rate in zip(names, optimizer.rates, strict=False):
+        if rate is not None:
+            logs[f"lr/d*lr{name}"] = float(rate)
+
+
+def _rate(p: Tensor, grad: Tensor, total: Tensor, group: dict[str, Any]) -> Tensor:
+    g, v = (t.reshape(-1)[:SEEN].float() for t in (grad, total))
+    step = group["epsilon"] * g / (v.sqrt() + group["epsilon"])
+    return group["lr"] * step.abs().mean()
+
+
+def _store(exact: Sequence[Tensor], into: Sequence[Tensor], stochastic: bool) -> None:
+    if stochastic and into[0].dtype == torch.bfloat16:
+        for tensor in exact:
+            # bfloat16 is the upper half of a float: a random lower half carries over by chance.
+            bits = tensor.view(torch.int32)
+            bits += torch.randint_like(bits, 2**16)
+            bits &= -(2**16)
+    _copy(into, exact)
+
+
+def _copy(into: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    if hasattr(torch, "_foreach_copy_"):  # from torch 2.1
+        torch._foreach_copy_(into, values)
+    else:
+        for one, value in zip(into, values, strict=True):
+            one.copy_(value)
+
+
+def _chunks(triples: Sequence[tuple[Tensor, ...]]) -> Iterator[tuple[list[Tensor], ...]]:
+    """Yield (params, grads, sums) of like dtypes and devices, about as many as go at a time."""
+    chunk: list[tuple[Tensor, ...]] = []
+    size = 0
+    for parts in (part for whole in triples for part in _parts(whole)):
+        like = not chunk or all(
+            a.dtype == b.dtype and a.device == b.device
+            for a, b in zip(parts, chunk[0], strict=True)
+        )
+        limit = AT_A_TIME.get(parts[0].device.type, 2**24)
+        if chunk and (size + parts[0].numel() > limit or not like):
+            yield tuple(map(list, zip(*chunk, strict=True)))
+            chunk, size = [], 0
+        chunk.append(parts)
+        size += parts[0].numel()
+    if chunk:
+        yield tuple(map(list, zip(*chunk, strict=True)))
+
+
+def _kinds(tensors: Iterable[Tensor]) -> list[tuple[torch.dtype, torch.device]]:
+    return [(t.dtype, t.device) for t in tensors]
+
+
+def _parts(triple: tuple[Tensor, ...]) -> Iterable[tuple[Tensor, ...]]:
+    limit = AT_A_TIME.get(triple[0].device.type, 2**24)
+    if triple[0].numel() <= limit or not all(t.is_contiguous() for t in triple):
+        return (triple,)
+    return zip(*(t.view(-1).split(limit) for t in triple), strict=True)

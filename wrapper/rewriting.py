@@ -1,0 +1,158 @@
+"""Files rewritten together: all of them or none, and by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from kohya_presets.errors import PatchError
+
+PART = ".kp-part"
+
+
+class Change(NamedTuple):
+    """A file before and after; None where there is none."""
+
+    file: Path
+    before: bytes | None
+    after: bytes | None
+
+
+class Files:
+    """The files that a plan has touched so far, as it has changed them."""
+
+    def __init__(self) -> None:
+        self._before: dict[Path, bytes | None] = {}
+        self._after: dict[Path, str | None] = {}
+
+    def text(self, file: Path) -> str:
+        """Return what the file says, after what was planned for it so far."""
+        if file not in self._after:
+            data = file.read_bytes()
+            self._before[file] = data
+            try:
+                self._after[file] = data.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise PatchError(f"expected UTF-8 text in {file}, found other bytes") from error
+        return self._after[file] or ""
+
+    def put(self, file: Path, text: str | None) -> None:
+        """Plan what the file shall say; None: that it shall not be there."""
+        self._before.setdefault(file, None)
+        self._after[file] = text
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return the files that are to change."""
+        planned = ((f, None if t is None else t.encode("utf-8")) for f, t in self._after.items())
+        return tuple(Change(f, self._before[f], a) for f, a in planned if a != self._before[f])
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from rewriting files of the same folder meanwhile.
+
+    Raises:
+        PatchError: one is at it.
+    """
+    # Not in the folder itself: patches leave without a trace.
+    key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"kohya-presets-{key}.lock", mode=0o666)
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except Timeout:
+        raise PatchError(
+            f"another process is patching {folder}", hint="Wait for it, then try again."
+        ) from None
+
+
+def carry_out(changes: Sequence[Change]) -> None:
+    """Change every file or none.
+
+    Raises:
+        PatchError: a file is read-only, was changed meanwhile, or cannot be written.
+    """
+    for change in changes:
+        _check(change)
+    done: list[Change] = []
+    try:
+        for change in changes:
+            _write_beside(change)
+        for change in changes:
+            _replace(change)
+            done.append(change)
+    except OSError as error:
+        for change in reversed(done):
+            undo = Change(change.file, change.after, change.before)
+            _write_beside(undo)
+            _replace(undo)
+        file = error.filename or changes[len(done)].file
+        raise PatchError(f"cannot write {file}: {error.strerror}; nothing was changed") from error
+    finally:
+        for change in changes:
+            _part(change.file).unlink(missing_ok=True)
+
+
+def diff(changes: Sequence[Change], folder: Path) -> bytes:
+    """Return the changes as a unified diff that `git apply` takes, paths relative to `folder`."""
+    return b"".join(line for change in changes for line in _diff(change, folder))
+
+
+def _check(change: Change) -> None:
+    file = change.file
+    if change.before is None:
+        return
+    if file.read_bytes() != change.before:
+        raise PatchError(f"{file} was changed meanwhile", hint="Try again.")
+    if not file.stat().st_mode & stat.S_IWUSR:
+        raise PatchError(f"{file} is read-only", hint="Make it writable, then try again.")
+
+
+def _part(file: Path) -> Path:
+    return file.resolve().with_name(file.name + PART)
+
+
+def _write_beside(change: Change) -> None:
+    if change.after is None:
+        return
+    part = _part(change.file)
+    part.write_bytes(change.after)
+    if change.file.exists():
+        shutil.copymode(change.file, part)
+
+
+def _replace(change: Change) -> None:
+    if change.after is not None:
+        _part(change.file).replace(change.file.resolve())
+        return
+    change.file.unlink()
+    for compiled in (change.file.parent / "__pycache__").glob(f"{change.file.stem}.*.pyc"):
+        compiled.unlink()
+
+
+def _diff(change: Change, folder: Path) -> Iterator[bytes]:
+    name = change.file.relative_to(folder).as_posix()
+    before, after = _lines(change.before or b""), _lines(change.after or b"")
+    if change.before is None or change.after is None:
+        verb = "new" if change.before is None else "deleted"
+        yield f"diff --git a/{name} b/{name}\n{verb} file mode 100644\n".encode()
+    old = b"/dev/null" if change.before is None else f"a/{name}".encode()
+    new = b"/dev/null" if change.after is None else f"b/{name}".encode()
+    for line in difflib.diff_bytes(difflib.unified_diff, before, after, old, new):
+        yield line
+        if not line.endswith(b"\n"):
+            yield b"\n\\ No newline at end of file\n"
+
+
+def _lines(data: bytes) -> list[bytes]:
+    return re.findall(rb"[^\n]*\n|[^\n]+", data)  # as git counts: a form feed ends no line
