@@ -95,7 +95,10 @@ def load(folder: Path) -> Patch:
         PatchFileError: with every fault of its patch.toml.
     """
     source = toml_source.read(folder / FILE)
-    if problems := [*source.problems, *_problems(source, folder)]:
+    problems = list(source.problems)
+    if source.values:
+        problems += _problems(source, folder)
+    if problems:
         raise PatchFileError(f"patch {folder.name!r}", problems)
     head = source.values["patch"]
     return Patch(

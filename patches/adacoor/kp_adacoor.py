@@ -10,8 +10,8 @@ With gradient g, and v from 0 kept in bfloat16, a step is
 With an exact v this is Adagrad with learning rate lr * sqrt(epsilon) and epsilon sqrt(epsilon): the
 guide's "LR 1" with 1e-8 is a first step of 1e-4 for each weight, which shrinks with the root of the
 number of steps. In bfloat16, v has 8 significant bits and stops growing once an increment is less
-than half of the last one: after some 256 steps of like gradients. That puts a floor of about a
-sixteenth of the first step under the rate; a float32 state, or stochastic rounding, has none.
+than half of the last one: after 256 to 512 steps of like gradients. That puts a floor under the
+rate, a 16th to a 23rd of the first step; a float32 state, or stochastic rounding, has none.
 """
 
 from __future__ import annotations

@@ -1,0 +1,107 @@
+"""A patch's folder is read, and every fault of its patch.toml is told with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kohya_presets.errors import UserError
+from patches import registry
+from patches.registry import PatchFileError
+
+GOOD = """\
+format = 1
+
+[patch]
+name = "mine"
+summary = "An optimizer of mine"
+runtime = ["kp_mine.py"]
+
+[[edit]]
+file = ["library/train_util.py", "library/optimizer.py"]
+function = "get_optimizer"
+anchor = "if optimizer is None: ..."
+where = "before"
+lines = '''
+if optimizer_type == "mine":
+    pass
+'''
+
+[[edit]]
+file = "sdxl_train.py"
+anchor = "import torch"
+where = "after"
+lines = "import mine"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    at = folder / "mine"
+    at.mkdir()
+    (at / "patch.toml").write_text(text, "utf-8")
+    (at / "kp_mine.py").touch()
+    return at
+
+
+def test_a_users_patch_works_like_ours(tmp_path: Path) -> None:
+    at = write(tmp_path, GOOD)
+    for found in (registry.find("mine", tmp_path), registry.find(str(at)), registry.load(at)):
+        assert found.name == "mine"
+        assert found.runtime == (at / "kp_mine.py",)
+        assert [edit.files for edit in found.edits] == [
+            ("library/train_util.py", "library/optimizer.py"),
+            ("sdxl_train.py",),
+        ]
+    names = [patch.name for patch in registry.every(tmp_path)]
+    assert names == ["adacoor", "ema", "mine"]
+
+
+def test_a_name_of_yours_goes_before_one_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "ema").mkdir()
+    text = GOOD.replace('"mine"', '"ema"').replace('runtime = ["kp_mine.py"]\n', "")
+    (tmp_path / "ema/patch.toml").write_text(text, "utf-8")
+    assert registry.find("ema", tmp_path).summary == "An optimizer of mine"
+
+
+def test_an_unknown_name_is_told_with_a_near_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no patch 'emma'") as caught:
+        registry.find("emma", tmp_path)
+    assert caught.value.hint == "Did you mean 'ema'?"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(("format = 1", "format = 2"), [("format", 1)], id="newer format"),
+        pytest.param(("format = 1\n", ""), [("format", None)], id="no format"),
+        pytest.param(('"mine"', '"yours"'), [("name", 4)], id="another name"),
+        pytest.param(("summary", "sumary"), [("missing", 3), ("unknown-key", 5)], id="misspelled"),
+        pytest.param(("kp_mine.py", "kp_gone.py"), [("runtime", 6)], id="no such file"),
+        pytest.param(("kp_mine.py", "../x.py"), [("runtime", 6)], id="a file elsewhere"),
+        pytest.param(('"before"', '"above"'), [("choice", 12)], id="no such place"),
+        pytest.param(('"before"', "1"), [("type", 12)], id="a number"),
+        pytest.param(("import torch", "import"), [("anchor", 20)], id="no Python"),
+        pytest.param(("import torch", "a; b"), [("anchor", 20)], id="two statements"),
+        pytest.param(('"sdxl_train.py"', '"/etc/x.py"'), [("file", 19)], id="absolute"),
+        pytest.param(('"sdxl_train.py"', '"../x.py"'), [("file", 19)], id="outside"),
+        pytest.param(('"sdxl_train.py"', "[1]"), [("type", 19)], id="a list of numbers"),
+        pytest.param(("[[edit]]\nfile = [", "[edit]\nfile = ["), [("toml-syntax", 18)], id="twice"),
+        pytest.param(("[patch]", "[patches]"), [("unknown-key", 3), ("type", None)], id="table"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(
+    change: tuple[str, str], expected: list[tuple[str, int | None]], tmp_path: Path
+) -> None:
+    assert change[0] in GOOD
+    with pytest.raises(PatchFileError) as caught:
+        registry.load(write(tmp_path, GOOD.replace(*change, 1)))
+    found = [(problem.code, problem.where.line) for problem in caught.value.problems]
+    assert found == expected
+    assert caught.value.exit_code == 4
+
+
+def test_a_newer_format_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(PatchFileError) as caught:
+        registry.load(write(tmp_path, GOOD.replace("format = 1", "format = 2")))
+    assert "Update kohya-presets" in (caught.value.problems[0].hint or "")
