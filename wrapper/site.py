@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import releases
+from kohya_presets import options, releases
 from kohya_presets.errors import UserError
 from patches import registry
 from patches.registry import Patch
@@ -67,7 +67,7 @@ def with_patches(found: Checkout, names: Sequence[str], talk: Talk) -> Checkout:
 
 def _patched_standin(patches: Sequence[Patch]) -> Checkout:
     """Return a copy of the stand-in with these patches, made once for each state of all files."""
-    sources = [*STANDIN.rglob("*.py"), *(f for patch in patches for f in patch.files)]
+    sources = [options.FACTS, *STANDIN.rglob("*.py"), *(f for p in patches for f in p.files)]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(sources))).hexdigest()
     at = paths.home() / "stand-in" / digest[:12]
     made = Checkout(at, at, "plain", None, releases.DEFAULT, source=checkout.STANDIN)
@@ -76,6 +76,7 @@ def _patched_standin(patches: Sequence[Patch]) -> Checkout:
         with tempfile.TemporaryDirectory(prefix=".making-", dir=at.parent) as work:
             copy = Path(work) / "scripts"
             shutil.copytree(STANDIN, copy, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copy(options.FACTS, copy / patching.LIBRARY)
             rewriting.carry_out(
                 patching.applying(replace(made, folder=copy, scripts=copy), patches)
             )

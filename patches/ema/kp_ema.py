@@ -14,7 +14,7 @@ import argparse
 import functools
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ class Ema:
     def __init__(self, args: argparse.Namespace, accelerator: Any, average: Average) -> None:
         self.args, self.accelerator, self.average = args, accelerator, average
         self.steps = 0  # optimizer steps seen, over all resumes
-        self._raw: dict[Path, Path] = {}  # what was saved of the average -> its raw weights
+        self._raw = dict(_pairs(args))  # what was saved of the average -> its raw weights
         self._waiting: set[int] = set()  # optimizers that wait for an update before they step
 
     def start(self) -> None:
@@ -132,6 +132,7 @@ class Ema:
 
     def save(self, original: Callable[..., Any], file: str, *rest: Any, **named: Any) -> Any:
         """Call what writes a model twice: for the raw weights, and for the average."""
+        self.drop_orphans()
         if not self.args.ema_save_only_ema_weights:
             raw = raw_name(Path(file), self.args.output_name)
             original(str(raw), *rest, **named)
@@ -183,6 +184,17 @@ class Ema:
             if id(inner) not in self._waiting and isinstance(inner, torch.optim.Optimizer):
                 inner.register_step_pre_hook(lambda *_: self.average.wait())
                 self._waiting.add(id(inner))
+
+
+def _pairs(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
+    """Yield what an earlier process, that is resumed now, has saved: (average, raw weights)."""
+    folder = Path(args.output_dir or "")
+    if args.output_name and folder.is_dir():
+        start = args.output_name + RAW
+        for raw in (found for found in folder.iterdir() if found.name.startswith(start)):
+            file = raw.with_name(args.output_name + raw.name[len(start) :])
+            if file.exists():
+                yield file, raw
 
 
 def raw_name(file: Path, output_name: str | None) -> Path:

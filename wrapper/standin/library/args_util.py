@@ -4,7 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-FACTS = Path(__file__).parents[3] / "kohya_presets" / "facts" / "options.json"
+HERE = Path(__file__).parent
+FACTS = HERE / "options.json"  # of a copy of the stand-in
+if not FACTS.exists():
+    FACTS = HERE.parents[2] / "kohya_presets" / "facts" / "options.json"
 TYPES = {"str": str, "int": int, "float": float, "int or float": float}
 
 

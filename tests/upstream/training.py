@@ -1,0 +1,47 @@
+"""The train stage of a rehearsal with the real scripts, once more and otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kohya_presets.preset import Preset
+from wrapper import proc, start
+from wrapper.manifest import Stage
+from wrapper.proc import Result
+from wrapper.start import Request
+from wrapper.talk import Talk
+
+
+class Training:
+    """A rehearsal's files, and its training run as often as a test wants, each into a folder."""
+
+    def __init__(self, preset: Preset, release: str, runs: Path) -> None:
+        request = Request(preset, f"rehearsal-{preset.name}", runs, release)
+        ready = start.rehearse(request, Talk())
+        self.folder = ready.run.folder
+        miniature, self._train, *_ = ready.run.stages
+        self._start(miniature)
+        self.base = miniature.makes.replace(miniature.output)
+
+    @property
+    def scripts(self) -> Path:
+        """Where the scripts lie."""
+        return self._train.launch.cwd
+
+    def run(self, name: str, *options: str, check: bool = True) -> tuple[Path, Result]:
+        """Train into the folder `name`; return it and what was said."""
+        into = self.folder / name
+        return into, self._start(self._train, *options, f"--output_dir={into}", check=check)
+
+    def _start(self, stage: Stage, *options: str, check: bool = True) -> Result:
+        stage.makes.parent.mkdir(parents=True, exist_ok=True)
+        launch = stage.launch
+        return proc.run((*launch.argv, *options), cwd=launch.cwd, env=launch.env, check=check)
+
+
+def weights(file: Path) -> dict[str, Any]:
+    """Return the tensors of a safetensors file, as numpy arrays in double precision."""
+    from safetensors.numpy import load_file
+
+    return {name: array.astype("float64") for name, array in load_file(file).items()}
