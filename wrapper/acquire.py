@@ -10,7 +10,7 @@ import errno
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -40,7 +40,7 @@ class Unreachable(UserError):
     """The remote did not answer; the only failure that a rehearsal may go round."""
 
 
-def from_git(remote: str, commit: str, into: Path) -> None:
+def from_git(remote: str, commit: str, into: Path, *, needed: Sequence[str] | None = None) -> None:
     """Fill `into` with the needed files of `commit` (40 digits), from the repository `remote`.
 
     Raises:
@@ -51,7 +51,7 @@ def from_git(remote: str, commit: str, into: Path) -> None:
     _git(remote, into, "init", "--quiet")
     _git(remote, into, "remote", "add", "origin", remote)
     serve = _serving(remote, into)
-    _git(remote, into, "sparse-checkout", "set", "--no-cone", *NEEDED)
+    _git(remote, into, "sparse-checkout", "set", "--no-cone", *(needed or NEEDED))
     upload = (f"--upload-pack={serve}",) if serve else ()
     fetch = ("fetch", "--quiet", "--depth=1", "--filter=blob:none", "--no-tags", *upload)
     _git(remote, into, *fetch, "origin", commit)

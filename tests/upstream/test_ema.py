@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,12 @@ def training(
     upstream: Callable[[str], Checkout],
     shipped: Catalogue,
     tmp_path: Path,
-) -> Training:
+) -> Iterator[Training]:
     _slow(request, unless=request.param in USUAL)
     upstream(request.param)
-    return Training(shipped.load(NAME), request.param, tmp_path / "runs ü")
+    ready = Training(shipped.load(NAME), request.param, tmp_path / "runs ü")
+    yield ready
+    shutil.rmtree(ready.folder)  # gigabytes
 
 
 def _slow(request: pytest.FixtureRequest, *, unless: bool = False) -> None:
@@ -146,7 +149,7 @@ def test_without_ema_a_patched_trainer_is_the_unpatched_one(
     assert not (state / "ema.safetensors").exists()
     config.write_text(text, "utf-8")
     again, said = training.run("again", *EVERY_STEP, f"--resume={state}")
-    # rich, where the release has it, breaks lines and says whose they are; elsewhere they are whole.
+    # rich, where the release logs with it, breaks lines, and says whose they are.
     assert "kp_ema.py" in said.stderr or "has no average" in said.stderr
     begin = weights(off / f"{NAME}.safetensors")
     steps = sum(1 for _ in again.glob(f"{NAME}-step*.safetensors"))

@@ -1,0 +1,108 @@
+"""Both patches go into every release and every Kohya GUI, and leave no byte behind."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from kohya_presets import releases
+from kohya_presets.errors import UserError
+from patches import registry
+from wrapper import acquire, checkout, patching, rewriting
+
+SCRIPTS = "https://github.com/kohya-ss/sd-scripts"
+GUI = "https://github.com/bmaltais/kohya_ss"
+PATCHES = tuple(map(registry.find, ("ema", "adacoor")))
+INLINE = (
+    *("v22.0.0", "v22.0.1", "v22.1.0", "v22.1.1", "v22.2.0", "v22.2.1", "v22.2.2", "v22.3.0"),
+    *("v22.3.1", "v22.4.0", "v22.4.1", "v22.5.0", "v22.6.0", "v22.6.1", "v22.6.2"),
+)
+# A GUI of each generation from v23 on, and the commit of sd-scripts that it pins.
+PINS = {
+    "v23.0.0": "2d7389185c021bc527b414563c245c5489d6328a",
+    "v23.0.15": "6b1520a46b1b6ee7c33092537dc9449d1cc4f56f",
+    "v24.1.4": "bfb352bc433326a77aca3124248331eb60c49e8c",
+    "v24.1.7": "b8896aad400222c8c4441b217fda0f9bb0807ffd",
+    "v25.0.3": "8ebe858f896340d698f03fc33d99ca010131320a",
+    "v25.1.2": "5753b8ff6bc045c27c1c61535e35195da860269c",
+    "v25.2.1": "3e6935a07edcb944407840ef74fcaf6fcad352f7",
+    "v26.0.0": "6721028c79ee85a78b3a06dfd8954dae310a1cce",
+}
+USUAL = ("v0.7.0", "v0.10.1", "v0.11.1")
+
+pytestmark = [pytest.mark.upstream]
+
+
+def files_of(remote: str, commit: str, into: Path, *patterns: str) -> None:
+    """Write some of a commit's files into a folder, or skip the test with the reason."""
+    try:
+        acquire.from_git(remote, commit, into, needed=patterns)
+    except UserError as error:
+        pytest.skip(f"{remote} cannot be had: {error}")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (f for f in folder.rglob("*") if f.is_file() and ".git" not in f.parts)
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def assert_comes_and_goes(folder: Path) -> None:
+    """Apply, compile and revert each patch alone, and both in every order."""
+    before = contents(folder)
+    found = checkout.open_folder(folder)
+    for patch in PATCHES:
+        rewriting.carry_out(patching.applying(found, [patch]))
+        assert patching.status(found, patch).state == "applied"
+        for change in patching.reverting(found, [patch.name]):
+            compile(change.before or b"", change.file, "exec", dont_inherit=True)
+        rewriting.carry_out(patching.reverting(found, [patch.name]))
+        assert contents(folder) == before
+    for order, back in itertools.product(itertools.permutations(PATCHES), repeat=2):
+        for patch in order:
+            rewriting.carry_out(patching.applying(found, [patch]))
+        for patch in back:
+            rewriting.carry_out(patching.reverting(found, [patch.name]))
+        assert contents(folder) == before
+
+
+def slow(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--every-release"):
+        pytest.skip("only with --every-release (make upstream)")
+
+
+@pytest.mark.parametrize("release", releases.tags())
+def test_every_release(release: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if release not in USUAL:
+        slow(request)
+    folder = tmp_path / "sd scripts ü"
+    commit = releases.find(release).commit
+    files_of(SCRIPTS, commit, folder, "/*.py", "/library/*.py", "/networks/*.py")
+    assert_comes_and_goes(folder)
+
+
+@pytest.mark.parametrize("tag", INLINE)
+def test_every_gui_with_the_scripts_inside(
+    tag: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    slow(request)
+    folder = tmp_path / "kohya_ss"
+    files_of(GUI, f"refs/tags/{tag}", folder, "/*.py", "/gui.*", "/library/*.py", "/networks/*.py")
+    assert checkout.open_folder(folder).layout == "gui-v22"
+    assert_comes_and_goes(folder)
+
+
+@pytest.mark.parametrize("tag", PINS)
+def test_every_gui_with_the_scripts_beside(
+    tag: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    slow(request)
+    folder = tmp_path / "kohya_ss"
+    files_of(GUI, f"refs/tags/{tag}", folder, "/*.py", "/gui.*", "/kohya_gui/*.py")
+    scripts = folder / "sd-scripts"
+    if scripts.exists():
+        scripts.rmdir()  # git made it for the submodule
+    files_of(SCRIPTS, PINS[tag], scripts, "/*.py", "/library/*.py", "/networks/*.py")
+    assert checkout.open_folder(folder).layout == "gui-v23"
+    assert_comes_and_goes(folder)
