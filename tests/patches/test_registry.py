@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from kohya_presets.errors import UserError
-from patches import registry
+from patches import engine, registry
 from patches.registry import PatchFileError
+from wrapper.rehearsal import STANDIN
 
 GOOD = """\
 format = 1
@@ -55,6 +56,20 @@ def test_a_users_patch_works_like_ours(tmp_path: Path) -> None:
         ]
     names = [patch.name for patch in registry.every(tmp_path)]
     assert names == ["adacoor", "ema", "mine"]
+
+
+def test_the_documented_example_is_a_patch(tmp_path: Path) -> None:
+    text = (registry.SHIPPED / "README.md").read_text("utf-8")
+    example = text.split("```toml\n")[1].split("```")[0]
+    assert len(example.splitlines()) < 20
+    (tmp_path / "sophia").mkdir()
+    (tmp_path / "sophia/patch.toml").write_text(example, "utf-8")
+    (tmp_path / "sophia/kp_sophia.py").touch()
+    (edit,) = registry.find("sophia", tmp_path).edits
+    source = (STANDIN / "library/train_util.py").read_text("utf-8")
+    patched = engine.apply(source, "sophia", [edit])
+    assert "from library.kp_sophia import Sophia" in patched
+    assert engine.revert(patched, "sophia") == source
 
 
 def test_a_name_of_yours_goes_before_one_of_ours(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from wrapper.checkout import Checkout
 from wrapper.start import Request
 from wrapper.talk import Talk
 
-PRESETS = ("skynet", "lion", "a6000")
+PRESETS = ("skynet", "lion", "a6000", "adacoor", "a100-ema")
 RELEASES = ("v0.8.7", "v0.10.1", "v0.7.1", "v0.9.1", "v0.11.1")
 USUAL = {(preset, release) for preset in PRESETS[:2] for release in RELEASES[:2]}
-RANKS = {"skynet": 16, "lion": 128, "a6000": 16}
+RANKS = {"skynet": 16, "lion": 128, "a6000": 16, "adacoor": 128, "a100-ema": 16}
 
 pytestmark = [
     pytest.mark.upstream,

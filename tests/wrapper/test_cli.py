@@ -199,6 +199,48 @@ def test_rehearse_falls_back_to_the_stand_in_and_says_so_first_and_last(
 
 
 @pytest.mark.trainer
+@pytest.mark.parametrize(("preset", "patch"), [("a100-ema", "ema"), ("adacoor", "adacoor")])
+def test_a_preset_with_a_patch_is_rehearsed_on_a_patched_copy_of_the_stand_in(
+    preset: str, patch: str, trainer_python: str, home: Path, tmp_path: Path
+) -> None:
+    words = ("--standin", "--python", trainer_python, "--runs", tmp_path / "runs")
+    result = typed("rehearse", preset, *words)
+    assert result.returncode == 0, result.stderr
+    run = tomllib.loads((tmp_path / f"runs/rehearsal-{preset}/run.toml").read_text("utf-8"))
+    assert list(run["patches"]) == [patch]
+    assert [found.parent for found in home.glob("stand-in/*/library/kp_*.py")]
+    assert not list(STANDIN.rglob("kp_*.py"))
+
+
+@pytest.mark.parametrize("layout", ["a clone", "nothing"])
+def test_patches_from_the_command_line(layout: str, tmp_path: Path) -> None:
+    clone = tmp_path / "sd scripts"
+    if layout == "nothing":
+        clone.mkdir()
+        result = typed("patch", "apply", "ema", "--checkout", clone)
+        assert (result.returncode, "holds no sd-scripts" in result.stderr) == (1, True)
+        return
+    shutil.copytree(STANDIN, clone, ignore=shutil.ignore_patterns("__pycache__"))
+    where = ("--checkout", clone)
+    assert "+    kp_ema.add_arguments(parser)" in typed("patch", "diff", "ema", *where).stdout
+    assert "new      library/kp_ema.py" in typed("patch", "apply", "ema", *where).stdout.replace(
+        "\\", "/"
+    )
+    said = typed("patch", "status", "--json", *where).stdout
+    assert {found["patch"]: found["state"] for found in json.loads(said)} == {
+        "adacoor": "absent",
+        "ema": "applied",
+    }
+    assert "nothing to do" in typed("patch", "apply", "ema", *where).stderr
+    assert "removed" in typed("patch", "revert", *where).stdout
+    assert not list(clone.rglob("kp_*.py"))
+    script = clone / "sdxl_train.py"
+    script.write_text(script.read_text("utf-8").replace("global_step += 1", "pass"), "utf-8")
+    result = typed("patch", "apply", "ema", *where)
+    assert (result.returncode, "hint: " in result.stderr) == (4, True)
+
+
+@pytest.mark.trainer
 def test_a_rehearsal_takes_your_images(trainer_python: str, tmp_path: Path) -> None:
     from wrapper import rehearsal
 
