@@ -58,17 +58,17 @@ class Files:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path, *, patience_seconds: float = 0) -> Iterator[None]:
     """Keep other processes from rewriting files of the same folder meanwhile.
 
     Raises:
-        PatchError: one is at it.
+        PatchError: one is at it, and still is when the patience is over.
     """
     # Not in the folder itself: patches leave without a trace.
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     lock = FileLock(Path(tempfile.gettempdir()) / f"kohya-presets-{key}.lock", mode=0o666)
     try:
-        with lock.acquire(timeout=0):
+        with lock.acquire(timeout=patience_seconds):
             yield
     except Timeout:
         raise PatchError(

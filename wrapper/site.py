@@ -22,6 +22,7 @@ from wrapper.environment import Environment, Probe
 from wrapper.rehearsal import STANDIN
 from wrapper.talk import Talk
 
+PATIENCE_SECONDS = 60  # patching takes less than one
 TOLD = ("torch", "torchvision", "accelerate", "transformers", "diffusers", "bitsandbytes")
 
 
@@ -57,10 +58,13 @@ def with_patches(found: Checkout, names: Sequence[str], talk: Talk) -> Checkout:
     patches = [registry.find(name, paths.user_patches()) for name in names]
     if found.is_standin:
         return _patched_standin(patches) if patches else found
-    lacking = [p for p in patches if patching.status(found, p).state in ("absent", "outdated")]
-    if lacking and found.is_ours:
-        talk.say(f"patching {found.name}: {', '.join(p.name for p in lacking)}")
-        with rewriting.alone(found.folder):
+    if not patches or not found.is_ours:
+        return found
+    # Two runs may start at once: the second waits, and finds the patches there.
+    with rewriting.alone(found.folder, patience_seconds=PATIENCE_SECONDS):
+        lacking = [p for p in patches if patching.status(found, p).state in ("absent", "outdated")]
+        if lacking:
+            talk.say(f"patching {found.name}: {', '.join(p.name for p in lacking)}")
             rewriting.carry_out(patching.applying(found, lacking))
     return found
 

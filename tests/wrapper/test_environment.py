@@ -128,6 +128,7 @@ def test_a_failed_install_leaves_nothing_and_shows_pips_words(
 ) -> None:
     scripts = lookalike.write(tmp_path / "sd-scripts")
     (scripts / "requirements.txt").write_text("no-such-package-kp==9\n", "utf-8")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)  # which may name places of its own
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setattr(gpu, "driver", lambda: None)

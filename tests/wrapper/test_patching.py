@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from kohya_presets.catalogue import Catalogue
 from kohya_presets.errors import AnchorError, PatchError
 from patches import registry
 from patches.registry import Patch
-from wrapper import checkout, patching, proc, rewriting
+from wrapper import checkout, patching, preflight, proc, rewriting, site
 from wrapper.checkout import Checkout
 from wrapper.rehearsal import STANDIN
+from wrapper.talk import Talk
 
 EMA, ADACOOR = registry.find("ema"), registry.find("adacoor")
 BOTH = (EMA, ADACOOR)
@@ -245,6 +249,34 @@ def test_a_second_process_is_turned_away(clone: Checkout) -> None:
         other = proc.run([sys.executable, "-c", code, clone.folder], check=False)
     assert "another process is patching" in other.stderr
     proc.run([sys.executable, "-c", code, clone.folder])
+
+
+def test_a_clone_of_yours_is_not_patched_without_being_asked(
+    clone: Checkout, shipped: Catalogue
+) -> None:
+    before = contents(clone.folder)
+    found = site.with_patches(clone, ["adacoor"], Talk())
+    assert contents(found.folder) == before
+    (problem,) = preflight.patches(shipped.load("adacoor"), found)
+    assert (problem.code, problem.severity) == ("patch", "error")
+    assert problem.hint == f'kohya-presets patch apply adacoor --checkout "{clone.folder}"'
+
+
+def test_who_is_patient_waits_for_the_other(clone: Checkout) -> None:
+    inside, done = threading.Event(), []
+
+    def other() -> None:
+        with rewriting.alone(clone.folder):
+            inside.set()
+            time.sleep(0.3)
+            done.append(True)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait()
+    with rewriting.alone(clone.folder, patience_seconds=30):
+        assert done
+    thread.join()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
