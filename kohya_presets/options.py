@@ -1,7 +1,7 @@
-"""sd-scripts' own options: their names, types, choices and defaults, and which release began them.
+"""sd-scripts' own options, release by release: their names, types, choices and defaults.
 
-Read from the sources by `tools/make_options.py`; an option that changed is as its newest release
-has it (none was ever removed or renamed).
+Read from the sources by `tools/make_options.py`, for every release and for the commits between two
+that Kohya GUI versions run. The file holds changes: each source is told against one before it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,12 @@ _TYPES: Mapping[str, tuple[str, Any]] = {
 
 
 class Option(NamedTuple):
-    """One option; `level` is the part of the dataset file it belongs to, None elsewhere.
+    """One option; `since` is the first release that has it.
 
     `choices_since` has the first release of each choice, as text, that is younger than the option.
+    Of a key of the dataset file: `level` is the part it is written to ("dataset" or "subset"),
+    `levels` the parts it may be in, `subsets` the kinds of subset it is for ("images", "metadata",
+    "conditioning"), `required` those that must have it.
     """
 
     name: str
@@ -53,16 +56,37 @@ class Option(NamedTuple):
     since: str = "v0.7.0"
     level: str | None = None
     choices_since: Mapping[str, str] = MappingProxyType({})
+    levels: tuple[str, ...] = ()
+    subsets: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
 
 
-def of(script: str) -> Mapping[str, Option]:
-    """Return the options of `script`, one of `SCRIPTS`; empty for one that is not."""
-    return _table(script) if script in SCRIPTS else {}
+def of(script: str, source: str | None = None) -> Mapping[str, Option]:
+    """Return the options of `script`, one of `SCRIPTS`; empty for one that is not.
+
+    `source` is a release's tag, or the name of a commit between two; None: the newest release.
+    """
+    return _table(script, source or _newest()) if script in SCRIPTS else {}
 
 
-def dataset() -> Mapping[str, Option]:
+def dataset(source: str | None = None) -> Mapping[str, Option]:
     """Return the keys of the dataset file: those of a dataset and those of its subsets."""
-    return _table("dataset")
+    return _table("dataset", source or _newest())
+
+
+def in_dataset(key: str) -> bool:
+    """Return whether `key` belongs to the dataset file of any release."""
+    return any(key in known for known in _facts()["dataset"].values())
+
+
+def releases_with(part: str, name: str) -> tuple[str, ...]:
+    """Return the releases of which `part`, a script or "dataset", has the option, oldest first."""
+    return tuple(tag for tag in _tags() if name in _table(part, tag))
+
+
+def sources() -> tuple[str, ...]:
+    """Return the names of all releases and commits between two whose options are known."""
+    return tuple(_facts()["after"])
 
 
 def check(option: Option, value: Any) -> str | None:
@@ -76,11 +100,50 @@ def check(option: Option, value: Any) -> str | None:
 
 
 @functools.cache
-def _table(name: str) -> Mapping[str, Option]:
-    return {
-        key: Option(key, **{**entry, "choices": tuple(entry.get("choices", ()))})
-        for key, entry in _facts()[name].items()
-    }
+def _table(part: str, source: str) -> Mapping[str, Option]:
+    """Return the options of one part of one source: those it follows, and its own changes."""
+    before = _facts()["after"][source]
+    table = dict(_table(part, before)) if before else {}
+    for name, fact in _facts()[part].get(source, {}).items():
+        was = table.pop(name, None)
+        if fact is not None:
+            table[name] = _option(name, fact, was, source)
+    return table
+
+
+def _option(name: str, fact: Mapping[str, Any], was: Option | None, source: str) -> Option:
+    choices = tuple(choice for choice in fact.get("choices", ()) if choice is not None)
+    levels = tuple(fact.get("levels", ()))
+    came = {str(c): source for c in choices if was and was.choices and c not in was.choices}
+    return Option(
+        name,
+        _kind(fact),
+        choices,
+        fact.get("default"),
+        was.since if was else source,
+        level=next((level for level in ("subset", "dataset") if level in levels), None),
+        choices_since={**was.choices_since, **came} if was else {},
+        levels=levels,
+        subsets=tuple(fact.get("subsets", ())),
+        required=tuple(fact["required"]) if isinstance(fact.get("required"), list) else (),
+    )
+
+
+def _kind(fact: Mapping[str, Any]) -> str:
+    """Return what a TOML file should give, of what argparse was told."""
+    if "action" in fact:
+        return "bool"
+    plain = {"int_or_float": "int or float", "Path": "str", "str2bool": "bool"}
+    kind = plain.get(fact.get("type", "str"), fact.get("type", "str"))
+    return f"{kind}s" if fact.get("nargs") in ("*", "+") else kind
+
+
+def _newest() -> str:
+    return _tags()[-1]
+
+
+def _tags() -> tuple[str, ...]:
+    return tuple(source for source in sources() if source.startswith("v"))
 
 
 @functools.cache

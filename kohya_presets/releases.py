@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kohya_presets.errors import UserError
 from kohya_presets.problems import did_you_mean
@@ -38,11 +39,39 @@ class Release:
     fingerprints: Mapping[str, str]  # identifying file -> `fingerprint` of its text
 
 
+@dataclass(frozen=True)
+class Between:
+    """What Kohya GUI versions run that is no release: a commit between two, or their own files.
+
+    `commits` differ in nothing that the SDXL scripts run; none where a Kohya GUI holds the files.
+    """
+
+    name: str  # the last commit's first 12 digits, or "gui-" and the last version
+    commits: tuple[str, ...]
+    gui: tuple[str, ...]  # tags of the Kohya GUI, oldest first
+    fingerprints: Mapping[str, str]
+
+
 @functools.cache
 def every() -> tuple[Release, ...]:
     """Return all known releases, oldest first."""
-    listed = json.loads((FACTS / "releases.json").read_text(encoding="utf-8"))
-    return tuple(Release(**release) for release in listed["releases"])
+    return tuple(Release(**release) for release in _facts()["releases"])
+
+
+@functools.cache
+def between() -> tuple[Between, ...]:
+    """Return the known commits between two releases, oldest Kohya GUI first."""
+    return tuple(
+        Between(known["name"], tuple(known["commits"]), tuple(known["gui"]), known["fingerprints"])
+        for known in _facts()["between"]
+    )
+
+
+def of_gui(tag: str) -> str | None:
+    """Return the release, or the name of the commit between two, that a Kohya GUI version runs."""
+    listed: dict[str, list[str]] = _facts()["gui"]
+    found = (name for name, tags in listed.items() if tag in tags)
+    return next(found, None) or next((b.name for b in between() if tag in b.gui), None)
 
 
 def tags() -> tuple[str, ...]:
@@ -117,6 +146,12 @@ def unpatched(text: str) -> str:
         elif original := _KEPT.match(line):
             kept.append(original[1] + original[2])
     return "\n".join(kept)
+
+
+@functools.cache
+def _facts() -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((FACTS / "releases.json").read_text(encoding="utf-8"))
+    return facts
 
 
 def _fits(tag: tuple[int, ...], condition: str) -> bool:

@@ -1,6 +1,9 @@
-"""Write facts/options.json from folders of sd-scripts' sources, each named after its tag.
+"""Write facts/options.json: every option of every release of sd-scripts, told as changes.
 
-python -m tools.make_options FOLDER...
+python -m tools.make_options [FOLDER...]
+
+Each folder holds the sources of what it is named after: a release, or a commit between two. Without
+one, all of them are fetched.
 """
 
 from __future__ import annotations
@@ -8,25 +11,45 @@ from __future__ import annotations
 import ast
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kohya_presets import releases
-from tools.read_parser import Unreadable, options
+from tools.read_parser import Found, Unreadable, options
+from wrapper import acquire
 
+GUI = "https://github.com/bmaltais/kohya_ss"
+NEEDED = ("/*.py", "/library/*.py", "/networks/*.py")
 SCRIPTS = (
     "sdxl_train.py",
     "sdxl_train_network.py",
     "networks/extract_lora_from_models.py",
     "networks/resize_lora.py",
 )
-SCHEMAS = {  # of ConfigSanitizer, as far as folders of images and captions are concerned
-    "SUBSET_ASCENDABLE_SCHEMA": "subset",
-    "DO_SUBSET_ASCENDABLE_SCHEMA": "subset",
-    "DB_SUBSET_ASCENDABLE_SCHEMA": "subset",
-    "DB_SUBSET_DISTINCT_SCHEMA": "subset",
-    "DATASET_ASCENDABLE_SCHEMA": "dataset",
+ANYWHERE = ("general", "dataset", "subset")
+
+
+class Schema(NamedTuple):
+    """One of ConfigSanitizer's tables: on which levels its keys may be, for which subsets.
+
+    A subset is a folder of images, or has its captions in a metadata file, or conditioning images.
+    """
+
+    levels: tuple[str, ...]
+    subsets: tuple[str, ...] = ("images", "metadata", "conditioning")
+
+
+SCHEMAS = {
+    "SUBSET_ASCENDABLE_SCHEMA": Schema(ANYWHERE),
+    "DO_SUBSET_ASCENDABLE_SCHEMA": Schema(ANYWHERE),
+    "DB_SUBSET_ASCENDABLE_SCHEMA": Schema(ANYWHERE, ("images",)),
+    "CN_SUBSET_ASCENDABLE_SCHEMA": Schema(ANYWHERE, ("conditioning",)),
+    "DB_SUBSET_DISTINCT_SCHEMA": Schema(("subset",), ("images",)),
+    "FT_SUBSET_DISTINCT_SCHEMA": Schema(("subset",), ("metadata",)),
+    "CN_SUBSET_DISTINCT_SCHEMA": Schema(("subset",), ("conditioning",)),
+    "DATASET_ASCENDABLE_SCHEMA": Schema(("general", "dataset")),
 }
 # sd-scripts checks these with voluptuous, where a plain `float` refuses a whole number.
 TYPES = {
@@ -40,98 +63,138 @@ TYPES = {
     "functools.partial(__validate_and_convert_scalar_or_twodim.__func__, int)": "int or int pair",
 }
 
-Facts = dict[str, dict[str, Any]]
+Facts = dict[str, dict[str, Any]]  # option -> what is known of it
 
 
 def main() -> None:
-    """Write the options of every script and of the dataset file, each with its first release."""
-    folders = sorted(map(Path, sys.argv[1:]), key=lambda folder: releases.order(folder.name))
-    if not folders:
-        sys.exit(__doc__)  # no sources are no reason to write that there are no options
+    """Write the options of every script and the keys of the dataset file."""
+    with tempfile.TemporaryDirectory() as work:
+        folders = [*map(Path, sys.argv[1:])] or fetched(Path(work))
+        text = written(gathered(folders))
     file = releases.FACTS / "options.json"
     beside = file.with_name(f"{file.name}.part")
-    beside.write_text(written(gathered(folders)), encoding="utf-8", newline="\n")
+    beside.write_text(text, encoding="utf-8", newline="\n")
     beside.replace(file)
 
 
-def gathered(folders: Sequence[Path]) -> dict[str, Facts]:
-    """Return everything the releases in `folders` know, oldest folder first."""
-    facts = {
-        script: merged((folder.name, declared(folder, script)) for folder in folders)
-        for script in SCRIPTS
-    }
-    facts["dataset"] = merged((folder.name, dataset(folder)) for folder in folders)
+def fetched(into: Path) -> list[Path]:
+    """Return folders with the sources of all that is known, got now."""
+    names = [*releases.tags(), *(known.name for known in releases.between())]
+    return [fetch(name, into / name) for name in names]
+
+
+def fetch(name: str, into: Path) -> Path:
+    """Fill `into` with the sources of a release, of a commit, or of a known commit between two."""
+    remote, revision = acquire.REMOTE, name
+    if release := releases.get(name):
+        revision = release.commit
+    elif known := next((b for b in releases.between() if b.name == name), None):
+        revision = known.commits[-1] if known.commits else f"refs/tags/{known.gui[-1]}"
+        remote = remote if known.commits else GUI
+    acquire.from_git(remote, revision, into, needed=NEEDED)
+    return into
+
+
+def gathered(folders: Sequence[Path]) -> dict[str, Any]:
+    """Return the facts: "after" says which source another one's changes are told against.
+
+    A release follows the one before it; a commit between two, the release it differs least from.
+    """
+    known = {folder.name: everything(folder) for folder in folders}
+    tags = [tag for tag in releases.tags() if tag in known]
+    after: dict[str, str | None] = dict(zip(tags, [None, *tags[:-1]], strict=True))
+    for name in (between.name for between in releases.between() if between.name in known):
+        after[name] = min(tags, key=lambda tag: distance(known[tag], known[name]))
+    if left := known.keys() - after:
+        raise ValueError(f"{', '.join(sorted(left))}: named after no known release or commit")
+    facts: dict[str, Any] = {"after": after}
+    for part in (*SCRIPTS, "dataset"):
+        pairs = ((name, known[base][part] if base else {}) for name, base in after.items())
+        facts[part] = {name: changes(was, known[name][part]) for name, was in pairs}
     return facts
+
+
+def everything(folder: Path) -> dict[str, Facts]:
+    """Return the options of each script of one source, and the keys of its dataset file."""
+    return {**{s: declared(folder, s) for s in SCRIPTS}, "dataset": dataset(folder)}
+
+
+def changes(was: Facts, now: Facts) -> dict[str, Any]:
+    """Return what `now` has that `was` has not, whole; None for what it has no more."""
+    found: dict[str, Any] = {name: fact for name, fact in now.items() if was.get(name) != fact}
+    return {**found, **{name: None for name in was if name not in now}}
+
+
+def distance(one: Mapping[str, Facts], other: Mapping[str, Facts]) -> int:
+    """Return in how many options two sources differ."""
+    return sum(len(changes(one[part], other[part])) for part in one)
 
 
 def declared(folder: Path, script: str) -> Facts:
     """Return the options of one script of one release."""
-    found = {}
-    for option in options(folder, script):
-        entry: dict[str, Any] = {"type": option.type}
-        if option.choices:
-            entry["choices"] = list(option.choices)
-        if option.default not in (None, False):
-            entry["default"] = option.default
-        found[option.name] = entry
-    return found
+    return {option.name: _entry(option) for option in options(folder, script)}
 
 
 def dataset(folder: Path) -> Facts:
     """Return the keys of the dataset file of one release, read from the schema's source."""
     text = (folder / "library/config_util.py").read_text(encoding="utf-8-sig")
+    tables = {
+        node.targets[0].id: node.value
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
     found: Facts = {}
-    unseen = set(SCHEMAS)
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-            if name in unseen and isinstance(node.value, ast.Dict):
-                found |= _schema(node.value, SCHEMAS[name])
-                unseen.remove(name)
-    if unseen:
-        raise Unreadable(f"{folder}: no {', '.join(sorted(unseen))} in library/config_util.py")
+    for name, schema in SCHEMAS.items():
+        if not isinstance(table := tables.get(name), ast.Dict):
+            raise Unreadable(f"{folder}: no {name} in library/config_util.py")
+        for key, kind, required in _keys(table):
+            entry = found.setdefault(key, {"type": kind, "levels": [], "subsets": []})
+            if entry["type"] != kind:
+                raise Unreadable(f"schema type {kind} of {key}, and {entry['type']}")
+            _add(entry, "levels", schema.levels)
+            _add(entry, "subsets", schema.subsets)
+            if required:
+                _add(entry, "required", schema.subsets)
     return found
 
 
-def merged(by_release: Iterable[tuple[str, Facts]]) -> Facts:
-    """Return each option as its newest release has it, and the release that had it first."""
-    found: Facts = {}
-    for release, facts in by_release:
-        for name, entry in facts.items():
-            new = {**entry, "since": release}
-            found[name] = _newer(found[name], entry, release) if name in found else new
-    return found
-
-
-def written(facts: Mapping[str, Facts]) -> str:
+def written(facts: Mapping[str, Any]) -> str:
     """Return the facts as JSON with one option on a line, so that a diff can be read."""
-    blocks = []
-    for script, known in facts.items():
-        lines = [f"  {json.dumps(name)}: {json.dumps(entry)}" for name, entry in known.items()]
-        blocks.append(f" {json.dumps(script)}: {{\n" + ",\n".join(lines) + "\n }")
-    head = '{\n "generator": "tools/make_options.py",\n'
-    return head + ",\n".join(blocks) + "\n}\n"
+    blocks = [f' "after": {json.dumps(facts["after"])}']
+    for part in (*SCRIPTS, "dataset"):
+        steps = (_step(name, known) for name, known in facts[part].items() if known)
+        blocks.append(f" {json.dumps(part)}: {{\n" + ",\n".join(steps) + "\n }")
+    return '{\n "generator": "tools/make_options.py",\n' + ",\n".join(blocks) + "\n}\n"
 
 
-def _newer(before: Mapping[str, Any], entry: Mapping[str, Any], release: str) -> dict[str, Any]:
-    """Return `entry` with the history that `before` has of the same option."""
-    now, had = entry.get("choices", ()), before.get("choices", ())
-    came = {str(choice): release for choice in now if had and choice not in had}
-    came = {**before.get("choices_since", {}), **came}
-    return {**entry, "since": before["since"], **({"choices_since": came} if came else {})}
+def _step(name: str, known: Facts) -> str:
+    lines = (f"   {json.dumps(option)}: {json.dumps(fact)}" for option, fact in known.items())
+    return f"  {json.dumps(name)}: {{\n" + ",\n".join(lines) + "\n  }"
 
 
-def _schema(node: ast.Dict, level: str) -> Facts:
-    found: Facts = {}
-    for key, value in zip(node.keys, node.values, strict=True):
-        if isinstance(key, ast.Call):  # Required("image_dir")
-            key = key.args[0]
+def _entry(option: Found) -> dict[str, Any]:
+    """Return what is recorded of an option: what argparse was given, without what is usual."""
+    fact = {
+        name: value for name, value in option._asdict().items() if value not in (None, (), False)
+    }
+    del fact["name"]
+    return fact
+
+
+def _keys(table: ast.Dict) -> Iterator[tuple[str, str, bool]]:
+    """Yield (key, type, whether it is required) of a schema's table."""
+    for key, value in zip(table.keys, table.values, strict=True):
+        required = isinstance(key, ast.Call)  # Required("image_dir")
+        key = key.args[0] if isinstance(key, ast.Call) else key
         if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
             raise Unreadable(f"schema key {ast.dump(key) if key else None}")
         if (kind := ast.unparse(value)) not in TYPES:
             raise Unreadable(f"schema type {kind} of {key.value}")
-        found[key.value] = {"type": TYPES[kind], "level": level}
-    return found
+        yield key.value, TYPES[kind], required
+
+
+def _add(entry: dict[str, Any], name: str, values: Sequence[str]) -> None:
+    entry[name] = [*entry.get(name, []), *(v for v in values if v not in entry.get(name, []))]
 
 
 if __name__ == "__main__":

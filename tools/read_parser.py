@@ -12,8 +12,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+TYPES = ("str", "int", "float", "bool", "str2bool", "int_or_float", "Path")
 _MAKE_NO_OPTION = ("ArgumentParser", "add_argument_group", "add_mutually_exclusive_group")
 
 
@@ -21,14 +22,16 @@ class Unreadable(Exception):
     """The source has a form this reader does not know."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """One option as the source declares it."""
+class Found(NamedTuple):
+    """One option as the source declares it; `type` is what it is called there, None: not given."""
 
     name: str
-    type: str
-    choices: tuple[Any, ...]
-    default: Any
+    type: str | None = None
+    choices: tuple[Any, ...] = ()
+    default: Any = None
+    nargs: str | int | None = None
+    action: str | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,29 +195,27 @@ def _option(call: ast.Call) -> Found | None:
     long = next((flag for flag in flags if flag.startswith("--")), None)
     if long is None:
         raise Unreadable(f"line {call.lineno}: no --name in {flags}")
-    name = _literal(words.get("dest")) or long[2:].replace("-", "_")
-    default = _literal(words.get("default"))
-    choices = tuple(c for c in _literal(words.get("choices")) or () if c is not None)
-    return Found(name, _type(words, default), choices, default)
-
-
-def _type(words: Mapping[str | None, ast.expr], default: Any) -> str:
     action = _literal(words.get("action"))
-    if action in ("store_true", "store_false"):
-        return "bool"
-    if action is not None:
-        raise Unreadable(f"action {action}")
-    name = ast.unparse(words["type"]) if "type" in words else "str"
-    known = {
-        "int_or_float": "int or float",
-        "Path": "str",
-        "pathlib.Path": "str",
-        "str2bool": "bool",
-    }
-    name = known.get(name, name)
-    if name not in ("str", "int", "float", "int or float", "bool"):
+    if action not in (None, "store_true", "store_false"):
+        raise Unreadable(f"line {call.lineno}: action {action}")
+    return Found(
+        name=_literal(words.get("dest")) or long[2:].replace("-", "_"),
+        type=_type(words),
+        choices=tuple(_literal(words.get("choices")) or ()),
+        default=_literal(words.get("default")),
+        nargs=_literal(words.get("nargs")),
+        action=action,
+        required=bool(_literal(words.get("required"))),
+    )
+
+
+def _type(words: Mapping[str | None, ast.expr]) -> str | None:
+    if "type" not in words:
+        return None
+    name = ast.unparse(words["type"]).removeprefix("pathlib.")
+    if name not in TYPES:
         raise Unreadable(f"type {name}")
-    return f"{name}s" if "nargs" in words and _literal(words["nargs"]) != "?" else name
+    return name
 
 
 def _literal(node: ast.expr | None) -> Any:

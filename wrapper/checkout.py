@@ -46,6 +46,7 @@ class Checkout:
     like: str  # the newest release whose options are all there
     commit: str | None = None
     source: str | None = None  # where we got it from; None for a folder of the user's
+    between: str | None = None  # which known commit between two, if it is no release
 
     @property
     def is_standin(self) -> bool:
@@ -56,6 +57,11 @@ class Checkout:
     def is_ours(self) -> bool:
         """Whether this tool made it, and may change it."""
         return self.folder.parent.parent == paths.checkouts()
+
+    @property
+    def options_of(self) -> str:
+        """Which of `options.sources()` it has the options of; the nearest, where it is none."""
+        return self.release or self.between or self.like
 
     @property
     def name(self) -> str:
@@ -81,7 +87,7 @@ def open_folder(folder: Path) -> Checkout:
     known = recognize.likeness(scripts)
     release = known.exact[-1] if known.exact else None
     commit = releases.find(release).commit if release else acquire.head(scripts)
-    return Checkout(folder, scripts, layout, release, known.like, commit)
+    return Checkout(folder, scripts, layout, release, known.like, commit, between=known.between)
 
 
 def add(wanted: str | None, *, source: str | None = None, on_step: OnStep) -> Checkout:
@@ -238,6 +244,7 @@ def _settle(
         "format": 1,
         "release": release.tag if release else "",
         "like": release.tag if release else known.like,
+        "between": "" if release else known.between or "",
         "commit": commit or "",
         "source": source,
         "sha256": digest,
@@ -260,6 +267,7 @@ def _recorded(own: Path) -> Checkout:
         record.get("like") or releases.DEFAULT,
         record.get("commit") or None,
         record.get("source") or None,
+        record.get("between") or None,
     )
 
 

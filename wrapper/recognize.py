@@ -21,10 +21,14 @@ _DECLARES = ("sdxl_train.py", "networks/*.py", "library/*.py")
 
 @dataclass(frozen=True)
 class Likeness:
-    """`exact`: whose files these are. `like`: the newest release whose options are all here."""
+    """`exact`: whose files these are. `like`: the newest release whose options are all here.
+
+    `between` is the name of the commit between two releases whose files these are.
+    """
 
     exact: tuple[str, ...]
     like: str
+    between: str | None = None
 
 
 def scripts_in(folder: Path) -> tuple[Path, Layout]:
@@ -51,7 +55,10 @@ def likeness(scripts: Path) -> Likeness:
     """Return which release `scripts` is, and which one its options are like."""
     found = {file: _fingerprint(scripts / file) for file in releases.IDENTIFYING}
     exact = tuple(r.tag for r in releases.every() if dict(r.fingerprints) == found)
-    return Likeness(exact, exact[-1] if exact else _newest_with_options(scripts))
+    if exact:
+        return Likeness(exact, exact[-1])
+    between = next((b.name for b in releases.between() if dict(b.fingerprints) == found), None)
+    return Likeness((), _newest_with_options(scripts), between)
 
 
 def _holds(folder: Path) -> bool:

@@ -1,37 +1,17 @@
-"""The facts about options: how they are gathered, and that they are those of the real sources.
-
-KP_SD_SCRIPTS_SOURCES names a folder that holds the releases, each in a folder named after its tag.
-"""
+"""The facts about options: how they are gathered and written."""
 
 from __future__ import annotations
 
-import os
+import json
 from pathlib import Path
 
 import pytest
 
-from kohya_presets import options, releases
+from kohya_presets import releases
 from tools import make_options
 from tools.read_parser import Unreadable
 from tools.read_parser import options as read
 
-SOURCES = "KP_SD_SCRIPTS_SOURCES"
-COUNTS = {  # of options in each of make_options.SCRIPTS
-    release: counts
-    for releases_alike, counts in (
-        ("v0.7.0", [122, 135, 11, 8]),
-        ("v0.7.1", [132, 143, 13, 8]),
-        ("v0.8.0 v0.8.1", [134, 145, 13, 8]),
-        ("v0.8.2 v0.8.3", [135, 146, 16, 8]),
-        ("v0.8.4 v0.8.5", [139, 150, 16, 9]),
-        ("v0.8.6 v0.8.7 v0.8.8", [159, 170, 16, 9]),
-        ("v0.9.0 v0.9.1", [167, 180, 16, 9]),
-        ("v0.10.0 v0.10.1", [176, 196, 16, 9]),
-        ("v0.10.2 v0.10.3", [177, 197, 16, 10]),
-        ("v0.10.4 v0.10.5 v0.10.6 v0.11.0 v0.11.1", [178, 198, 16, 10]),
-    )
-    for release in releases_alike.split()
-}
 TRAIN = """\
 import argparse
 def add_more(parser):
@@ -48,39 +28,18 @@ class ConfigSanitizer:
     SUBSET_ASCENDABLE_SCHEMA = {"num_repeats": int, "rate": Any(float, int)}
     DO_SUBSET_ASCENDABLE_SCHEMA = {}
     DB_SUBSET_ASCENDABLE_SCHEMA = {"caption_extension": str}
+    CN_SUBSET_ASCENDABLE_SCHEMA = {"caption_extension": str}
     DB_SUBSET_DISTINCT_SCHEMA = {Required("image_dir"): str}
+    FT_SUBSET_DISTINCT_SCHEMA = {Required("metadata_file"): str, "image_dir": str}
+    CN_SUBSET_DISTINCT_SCHEMA = {Required("image_dir"): str}
     DATASET_ASCENDABLE_SCHEMA = {"batch_size": int}
 """
-
-
-def sources(release: str) -> Path:
-    folder = os.environ.get(SOURCES)
-    if not folder:
-        pytest.skip(f"{SOURCES} names no folder of sd-scripts' releases")
-    if not (Path(folder) / release).is_dir():
-        pytest.skip(f"{SOURCES} has no folder {release}")
-    return Path(folder) / release
 
 
 def schema(folder: Path, text: str = SCHEMA) -> Path:
     (folder / "library").mkdir(parents=True)
     (folder / "library/config_util.py").write_text(text, "utf-8")
     return folder
-
-
-def test_every_release_has_its_counts() -> None:
-    assert set(COUNTS) == set(releases.tags())
-
-
-@pytest.mark.parametrize("release", COUNTS)
-def test_the_number_of_options_is_that_of_the_real_parsers(release: str) -> None:
-    folder = sources(release)
-    assert [len(read(folder, script)) for script in make_options.SCRIPTS] == COUNTS[release]
-
-
-def test_the_facts_are_what_the_tool_writes_today() -> None:
-    facts = make_options.gathered([sources(release) for release in COUNTS])
-    assert make_options.written(facts) == options.FACTS.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -109,13 +68,30 @@ def test_groups_and_functions_of_the_same_file_are_followed(tmp_path: Path) -> N
     assert [option.name for option in read(tmp_path, "sdxl_train.py")] == ["kind", "more"]
 
 
-def test_dataset_keys_know_their_level(tmp_path: Path) -> None:
-    assert make_options.dataset(schema(tmp_path / "v1")) == {
-        "num_repeats": {"type": "int", "level": "subset"},
-        "rate": {"type": "float", "level": "subset"},
-        "caption_extension": {"type": "str", "level": "subset"},
-        "image_dir": {"type": "str", "level": "subset"},
-        "batch_size": {"type": "int", "level": "dataset"},
+def test_dataset_keys_know_their_levels_and_subsets(tmp_path: Path) -> None:
+    found = make_options.dataset(schema(tmp_path / "v1"))
+    anywhere, every = ["general", "dataset", "subset"], ["images", "metadata", "conditioning"]
+    assert found == {
+        "num_repeats": {"type": "int", "levels": anywhere, "subsets": every},
+        "rate": {"type": "float", "levels": anywhere, "subsets": every},
+        "caption_extension": {
+            "type": "str",
+            "levels": anywhere,
+            "subsets": ["images", "conditioning"],
+        },
+        "image_dir": {
+            "type": "str",
+            "levels": ["subset"],
+            "subsets": every,
+            "required": ["images", "conditioning"],
+        },
+        "metadata_file": {
+            "type": "str",
+            "levels": ["subset"],
+            "subsets": ["metadata"],
+            "required": ["metadata"],
+        },
+        "batch_size": {"type": "int", "levels": ["general", "dataset"], "subsets": every},
     }
 
 
@@ -125,6 +101,7 @@ def test_dataset_keys_know_their_level(tmp_path: Path) -> None:
         ("DB_SUBSET_DISTINCT_SCHEMA", "RENAMED_SCHEMA"),
         ('"batch_size": int', '"batch_size": bytes'),
         ('"batch_size": int', "**more"),
+        ('"batch_size": int', '"num_repeats": str'),
     ],
 )
 def test_a_schema_that_cannot_be_read_is_an_error(before: str, after: str, tmp_path: Path) -> None:
@@ -132,38 +109,55 @@ def test_a_schema_that_cannot_be_read_is_an_error(before: str, after: str, tmp_p
         make_options.dataset(schema(tmp_path / "v1", SCHEMA.replace(before, after)))
 
 
-def test_a_choice_that_came_later_knows_its_release() -> None:
-    def release(*choices: object) -> make_options.Facts:
-        return {"kind": {"type": "str", "choices": list(choices)}}
-
-    by_release = [("v1", release("a")), ("v2", release("a", "b")), ("v3", release("a", "b", 3))]
-    assert make_options.merged(by_release) == {
-        "kind": {
-            "type": "str",
-            "choices": ["a", "b", 3],
-            "since": "v1",
-            "choices_since": {"b": "v2", "3": "v3"},
-        }
+def test_only_changes_are_kept_and_what_is_gone_is_told() -> None:
+    was = {"a": {"type": "int"}, "b": {"type": "int"}, "c": {"type": "str"}}
+    now = {"a": {"type": "int"}, "b": {"type": "float"}, "d": {"type": "str"}}
+    assert make_options.changes(was, now) == {
+        "b": {"type": "float"},
+        "d": {"type": "str"},
+        "c": None,
     }
 
 
-def test_facts_are_not_emptied_for_want_of_sources(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("sys.argv", ["make_options"])
-    monkeypatch.setattr(releases, "FACTS", tmp_path)
-    with pytest.raises(SystemExit):
-        make_options.main()
-    assert not list(tmp_path.glob("*.json*"))
+def source(folder: Path, *names: str) -> Path:
+    """Write a source whose four scripts have the options `names`."""
+    schema(folder)
+    (folder / "networks").mkdir()
+    for script in make_options.SCRIPTS:
+        lines = "".join(f"    parser.add_argument('--{name}', type=int)\n" for name in names)
+        text = f"def setup_parser():\n    parser = ArgumentParser()\n{lines}    return parser\n"
+        (folder / script).write_text(text, "utf-8")
+    return folder
+
+
+def test_a_commit_between_two_follows_the_release_it_is_nearest_to(tmp_path: Path) -> None:
+    pin = releases.between()[-1].name
+    facts = make_options.gathered(
+        [
+            source(tmp_path / pin, "a", "b", "d"),
+            source(tmp_path / "v0.9.1", "a", "b", "c"),
+            source(tmp_path / "v0.9.0", "a", "b"),
+        ]
+    )
+    assert facts["after"] == {"v0.9.0": None, "v0.9.1": "v0.9.0", pin: "v0.9.0"}
+    assert facts["sdxl_train.py"]["v0.9.1"] == {"c": {"type": "int"}}
+    assert facts["sdxl_train.py"][pin] == {"d": {"type": "int"}}
+    assert facts["dataset"]["v0.9.1"] == {}
+
+
+def test_a_folder_of_another_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="named after no known release"):
+        make_options.gathered([source(tmp_path / "v0.9.1"), source(tmp_path / "mine")])
 
 
 def test_the_file_is_written_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    folders = [str(sources(release)) for release in ("v0.10.1", "v0.7.1")]
-    monkeypatch.setattr("sys.argv", ["make_options", *folders])
-    monkeypatch.setattr(releases, "FACTS", tmp_path)
+    folder = source(tmp_path / "v0.9.1", "a")
+    (tmp_path / "facts").mkdir()
+    monkeypatch.setattr("sys.argv", ["make_options", str(folder)])
+    monkeypatch.setattr(releases, "FACTS", tmp_path / "facts")
     make_options.main()
-    (file,) = tmp_path.glob("*.json*")
+    (file,) = (tmp_path / "facts").iterdir()
     assert file.name == "options.json"
-    assert '"learning_rate": {"type": "float", "default": 2e-06, "since": "v0.7.1"}' in (
-        file.read_text("utf-8")
-    )
+    assert json.loads(file.read_text("utf-8"))["sdxl_train.py"] == {
+        "v0.9.1": {"a": {"type": "int"}}
+    }

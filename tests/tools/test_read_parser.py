@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kohya_presets import options
-from tools import make_options
 from tools.read_parser import Found, Unreadable
 from tools.read_parser import options as read
-from wrapper.checkout import Checkout
 
 TRAIN = """\
 import argparse
@@ -44,12 +39,6 @@ def add_more(parser):
         return float(text)
     parser.add_argument("--rates", type=float, nargs="*", default=None)
 """
-COUNTS = {
-    "v0.7.1": [132, 143, 13, 8],
-    "v0.8.7": [159, 170, 16, 9],
-    "v0.10.1": [176, 196, 16, 9],
-    "v0.11.1": [178, 198, 16, 10],
-}
 
 
 def write(folder: Path, train: str = TRAIN) -> Path:
@@ -62,10 +51,10 @@ def write(folder: Path, train: str = TRAIN) -> Path:
 
 def test_calls_are_followed_into_other_modules(tmp_path: Path) -> None:
     assert read(write(tmp_path / "a"), "sdxl_train.py") == [
-        Found("flag", "bool", (), None),
-        Found("width", "int", (), 8),
-        Found("rates", "floats", (), None),
-        Found("kind", "str", ("a", "b"), "a"),
+        Found("flag", action="store_true"),
+        Found("width", "int", default=8),
+        Found("rates", "float", nargs="*"),
+        Found("kind", "str", (None, "a", "b"), "a"),
     ]
 
 
@@ -83,26 +72,3 @@ def test_what_cannot_be_read_is_an_error_and_not_a_gap(line: str, tmp_path: Path
     source = TRAIN.replace("    return parser", f"    {line}\n    return parser")
     with pytest.raises(Unreadable):
         read(write(tmp_path / "a", source), "sdxl_train.py")
-
-
-def test_the_first_release_of_an_option_is_kept() -> None:
-    merged = make_options.merged(
-        [("v1", {"a": {"type": "int"}}), ("v2", {"a": {"type": "float"}, "b": {"type": "int"}})]
-    )
-    assert merged == {
-        "a": {"type": "float", "since": "v1"},
-        "b": {"type": "int", "since": "v2"},
-    }
-
-
-@pytest.mark.upstream
-@pytest.mark.parametrize("release", COUNTS)
-def test_the_facts_are_those_of_the_real_sources(
-    release: str, upstream: Callable[[str], Checkout]
-) -> None:
-    scripts = upstream(release).scripts
-    facts = json.loads(options.FACTS.read_text("utf-8"))
-    assert [len(read(scripts, script)) for script in make_options.SCRIPTS] == COUNTS[release]
-    for script in make_options.SCRIPTS:
-        assert {option.name for option in read(scripts, script)} <= facts[script].keys()
-    assert make_options.dataset(scripts).keys() <= facts["dataset"].keys()

@@ -8,20 +8,27 @@ HERE = Path(__file__).parent
 FACTS = HERE / "options.json"  # of a copy of the stand-in
 if not FACTS.exists():
     FACTS = HERE.parents[2] / "kohya_presets" / "facts" / "options.json"
-TYPES = {"str": str, "int": int, "float": float, "int or float": float}
+TYPES = {"str": str, "Path": str, "int": int, "float": float, "int_or_float": float}
+
+
+def facts(part):
+    """Return what is known of the options of a script, or of "dataset", in the newest release."""
+    known = {}
+    for source, changes in json.loads(FACTS.read_text(encoding="utf-8"))[part].items():
+        known.update(changes if source.startswith("v") else {})  # a release, not one between two
+    return known
 
 
 def add_arguments(parser, script):
     """Add every option that upstream's `script` has; those without a use here are ignored."""
-    for name, option in json.loads(FACTS.read_text(encoding="utf-8"))[script].items():
-        if option["type"] == "bool":
-            parser.add_argument(f"--{name}", action="store_true")
+    for name, option in facts(script).items():
+        if "action" in option:
+            parser.add_argument(f"--{name}", action=option["action"])
             continue
-        many = option["type"].endswith("s") and option["type"] != "str"
         parser.add_argument(
             f"--{name}",
-            type=TYPES[option["type"].removesuffix("s") if many else option["type"]],
-            nargs="*" if many else None,
+            type=TYPES[option.get("type", "str")],
+            nargs=option.get("nargs"),
             choices=option.get("choices"),
             default=option.get("default"),
         )

@@ -1,13 +1,12 @@
 """Read `--dataset_config` as strictly as sd-scripts does, and the images it names."""
 
-import json
 import random
 from pathlib import Path
 
 import toml
 from voluptuous import Invalid
 
-from library.args_util import FACTS
+from library.args_util import facts
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
@@ -17,14 +16,14 @@ def load(path, args):
     if not path:
         raise ValueError("the stand-in finds its images through --dataset_config only")
     config = toml.load(path)
-    general = _known(config.get("general", {}), ("dataset", "subset"))
+    general = _known(config.get("general", {}), "general")
     batches = []
     for dataset in config.get("datasets", []):
         subsets = dataset.pop("subsets", [])
-        shared = {**general, **_known(dataset, ("dataset", "subset"))}
+        shared = {**general, **_known(dataset, "dataset")}
         found = []
         for subset in subsets:
-            options = {**_defaults(args), **shared, **_known(subset, ("subset",))}
+            options = {**_defaults(args), **shared, **_known(subset, "subset")}
             found += _images(options) * options["num_repeats"]
         random.Random(args.seed).shuffle(found)
         size = shared.get("batch_size", args.train_batch_size)
@@ -38,12 +37,12 @@ def _defaults(args):
     return {"num_repeats": 1, "resolution": sides, "caption_extension": args.caption_extension}
 
 
-def _known(options, levels):
-    facts = json.loads(FACTS.read_text(encoding="utf-8"))["dataset"]
+def _known(options, level):
+    known = facts("dataset")
     for key, value in options.items():
-        if facts.get(key, {}).get("level") not in levels:
+        if level not in known.get(key, {"levels": ()})["levels"]:
             raise Invalid(f"extra keys not allowed @ data['{key}']")
-        if facts[key]["type"] == "int" and type(value) is not int:
+        if known[key]["type"] == "int" and type(value) is not int:
             raise Invalid(f"expected int for dictionary value @ data['{key}']")
     return options
 

@@ -1,0 +1,123 @@
+"""Our facts about options are those of the real parsers, imported and asked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kohya_presets import options, releases
+from kohya_presets.errors import UserError
+from tools import make_options
+from wrapper import proc, rehearsal, site
+from wrapper.checkout import Checkout
+from wrapper.talk import Talk
+
+ENVIRONMENT = "v0.10.1"  # every release's parsers can be imported in it
+USUAL = ("v0.7.0", "v0.10.1", "b8896aad4002")
+COMMITS = tuple(commit for known in releases.between() for commit in known.commits)
+# What upstream's own scripts say of themselves, as `_entry` of our tool writes it.
+ASK = """
+import importlib, json, sys
+sys.path.insert(0, sys.argv[1])
+import kp_miniature
+kp_miniature.repair_torchvision()
+
+def told(action):
+    usual = type(action).__name__ == "_StoreAction"
+    fact = {
+        "type": action.type and action.type.__name__,
+        "choices": action.choices and list(action.choices),
+        "default": action.default if usual else None,
+        "nargs": action.nargs if usual else None,
+        "action": None if usual else {"_StoreTrueAction": "store_true"}[type(action).__name__],
+        "required": action.required or None,
+    }
+    return {name: value for name, value in fact.items() if value not in (None, False)}
+
+found = {}
+for script in sys.argv[2:]:
+    parser = importlib.import_module(script[:-3].replace("/", ".")).setup_parser()
+    found[script] = {a.dest: told(a) for a in parser._actions if a.dest != "help"}
+from library.config_util import ConfigSanitizer
+sanitizer = ConfigSanitizer(True, True, True, True)
+names = lambda schema: sorted(str(key) for key in schema if key != "subsets")
+found["dataset"] = {
+    "general": names(sanitizer.general_schema),
+    **{f"dataset {kind}": names(getattr(sanitizer, f"{kind}_dataset_schema")) for kind in KINDS},
+    **{f"subset {kind}": names(getattr(sanitizer, f"{kind}_subset_schema")) for kind in KINDS},
+}
+print("TOLD", json.dumps(found))
+""".replace("KINDS", '("db", "ft", "cn")')
+KINDS = {"db": "images", "ft": "metadata", "cn": "conditioning"}
+
+pytestmark = [
+    pytest.mark.upstream,
+    pytest.mark.xdist_group("upstream"),  # they share one home
+    pytest.mark.trainer,
+]
+
+
+@pytest.fixture
+def told(
+    upstream: Callable[[str], Checkout], tmp_path: Path, request: pytest.FixtureRequest
+) -> Callable[[str], dict[str, Any]]:
+    """Return a function that asks the real parsers of a release or commit."""
+
+    def ask(name: str) -> dict[str, Any]:
+        if name not in USUAL and not request.config.getoption("--every-release"):
+            pytest.skip("only with --every-release (make upstream)")
+        python = site.environment_for(upstream(ENVIRONMENT), None, Talk()).python
+        try:
+            folder = make_options.fetch(name, tmp_path / "sources")
+        except UserError as error:
+            pytest.skip(f"{name} cannot be had: {error}")
+        paths = os.pathsep.join(map(str, (folder, folder / "networks")))
+        trainer_side = Path(rehearsal.__file__).parent / "trainer_side"
+        said = proc.run(
+            [python, "-c", ASK, trainer_side, *make_options.SCRIPTS],
+            env={"PYTHONPATH": paths, "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"},
+            cwd=folder,
+        )
+        (line,) = [line for line in said.stdout.splitlines() if line.startswith("TOLD ")]
+        found: dict[str, Any] = json.loads(line.removeprefix("TOLD "))
+        return found
+
+    return ask
+
+
+def facts(part: str, source: str) -> dict[str, Any]:
+    """Return the facts of one source as the file has them, its changes laid on those before."""
+    every = json.loads(options.FACTS.read_text("utf-8"))
+    before = every["after"][source]
+    known = facts(part, before) if before else {}
+    known |= every[part].get(source, {})
+    return {name: fact for name, fact in known.items() if fact is not None}
+
+
+@pytest.mark.parametrize("name", [*options.sources(), *COMMITS])
+def test_the_facts_are_what_the_real_parsers_say(
+    name: str, told: Callable[[str], dict[str, Any]]
+) -> None:
+    found = told(name)
+    source = next((b.name for b in releases.between() if name in b.commits), name)
+    for script in make_options.SCRIPTS:
+        assert found[script] == facts(script, source)
+    dataset = options.dataset(source).values()
+    assert found["dataset"]["general"] == sorted(o.name for o in dataset if "general" in o.levels)
+    for kind, subset in KINDS.items():
+        for level in ("dataset", "subset"):
+            known = [o.name for o in dataset if level in o.levels and subset in o.subsets]
+            assert found["dataset"][f"{level} {kind}"] == sorted(known), (level, kind)
+
+
+def test_the_file_is_what_the_tool_writes_today(tmp_path: Path) -> None:
+    try:
+        text = make_options.written(make_options.gathered(make_options.fetched(tmp_path)))
+    except UserError as error:
+        pytest.skip(f"the sources cannot be had: {error}")
+    assert text == options.FACTS.read_text("utf-8")
