@@ -14,7 +14,7 @@ SETS := $(foreach setting,$(SET),--set $(setting))
 help:
 	@echo "make rehearse PRESET=skynet                 the whole job on a miniature, on this CPU"
 	@echo "make train PRESET=skynet DATA=... BASE=...  [NAME= RELEASE= CHECKOUT= SET='a.b=1 c.d=2']"
-	@echo "make setup | test | lint | bench | upstream | facts SOURCES='v0.7.0 ...' REPOSITORY=..."
+	@echo "make setup | test | lint | bench | upstream | facts [SD_SCRIPTS=... KOHYA_SS=...]"
 
 setup: .venv/ready
 
@@ -33,16 +33,20 @@ lint: .venv/ready-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/ready
-	$(BIN)/python bench/light_commands.py
+# All of them, whatever the first ones say. On a GPU where there is one.
+bench: .venv/ready-bench
+	@failed=; for name in light_commands patching ema adacoor; do \
+	  echo "== $$name"; $(BIN)/python -m bench.$$name || failed="$$failed $$name"; echo; \
+	done; test -z "$$failed" || { echo "not as fast as they should be:$$failed"; exit 1; }
 
 # All presets that need no patch, on a release of every generation.
 upstream: .venv/ready-test
 	$(BIN)/python -m pytest tests/upstream --every-release
 
+# With SD_SCRIPTS and KOHYA_SS, clones that have all tags, the list of releases as well.
 facts: .venv/ready
-	$(BIN)/python -m tools.make_releases $(REPOSITORY)
-	$(BIN)/python -m tools.make_options $(SOURCES)
+	$(if $(SD_SCRIPTS),$(BIN)/python -m tools.make_releases "$(SD_SCRIPTS)" "$(KOHYA_SS)")
+	$(BIN)/python -m tools.make_options
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -56,4 +60,8 @@ clean:
 
 .venv/ready-test: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@ .venv/ready
+
+.venv/ready-bench: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	touch $@ .venv/ready

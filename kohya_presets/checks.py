@@ -1,20 +1,18 @@
-"""Check a preset's settings against what sd-scripts' options are: names and TOML types."""
+"""Check each setting by itself against sd-scripts' options: its name, its type, its value."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kohya_presets import options, patch_options, toml_text
+from kohya_presets import options, patch_options, releases, toml_text
 from kohya_presets.options import Option
 from kohya_presets.preset import TABLES, Sheet, Table
-from kohya_presets.problems import Problem, did_you_mean
+from kohya_presets.problems import Place, Problem, did_you_mean
+from kohya_presets.settings import TOOLS, Settings
 
 TRAINERS = ("sdxl_train.py", "sdxl_train_network.py")
-SCRIPTS = {
-    "extract": "networks/extract_lora_from_models.py",
-    "resize": "networks/resize_lora.py",
-}
+SCRIPTS = TOOLS
 # What the job fills in for every run; in a preset they would tie it to one machine.
 PATHS = frozenset(
     {
@@ -38,8 +36,8 @@ PATHS = frozenset(
 def settings(sheets: Sequence[Sheet], header: Table, *, whole: bool = True) -> Iterator[Problem]:
     """Yield what is wrong with the settings on `sheets`, given the [preset] they make together.
 
-    Where `whole` is not set, part of [preset] could not be read or a parent is missing: an option
-    that the unread part may have allowed is no fault then.
+    They are held against the newest release. Where `whole` is not set, part of [preset] could not
+    be read or a parent is missing: an option that the unread part may have allowed is no fault.
     """
     script = header.get("script")
     if isinstance(script, str) and script not in TRAINERS:
@@ -51,7 +49,59 @@ def settings(sheets: Sequence[Sheet], header: Table, *, whole: bool = True) -> I
     }
     for sheet in sheets:
         for table, key, value in () if _jumbled(sheet) else sheet.settings():
-            yield from _setting(sheet, table, key, value, known[table])
+            where = sheet.source.place(table, key)
+            if key in PATHS:
+                yield _path(key, where)
+            else:
+                yield from _setting(table, key, value, where, known[table])
+
+
+def against(s: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with the settings of a preset for the release they are for."""
+    for table, values in s.tables.items():
+        for key, value in values.items():
+            yield from option(s, table, key, value, s.place(table, key))
+
+
+def option(s: Settings, table: str, key: str, value: Any, where: Place) -> Iterator[Problem]:
+    """Yield what is wrong with one setting for the release, script and patches of `s`."""
+    yield from _setting(table, key, value, where, s.known(table), s)
+
+
+def dataset_key(
+    source: str, level: str, part: Table, key: str, value: Any, where: Place
+) -> Iterator[Problem]:
+    """Yield what is wrong with one key of a part of a dataset file."""
+    known = options.dataset(source)
+    if key in known and level not in known[key].levels:
+        wanted = " or ".join(_level(name) for name in known[key].levels)
+        message = f"{key} does not go into {_level(level)}"
+        yield Problem("wrong-level", "error", where, message, f"Move it to {wanted}.")
+    elif key in known and level == "subset" and _subset(part) not in known[key].subsets:
+        message = f"{key} is not for a subset of {_subset(part)}"
+        yield Problem("wrong-level", "error", where, message)
+    else:
+        s = Settings({}, source=source)
+        yield from _setting("dataset", key, value, where, known, s)
+
+
+def missing(source: str, subset: Table, where: Place) -> Iterator[Problem]:
+    """Yield the keys that a subset must have and has not."""
+    kind = _subset(subset)
+    for known in options.dataset(source).values():
+        if kind in known.required and known.name not in subset:
+            yield Problem("missing-key", "error", where, f"a subset needs {known.name}")
+
+
+def _subset(part: Table) -> str:
+    """Return what kind of subset it is, as sd-scripts tells them apart."""
+    if "conditioning_data_dir" in part:
+        return "conditioning"
+    return "metadata" if "metadata_file" in part else "images"
+
+
+def _level(name: str) -> str:
+    return {"general": "[general]", "dataset": "[[datasets]]"}.get(name, "[[datasets.subsets]]")
 
 
 def _jumbled(sheet: Sheet) -> bool:
@@ -79,23 +129,45 @@ def _unknown_script(sheets: Sequence[Sheet], script: str) -> Problem:
     return Problem("unknown-script", "error", where, f"unknown script {script!r}", hint)
 
 
+def _path(key: str, where: Place) -> Problem:
+    hint = "Give it on the command line; presets hold no path of a machine."
+    return Problem("path-in-preset", "error", where, f"{key} is set for each run", hint)
+
+
 def _setting(
-    sheet: Sheet, table: str, key: str, value: Any, known: Mapping[str, Option]
+    table: str,
+    key: str,
+    value: Any,
+    where: Place,
+    known: Mapping[str, Option],
+    s: Settings | None = None,
 ) -> Iterator[Problem]:
-    hint: str | None = None
-    if key in PATHS:
-        code, message = "path-in-preset", f"{key} is set for each run"
-        hint = "Give it on the command line; presets hold no path of a machine."
-    elif key not in known:
-        code = "unknown-option"
-        message, hint = _unknown(table, key, known)
+    if key not in known:
+        yield _unknown(table, key, where, known, s)
     elif fault := options.check(known[key], value):
-        code, message = "wrong-type", fault
+        yield _misfit(table, known[key], value, fault, where)
     elif fault := _unreadable(value):
-        code, message = "unreadable-value", fault
-    else:
-        return
-    yield Problem(code, "error", sheet.source.place(table, key), message, hint)
+        yield Problem("unreadable-value", "error", where, fault)
+
+
+def _misfit(table: str, known: Option, value: Any, fault: str, where: Place) -> Problem:
+    """Return the problem of a value that is not what the option takes."""
+    if not options.check(known._replace(choices=()), value):
+        newest = options.dataset() if table == "dataset" else options.newest(known.name)
+        later = getattr(newest.get(known.name), "choices_since", {}).get(str(value))
+        hint = (
+            f"It came with {later}." if later else did_you_mean(str(value), map(str, known.choices))
+        )
+        return Problem("wrong-choice", "error", where, fault, hint)
+    hint = None
+    if isinstance(value, str) and known.type != "strs":
+        bare = {"True": "true", "False": "false"}.get(value, value)
+        hint = f"Without quotes: {known.name} = {bare}"
+    elif known.type == "str" and not isinstance(value, list | dict):
+        hint = f'With quotes: {known.name} = "{value}"'
+    elif known.type == "strs":
+        hint = f'A list: {known.name} = ["{value}"]'
+    return Problem("wrong-type", "error", where, fault, hint)
 
 
 def _unreadable(value: Any) -> str | None:
@@ -106,11 +178,54 @@ def _unreadable(value: Any) -> str | None:
     return None
 
 
-def _unknown(table: str, key: str, known: Mapping[str, Option]) -> tuple[str, str | None]:
+def _unknown(
+    table: str, key: str, where: Place, known: Mapping[str, Option], s: Settings | None
+) -> Problem:
+    """Return the problem of a name that is no option here, with the most telling reason."""
+    bare = key.lower().replace("-", "_")
+    if s and (problem := _other_release(table, key, where, s)):
+        return problem
     if table == "train" and (patch := patch_options.patch_with(key)):
-        return f"{key} comes with the patch {patch!r}", f'Add patches = ["{patch}"] to [preset].'
-    if table == "train" and key in options.dataset():
-        return f"{key} is a dataset option", "Move it to the [dataset] table."
+        hint = f'Add patches = ["{patch}"] to [preset].'
+        if s and s.kind == "config":
+            hint = f"Without it sd-scripts ignores {key}: kohya-presets patch apply {patch}"
+        return Problem(
+            "missing-patch", "error", where, f"{key} comes with the patch {patch!r}", hint
+        )
+    if bare in known:
+        message = f"unknown option {key!r} in [{table}]"
+        return Problem("unknown-option", "error", where, message, f"Did you mean {bare!r}?")
+    if found := _elsewhere(table, key):
+        code, message, hint = found
+        return Problem(code, "error", where, message, hint)
+    message = f"unknown option {key!r} in [{table}]"
+    return Problem("unknown-option", "error", where, message, did_you_mean(bare, known))
+
+
+def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem | None:
+    script = s.script if table == "train" else TOOLS.get(table, "dataset")
+    tags = options.releases_with(script, key)
+    if not tags:
+        return None
+    if releases.order(tags[0]) > releases.order(options.nearest_release(s.source)):
+        message = f"{table}.{key} came with {tags[0]}, the checkout is {s.source}"
+        hint = f"Use --release {tags[0]} or newer, or --set {table}.{key}=unset."
+        return Problem("option-too-new", "error", where, message, hint)
+    message = f"{table}.{key} is not in {s.source}; it is in {tags[0]} to {tags[-1]}"
+    hint = f"Use --release {tags[-1]}, or --set {table}.{key}=unset."
+    return Problem("option-removed", "error", where, message, hint)
+
+
+def _elsewhere(table: str, key: str) -> tuple[str, str, str] | None:
+    """Return code, message and hint for an option of another table or script."""
+    if table == "train" and options.in_dataset(key):
+        return "dataset-option", f"{key} is a dataset option", "Move it to the [dataset] table."
     if table == "dataset" and key in options.of("sdxl_train.py"):
-        return f"{key} is a training option", "Move it to the [train] table."
-    return f"unknown option {key!r} in [{table}]", did_you_mean(key, known)
+        return "training-option", f"{key} is a training option", "Move it to the [train] table."
+    others = [script for script in options.SCRIPTS if key in options.of(script)]
+    if not others:
+        return None
+    message = f"{key} is an option of {' and '.join(others)}"
+    tables = [f"[{name}]" for name, script in TOOLS.items() if script in others]
+    hint = f"Move it to {' or '.join(tables)}." if tables else "Leave it out."
+    return "other-script", message, hint

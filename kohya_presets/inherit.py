@@ -29,6 +29,20 @@ def load(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Preset:
         PresetError: with every fault of every sheet, not only the first.
         UserError: the file cannot be read.
     """
+    made, problems = inspect(file, find=find, overrides=overrides)
+    if made is None or errors(problems):
+        raise PresetError(f"preset {made.name if made else file.stem!r}", problems)
+    return made
+
+
+def inspect(
+    file: Path, *, find: Find, overrides: Sequence[str] = ()
+) -> tuple[Preset | None, list[Problem]]:
+    """Return what `load` does and all that is wrong; no preset where [preset] is not whole.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     from kohya_presets import checks  # `head` needs no table of options
 
     chain, problems = _chain(file, find)
@@ -39,9 +53,10 @@ def load(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Preset:
     if whole:
         problems += preset.missing(merged["preset"], own.source)
     problems += checks.settings([*chain, *over], merged["preset"], whole=whole)
-    if errors(problems):
-        raise PresetError(f"preset {own.header.get('name', file.stem)!r}", problems)
-    return _preset(merged, file, tuple(map(_name, chain[1:])))
+    if not preset.is_complete(merged["preset"]):
+        return None, problems
+    sources = tuple(sheet.source for sheet in (*reversed(over), *chain))
+    return _preset(merged, file, tuple(map(_name, chain[1:])), sources), problems
 
 
 def head(file: Path, *, find: Find) -> Table:
@@ -183,7 +198,9 @@ def _bad_override(text: str) -> Problem:
     return Problem("bad-override", "error", Place(key="--set"), message, hint)
 
 
-def _preset(tables: Mapping[str, Table], file: Path, parents: tuple[str, ...]) -> Preset:
+def _preset(
+    tables: Mapping[str, Table], file: Path, parents: tuple[str, ...], sources: tuple[Source, ...]
+) -> Preset:
     head = tables["preset"]
     return Preset(
         name=head["name"],
@@ -199,6 +216,8 @@ def _preset(tables: Mapping[str, Table], file: Path, parents: tuple[str, ...]) -
         extract=tables.get("extract"),
         resize=tables.get("resize"),
         provenance=tables["provenance"],
+        silence=tuple(head.get("silence", ())),
         file=file,
         extends=parents,
+        sources=sources,
     )

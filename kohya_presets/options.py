@@ -69,6 +69,12 @@ def of(script: str, source: str | None = None) -> Mapping[str, Option]:
     return _table(script, source or _newest()) if script in SCRIPTS else {}
 
 
+def newest(name: str) -> Mapping[str, Option]:
+    """Return the option `name` of the first script that has it, as the newest release has it."""
+    found = (of(script)[name] for script in SCRIPTS if name in of(script))
+    return {option.name: option for option in [next(found, None)] if option}
+
+
 def dataset(source: str | None = None) -> Mapping[str, Option]:
     """Return the keys of the dataset file: those of a dataset and those of its subsets."""
     return _table("dataset", source or _newest())
@@ -84,9 +90,20 @@ def releases_with(part: str, name: str) -> tuple[str, ...]:
     return tuple(tag for tag in _tags() if name in _table(part, tag))
 
 
+def nearest_release(source: str) -> str:
+    """Return the release that a commit between two differs least from; a release is its own."""
+    return _facts()["after"][source] if source not in _tags() else source
+
+
 def sources() -> tuple[str, ...]:
     """Return the names of all releases and commits between two whose options are known."""
     return tuple(_facts()["after"])
+
+
+def type_name(type_: str) -> str:
+    """Return what an option's type is called to a person."""
+    name, _ = _TYPES[type_]
+    return str(name)
 
 
 def check(option: Option, value: Any) -> str | None:

@@ -14,15 +14,16 @@ PATCH_OPTIONS: Mapping[str, Mapping[str, Option]] = {
         option.name: option
         for option in (
             Option("enable_ema", "bool"),
-            Option("ema_decay", "float"),
-            Option("ema_exp_beta", "float"),
+            Option("ema_decay", "float", default=0.999),
+            Option("ema_exp_beta", "float", default=15.0),
             Option("ema_save_only_ema_weights", "bool"),
-            Option("ema_device", "str", choices=("gpu", "cpu")),
-            Option("ema_update_every", "int"),
+            Option("ema_device", "str", choices=("gpu", "cpu"), default="gpu"),
+            Option("ema_update_every", "int", default=1),
         )
     },
     "adacoor": {},
 }
+OPTIMIZERS: Mapping[str, tuple[str, ...]] = {"adacoor": ("AdaCoor",)}
 
 
 def of(patches: Sequence[str]) -> dict[str, Option]:
@@ -33,3 +34,15 @@ def of(patches: Sequence[str]) -> dict[str, Option]:
 def patch_with(option: str) -> str | None:
     """Return the patch that adds `option`, or None."""
     return next((name for name, known in PATCH_OPTIONS.items() if option in known), None)
+
+
+def optimizers(patches: Sequence[str]) -> tuple[str, ...]:
+    """Return the optimizers that a checkout carrying `patches` knows besides its own."""
+    return tuple(name for patch in patches for name in OPTIMIZERS.get(patch, ()))
+
+
+def patch_with_optimizer(name: str) -> str | None:
+    """Return the patch that adds the optimizer `name`, in capitals or not, or None."""
+    lower = name.lower()
+    added = OPTIMIZERS.items()
+    return next((patch for patch, names in added if lower in map(str.lower, names)), None)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets import toml_text
-from kohya_presets.problems import Problem, did_you_mean
+from kohya_presets.problems import Place, Problem, did_you_mean
 from kohya_presets.toml_source import Source
 
 SCHEMA = 1
@@ -34,6 +34,7 @@ _HEADER: Mapping[str, tuple[tuple[type, ...], str]] = {
     "script": ((str,), 'a script\'s name such as "sdxl_train.py"'),
     "releases": ((str,), 'a string such as ">=0.7.1"'),
     "patches": ((list,), 'a list of names such as ["ema"]'),
+    "silence": ((list,), 'a list of rules\' codes such as ["min-snr-gamma"]'),
     "extends": ((str,), "a preset's name"),
 }
 _REQUIRED = ("name", "title", "summary", "script", "releases")
@@ -78,14 +79,24 @@ class Preset:
     extract: Table | None = None
     resize: Table | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+    silence: tuple[str, ...] = ()  # codes of rules that have nothing to say about it
     file: Path | None = None
     extends: tuple[str, ...] = ()  # parents, nearest first
+    sources: tuple[Source, ...] = field(default=(), compare=False, repr=False)  # nearest first
 
     @property
     def tables(self) -> Mapping[str, Table]:
         """The settings by table, without the tables this preset does not have."""
         every = {name: getattr(self, name) for name in SETTINGS}
         return {name: table for name, table in every.items() if table is not None}
+
+    def place(self, table: str, key: str) -> Place:
+        """Return where a setting was written: here, in a parent or on the command line."""
+        for source in self.sources:
+            values = source.values.get(table)
+            if isinstance(values, Mapping) and key in values:
+                return source.place(table, key)
+        return Place(self.file, key=f"{table}.{key}" if key else table)
 
 
 def header(preset: Preset) -> dict[str, Value]:
@@ -99,6 +110,7 @@ def header(preset: Preset) -> dict[str, Value]:
         "script": preset.script,
         "releases": preset.releases,
         "patches": list(preset.patches),
+        "silence": list(preset.silence) or None,
     }
     return {key: value for key, value in values.items() if value is not None}
 
@@ -144,6 +156,12 @@ def missing(header: Table, source: Source) -> tuple[Problem, ...]:
         for key in _REQUIRED
         if key not in header
     )
+
+
+def is_complete(header: Table) -> bool:
+    """Return whether a [preset] table has all it must, each key of its type."""
+    there = all(key in header for key in _REQUIRED)
+    return there and all(_fits(key, value) for key, value in header.items() if key in _HEADER)
 
 
 def inherited(header: Table) -> Table:
@@ -193,7 +211,7 @@ def _header_problems(sheet: Sheet) -> Iterator[Problem]:
 
 def _fits(key: str, value: Value) -> bool:
     types, _ = _HEADER[key]
-    if key == "patches" and isinstance(value, list):
+    if key in ("patches", "silence") and isinstance(value, list):
         return all(isinstance(item, str) for item in value)
     if key == "date" and isinstance(value, datetime.datetime):
         return False

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from kohya_presets import checks, dataset, options, releases, weights
+from kohya_presets import dataset, releases, validate, weights
 from kohya_presets.errors import UserError
 from kohya_presets.preset import Preset
 from kohya_presets.problems import Place, Problem
+from kohya_presets.validate import Against
 from kohya_presets.weights import Header
 from patches import registry
 from wrapper import patching, paths
@@ -39,19 +40,16 @@ def name(text: str) -> str:
     return text
 
 
-def fit(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
-    """Yield what of `preset` the checkout cannot do: its release, or an option, is too old."""
-    where = Place(preset.file)
+def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> Iterator[Problem]:
+    """Yield what of `preset` the checkout cannot do, and what its rules say of the settings."""
     if not releases.satisfies(checkout.like, preset.releases):
         message = (
             f"{preset.name} wants sd-scripts {preset.releases}, the checkout is {checkout.name}"
         )
-        yield Problem("release", "error", where, message, "Choose another with --release.")
-    for table, values in preset.tables.items():
-        known = _known(preset, table)
-        for key in values:
-            if key in known and releases.order(known[key].since) > releases.order(checkout.like):
-                yield _too_new(where, table, known[key], checkout)
+        hint = "Choose another with --release."
+        yield Problem("release", "error", Place(preset.file), message, hint)
+    against = Against(checkout.options_of, ignore=frozenset(ignore))
+    yield from validate.loaded(preset, against).problems
 
 
 def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
@@ -141,18 +139,6 @@ def _gpu(preset: Preset, probe: Probe) -> Iterator[Problem]:
         )
         hint = "It will likely run out; `kohya-presets list` shows what each preset needs."
         yield Problem("vram", "warning", Place(), message, hint)
-
-
-def _known(preset: Preset, table: str) -> dict[str, options.Option]:
-    if table == "dataset":
-        return dict(options.dataset())
-    return dict(options.of(preset.script if table == "train" else checks.SCRIPTS[table]))
-
-
-def _too_new(where: Place, table: str, option: options.Option, checkout: Checkout) -> Problem:
-    message = f"{table}.{option.name} came with {option.since}, the checkout is {checkout.name}"
-    hint = f"Use --release {option.since} or newer, or --set {table}.{option.name}=unset."
-    return Problem("option-too-new", "error", where, message, hint)
 
 
 def _saves(preset: Preset) -> int:

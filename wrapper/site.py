@@ -91,13 +91,28 @@ def _patched_standin(patches: Sequence[Patch]) -> Checkout:
 
 def expected(release: str, folder: Path | None) -> tuple[Path, str]:
     """Return the scripts and the Python that a run would use, made or not: for a dry run."""
-    if folder is not None:
-        found = checkout.open_folder(folder)
-    else:
-        tag = releases.find(release).tag if releases.get(release) else release[:12]
-        at = paths.checkouts() / tag / SCRIPTS
-        found = Checkout(at, at, "plain", tag, tag)
+    found = foreseen(release, folder)
+    if found is None:
+        at = paths.checkouts() / release[:12] / SCRIPTS
+        found = Checkout(at, at, "plain", None, releases.DEFAULT)
     return found.scripts, str(environment.python_in(environment.folder(found)))
+
+
+def foreseen(release: str, folder: Path | None) -> Checkout | None:
+    """Return the checkout that a run would use, made or not; None for a commit not known yet."""
+    if folder is not None:
+        return checkout.open_folder(folder)
+    if known := releases.get(release):
+        at = paths.checkouts() / known.tag / SCRIPTS
+        return Checkout(at, at, "plain", known.tag, known.tag)
+    if not releases.is_commit(release):
+        releases.find(release)  # says what is known
+    for between in releases.between():
+        if release.lower() in between.commits:
+            near = options.nearest_release(between.name)
+            at = paths.checkouts() / release[:12] / SCRIPTS
+            return Checkout(at, at, "plain", None, near, release, between=between.name)
+    return None
 
 
 def environment_for(found: Checkout, python: str | None, talk: Talk) -> Environment:

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from kohya_presets import dataset, weights
-from kohya_presets.errors import ProblemsError, UserError
+from kohya_presets.errors import PresetError, ProblemsError, UserError
 from kohya_presets.preset import Preset
 from kohya_presets.problems import Problem, errors
 from wrapper import base_model, environment, job, manifest, preflight, rehearsal, runner, site
@@ -34,6 +34,7 @@ class Request:
     python: str | None = None
     data: Path | None = None  # of a rehearsal; `train` always has some
     standin: bool = False
+    ignore: tuple[str, ...] = ()  # codes of rules that are not asked
 
     @property
     def folder(self) -> Path:
@@ -72,6 +73,7 @@ def train(request: Request, data: Path, base: str, talk: Talk) -> Run:
         UserError: the run's folder is taken, or a part could not be had.
     """
     preset, data = request.preset, data.expanduser().resolve()
+    _validate(request, talk)
     preflight.name(request.name)
     _free(request.folder)
     # What costs nothing to look at comes before minutes of downloads.
@@ -81,7 +83,7 @@ def train(request: Request, data: Path, base: str, talk: Talk) -> Run:
     weights.require_sdxl(model.file)
     _stop_at(preflight.disk(preset, model.file, request.folder), talk, "the disk")
     checkout = site.checkout_for(request.release, request.checkout, talk)
-    checkout = _fitting(preset, checkout, talk)
+    checkout = _fitting(request, checkout, talk)
     used = site.environment_for(checkout, request.python, talk)
     probe = environment.probe(used.python)
     _stop_at(preflight.environment(preset, probe, cpu=False), talk, str(used.python))
@@ -109,6 +111,7 @@ def train(request: Request, data: Path, base: str, talk: Talk) -> Run:
 
 def rehearse(request: Request, talk: Talk) -> Rehearsal:
     """Return a rehearsal with its folder made; an earlier rehearsal in that folder is replaced."""
+    _validate(request, talk)
     if request.standin:
         checkout = site.standin()
     else:
@@ -116,7 +119,7 @@ def rehearse(request: Request, talk: Talk) -> Rehearsal:
     standin = checkout.is_standin
     if standin:
         talk.warn("rehearsing with the stand-in, not with sd-scripts: it shows less")
-    checkout = _fitting(request.preset, checkout, talk)
+    checkout = _fitting(request, checkout, talk)
     used = site.environment_for(checkout, request.python, talk)
     probe = environment.probe(used.python)
     count = _count(request)
@@ -159,13 +162,32 @@ def _started(
     return runner.start(run, plan.files)
 
 
-def _fitting(preset: Preset, checkout: Checkout, talk: Talk) -> Checkout:
+def _validate(request: Request, talk: Talk) -> None:
+    """Stop at what is wrong with the preset before anything is fetched, and tell the warnings.
+
+    Raises:
+        PresetError: with all of it.
+    """
+    expected = site.standin() if request.standin else None
+    expected = expected or site.foreseen(request.release, request.checkout)
+    if expected:
+        talk.problems(p for p in _fit(request, expected) if p.severity != "error")
+
+
+def _fitting(request: Request, checkout: Checkout, talk: Talk) -> Checkout:
     """Return the checkout with the preset's patches, after all that can speak against it."""
-    subject = f"{preset.name} on {checkout.name}"
-    _stop_at(preflight.fit(preset, checkout), talk, subject)
+    preset, subject = request.preset, f"{request.preset.name} on {checkout.name}"
+    _fit(request, checkout)
     checkout = site.with_patches(checkout, preset.patches, talk)
     _stop_at(preflight.patches(preset, checkout), talk, subject)
     return checkout
+
+
+def _fit(request: Request, checkout: Checkout) -> list[Problem]:
+    found = list(preflight.fit(request.preset, checkout, ignore=request.ignore))
+    if wrong := errors(found):
+        raise PresetError(f"{request.preset.name} on {checkout.name}", wrong)
+    return found
 
 
 def _text_encoders(preset: Preset) -> bool:

@@ -22,7 +22,9 @@ HEADER = ('"A test"', '"A test"\npatches = ["ema"]')
         pytest.param(("dim = 8", "dim = true"), ("wrong-type", 18), id="true is no number"),
         pytest.param(("[1024, 1024]", "[1024, 1024, 3]"), ("wrong-type", 15), id="three sides"),
         pytest.param(
-            ('"AdamW"', '"AdamW"\nmixed_precision = "fp8"'), ("wrong-type", 12), id="no such choice"
+            ('"AdamW"', '"AdamW"\nmixed_precision = "fp8"'),
+            ("wrong-choice", 12),
+            id="no such choice",
         ),
         pytest.param(
             ('"AdamW"', '"AdamW"\noptimizer_args = "a=1"'), ("wrong-type", 12), id="text for a list"
@@ -34,10 +36,10 @@ HEADER = ('"A test"', '"A test"\npatches = ["ema"]')
         ),
         pytest.param(("learning_rate", "learning_rat"), ("unknown-option", 12), id="misspelled"),
         pytest.param(
-            ("[dataset]", "[dataset]\nlearning_rate = 1.0"), ("unknown-option", 15), id="moved"
+            ("[dataset]", "[dataset]\nlearning_rate = 1.0"), ("training-option", 15), id="moved"
         ),
         pytest.param(
-            ('"AdamW"', '"AdamW"\nema_decay = 0.9'), ("unknown-option", 12), id="patch missing"
+            ('"AdamW"', '"AdamW"\nema_decay = 0.9'), ("missing-patch", 12), id="patch missing"
         ),
         pytest.param(('"sdxl_train.py"', '"train.py"'), ("unknown-script", 7), id="script"),
         pytest.param(
@@ -83,12 +85,12 @@ def test_a_patch_brings_its_options(make: Make) -> None:
 
 def test_an_option_of_a_patch_is_checked_like_any_other(make: Make) -> None:
     text = spoiled(HEADER, ('"AdamW"', '"AdamW"\nema_device = "tpu"'))
-    assert faults(make(mine=text), "mine") == [("wrong-type", "mine.toml:13")]
+    assert faults(make(mine=text), "mine") == [("wrong-choice", "mine.toml:13")]
 
 
 def test_options_are_those_of_the_presets_own_script(make: Make) -> None:
     rank = ('"AdamW"', '"AdamW"\nnetwork_dim = 16')
-    assert faults(make(mine=spoiled(rank)), "mine") == [("unknown-option", "mine.toml:12")]
+    assert faults(make(mine=spoiled(rank)), "mine") == [("other-script", "mine.toml:12")]
     lora = ('"sdxl_train.py"', '"sdxl_train_network.py"')
     assert make(mine=spoiled(rank, lora)).load("mine").train["network_dim"] == 16
 

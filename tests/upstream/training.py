@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kohya_presets import render
 from kohya_presets.preset import Preset
-from wrapper import proc, start
+from wrapper import proc, rehearsal, start
 from wrapper.manifest import Stage
 from wrapper.proc import Result
 from wrapper.start import Request
@@ -33,6 +34,20 @@ class Training:
         """Train into the folder `name`; return it and what was said."""
         into = self.folder / name
         return into, self._start(self._train, *options, f"--output_dir={into}", check=check)
+
+    def run_as(self, preset: Preset, name: str) -> Result:
+        """Train with a preset as it is, its files in the folder `name`; return what was said."""
+        into = self.folder / name
+        into.mkdir()
+        paths = render.Paths(
+            self.folder / "data", self.base, into, preset.name, into / "dataset.toml"
+        )
+        tokenizers = {"tokenizer_cache_dir": str(rehearsal.tokenizers(self.folder))}
+        config = render.config(preset, paths, extra=tokenizers)
+        (into / "config.toml").write_text(config, "utf-8")
+        (into / "dataset.toml").write_text(render.dataset(preset, paths), "utf-8")
+        option = f"--config_file={into / 'config.toml'}"  # the last one counts
+        return self._start(self._train, option, check=False)
 
     def _start(self, stage: Stage, *options: str, check: bool = True) -> Result:
         stage.makes.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ COMMANDS = (
     "show",
     "new",
     "diff",
+    "explain",
+    "validate",
     "render",
     "checkout",
     "patch",

@@ -8,7 +8,7 @@ import click
 
 from wrapper import rehearsal, start
 from wrapper.cli.ending import finish
-from wrapper.cli.shared import FOLDER, presets, runs_option, set_option
+from wrapper.cli.shared import FOLDER, ignore_option, presets, runs_option, set_option
 from wrapper.cli.sites import site_options
 from wrapper.start import Rehearsal, Request
 from wrapper.talk import Talk
@@ -21,6 +21,7 @@ from wrapper.talk import Talk
 @site_options
 @click.option("--standin", is_flag=True, help="With our stand-in scripts, not with sd-scripts.")
 @set_option
+@ignore_option
 def command(
     preset: str,
     data: Path | None,
@@ -30,6 +31,7 @@ def command(
     python: str | None,
     standin: bool,
     overrides: tuple[str, ...],
+    ignore: tuple[str, ...],
 ) -> None:
     """Run the whole job of PRESET on a miniature SDXL, with the real scripts, on this CPU.
 
@@ -39,7 +41,7 @@ def command(
     """
     found = presets().load(preset, overrides=overrides)
     name = f"rehearsal-{found.name}"
-    request = Request(found, name, runs, release, checkout, python, data, standin)
+    request = Request(found, name, runs, release, checkout, python, data, standin, ignore)
     talk = Talk()
     ready = start.rehearse(request, talk)
     talk.say(f"rehearsing {found.name} with {_whose(ready)}, replaced for it:")

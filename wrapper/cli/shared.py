@@ -34,6 +34,13 @@ def set_option(function: Decorated) -> Decorated:
     )(function)
 
 
+def ignore_option(function: Decorated) -> Decorated:
+    """Add --ignore."""
+    return click.option(
+        "--ignore", multiple=True, metavar="CODE", help="Leave a rule out; repeatable."
+    )(function)
+
+
 def json_option(function: Decorated) -> Decorated:
     """Add --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")(

@@ -10,16 +10,22 @@ from wrapper.cli.shared import FOLDER, Decorated
 
 def site_options(function: Decorated) -> Decorated:
     """Add --release, --checkout and --python."""
-    for option in (
-        click.option("--python", metavar="EXE", help="Use this trainer environment's Python."),
-        click.option("--checkout", type=FOLDER, help="Use this folder's sd-scripts or Kohya GUI."),
-        click.option(
-            "--release",
-            default=releases.DEFAULT,
-            show_default=True,
-            metavar="TAG|COMMIT",
-            help="Which sd-scripts to run.",
-        ),
-    ):
-        function = option(function)
-    return function
+    python = click.option("--python", metavar="EXE", help="Use this trainer environment's Python.")
+    return release_option(checkout_option(python(function)))
+
+
+def release_option(function: Decorated) -> Decorated:
+    """Add --release."""
+    return click.option(
+        "--release",
+        default=releases.DEFAULT,
+        show_default=True,
+        metavar="TAG|COMMIT",
+        help="Which sd-scripts to run.",
+    )(function)
+
+
+def checkout_option(function: Decorated) -> Decorated:
+    """Add --checkout."""
+    help_ = "Use this folder's sd-scripts or Kohya GUI."
+    return click.option("--checkout", type=FOLDER, help=help_)(function)

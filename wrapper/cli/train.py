@@ -9,7 +9,7 @@ import click
 
 from wrapper import start
 from wrapper.cli.ending import finish
-from wrapper.cli.shared import FOLDER, presets, runs_option, set_option
+from wrapper.cli.shared import FOLDER, ignore_option, presets, runs_option, set_option
 from wrapper.cli.sites import site_options
 from wrapper.start import Request
 from wrapper.talk import Talk
@@ -23,6 +23,7 @@ from wrapper.talk import Talk
 @runs_option
 @site_options
 @set_option
+@ignore_option
 @click.option("--dry-run", is_flag=True, help="Print the command of every stage, write nothing.")
 def command(
     preset: str,
@@ -34,6 +35,7 @@ def command(
     checkout: Path | None,
     python: str | None,
     overrides: tuple[str, ...],
+    ignore: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Train with PRESET, extract the LoRA, resize it: one run, checked before it starts.
@@ -44,7 +46,8 @@ def command(
             --base stabilityai/stable-diffusion-xl-base-1.0
     """
     found = presets().load(preset, overrides=overrides)
-    request = Request(found, name or found.name, runs, release, checkout, python)
+    name = name or found.name
+    request = Request(found, name, runs, release, checkout, python, ignore=ignore)
     if dry_run:
         for stage in start.dry(request, data, base).stages:
             click.echo(f"# {stage.name}\n{shlex.join(stage.launch.argv)}")

@@ -1,0 +1,54 @@
+"""The rules: which combinations of settings fail, do nothing, or were found unwise.
+
+`arguments`, `images`, `optimizers` and `tools` hold what stops sd-scripts; `silent` what it takes
+and does not do; `guide` and `lessons` what people found. Each names its source and its releases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from kohya_presets.lints import (
+    arguments,
+    guide,
+    guide_dataset,
+    images,
+    lessons,
+    optimizers,
+    silent,
+    tools,
+)
+from kohya_presets.lints.rule import Rule
+from kohya_presets.problems import Problem
+from kohya_presets.settings import Settings
+
+CONFLICTS: tuple[Rule, ...] = (
+    *arguments.RULES,
+    *images.RULES,
+    *optimizers.RULES,
+    *tools.RULES,
+    *silent.RULES,
+)
+RULES: tuple[Rule, ...] = (
+    *CONFLICTS,
+    *guide.RULES,
+    *guide_dataset.RULES,
+    *lessons.RULES,
+)
+
+
+def check(settings: Settings) -> Iterator[Problem]:
+    """Yield what the rules find wrong with `settings`."""
+    for rule in RULES:
+        if problem := rule.check(settings):
+            yield problem
+
+
+def conflicts(option: str) -> list[Rule]:
+    """Return the rules about what an option goes with in sd-scripts, and what not."""
+    return [rule for rule in CONFLICTS if rule.is_about(option)]
+
+
+def unknown(codes: Collection[str]) -> list[str]:
+    """Return those of `codes` that are no rule's."""
+    return sorted(set(codes) - {rule.code for rule in RULES})

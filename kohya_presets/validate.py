@@ -1,0 +1,197 @@
+"""Everything that is wrong with a preset, or with sd-scripts' own files, for one release, at once.
+
+First each setting by itself (`checks`), then their combinations (`lints`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kohya_presets import checks, config_file, inherit, lints, toml_source
+from kohya_presets.catalogue import Catalogue
+from kohya_presets.config_file import ConfigFile
+from kohya_presets.preset import Preset, Table
+from kohya_presets.problems import Place, Problem, errors
+from kohya_presets.settings import IMAGES, Settings
+from kohya_presets.toml_source import Key
+
+NOT_SETTINGS = frozenset({"config_file", "output_config"})
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found about one subject. `settings` has what it tells a run, where that is known."""
+
+    subject: str
+    source: str
+    problems: tuple[Problem, ...]
+    settings: Settings | None = None
+    preset: Preset | None = None
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether a run must not start."""
+        return bool(errors(self.problems))
+
+
+@dataclass(frozen=True)
+class Against:
+    """What to validate against: a release or commit of `options.sources()`, and its patches.
+
+    `ignore` are codes of rules that are not asked; `images` is how many there are to train on.
+    """
+
+    source: str
+    patches: tuple[str, ...] = ()
+    ignore: frozenset[str] = frozenset()
+    images: int = IMAGES
+
+
+def preset(
+    name: str, presets: Catalogue, against: Against, *, overrides: Sequence[str] = ()
+) -> Report:
+    """Return what is wrong with the preset called `name`.
+
+    Raises:
+        UserError: there is none.
+    """
+    made, problems = inherit.inspect(presets.find(name), find=presets.find, overrides=overrides)
+    if made is None:
+        return Report(name, against.source, tuple(problems))
+    report = loaded(made, against)
+    told = {problem.where.key for problem in problems}
+    rest = [problem for problem in report.problems if problem.where.key not in told]
+    return Report(made.name, against.source, (*problems, *rest), report.settings, made)
+
+
+def loaded(made: Preset, against: Against) -> Report:
+    """Return what is wrong with a preset that was read without errors."""
+    found = Settings(
+        made.tables,
+        made.script,
+        against.source,
+        tuple(dict.fromkeys((*against.patches, *made.patches))),
+        made.place,
+        images=against.images,
+    )
+    known = made.script in checks.TRAINERS  # otherwise no option is known, and that is told
+    problems = [*checks.against(found), *lints.check(found)] if known else []
+    ignore = against.ignore | set(made.silence)
+    return Report(made.name, against.source, _kept(problems, ignore), found, made)
+
+
+def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Report:
+    """Return what is wrong with a config of sd-scripts, training or dataset.
+
+    A training config's dataset config is looked into as well, where it is at hand.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    config = config_file.read(path)
+    if config.kind == "dataset":
+        problems = [*config.problems, *_dataset(config, against)]
+        found = _settings(None, config, against, script)
+    else:
+        dataset = _named(config)
+        problems = [*config.problems, *(dataset.problems if dataset else ())]
+        found = _settings(config, dataset, against, script)
+        problems += _training(config, found[0])
+        problems += _dataset(dataset, against) if dataset else ()
+    problems += [problem for settings in found for problem in lints.check(settings)]
+    return Report(str(path), against.source, _kept(problems, against.ignore), found[0])
+
+
+def is_preset(path: Path) -> bool:
+    """Return whether a TOML file is a preset, and not one of sd-scripts' own files."""
+    values = toml_source.read(path).values
+    return "schema" in values or "preset" in values
+
+
+def _kept(problems: Iterable[Problem], ignore: Collection[str]) -> tuple[Problem, ...]:
+    kept = (p for p in problems if p.code not in ignore)
+    return tuple(dict.fromkeys(kept))
+
+
+def _settings(
+    train: ConfigFile | None, dataset: ConfigFile | None, against: Against, script: str
+) -> list[Settings]:
+    """Return what each subset is trained with; one for all, where there is no dataset file."""
+    options = config_file.options(train) if train else {}
+    subsets = list(config_file.combined(dataset)) if dataset else []
+    return [
+        Settings(
+            _tables(options if train else None, subset if dataset else {}),
+            script,
+            against.source,
+            against.patches,
+            _Places(train, options, dataset, subset),
+            kind="config",
+            is_whole=train is not None and (dataset is not None or "dataset_config" not in options),
+            images=against.images,
+        )
+        for subset in subsets or [{}]
+    ]
+
+
+def _tables(
+    options: Mapping[str, tuple[Any, Key]] | None, subset: Mapping[str, tuple[Any, Key]]
+) -> dict[str, Table]:
+    tables: dict[str, Table] = {"dataset": {key: value for key, (value, _) in subset.items()}}
+    if options is not None:
+        tables["train"] = {key: value for key, (value, _) in options.items()}
+    return tables
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Finds the line of a setting in one of the two files."""
+
+    train: ConfigFile | None
+    options: Mapping[str, tuple[Any, Key]]
+    dataset: ConfigFile | None
+    subset: Mapping[str, tuple[Any, Key]]
+
+    def __call__(self, table: str, key: str) -> Place:
+        """Return where it was written, or the file it is missing in."""
+        config, known = self.train, self.options
+        if table == "dataset":
+            config, known = self.dataset or self.train, self.subset
+        if config is None:
+            return Place(key=key)
+        return (
+            config.place(*known[key][1], called=key)
+            if key in known
+            else Place(config.file, key=key)
+        )
+
+
+def _named(config: ConfigFile) -> ConfigFile | None:
+    """Return the dataset config that a training config names, if it is at hand."""
+    name, _ = config_file.options(config).get("dataset_config", (None, ()))
+    if not isinstance(name, str) or not name.endswith(".toml"):
+        return None
+    places = (config.file.parent / name, Path(name))
+    there = next((path for path in places if path.is_file()), None)
+    return config_file.read(there) if there else None
+
+
+def _training(config: ConfigFile, settings: Settings) -> Iterator[Problem]:
+    for name, (value, key) in config_file.options(config).items():
+        if name not in NOT_SETTINGS:
+            where = config.place(*key, called=name)
+            yield from checks.option(settings, "train", name, value, where)
+
+
+def _dataset(config: ConfigFile, against: Against) -> Iterator[Problem]:
+    for part in config_file.parts(config):
+        for name, value in part.values.items():
+            where = config.place(*part.at, name, called=name)
+            yield from checks.dataset_key(
+                against.source, part.level, part.values, name, value, where
+            )
+        if part.level == "subset":
+            yield from checks.missing(against.source, part.values, config.place(*part.at))

@@ -1,0 +1,57 @@
+"""Every rule speaks up where it should and is silent where it should not, and says its source."""
+
+from __future__ import annotations
+
+import pytest
+
+from kohya_presets import lints, options, releases, validate
+from kohya_presets.catalogue import Catalogue
+from kohya_presets.validate import Against
+from tests.kohya_presets.lints.cases import CASES, Case
+
+SOURCES = ("sdxl_train.py", "library/", "networks/", "torch.", "patches/", "wrapper/", "guide: ")
+THREADS = ("issue", "pull request", "check")
+
+
+def codes(shipped: Catalogue, case: Case, overrides: str, *ignored: str) -> set[str]:
+    made = shipped.load(case.preset, overrides=overrides.split())
+    report = validate.loaded(made, Against(case.release, ignore=frozenset(ignored)))
+    return {problem.code for problem in report.problems}
+
+
+def test_every_rule_has_a_case() -> None:
+    known = [rule.code for rule in lints.RULES]
+    assert len(set(known)) == len(known)
+    needs_files = {"metadata-uncached"}  # presets hold no paths: see test_validate_files
+    assert set(known) - needs_files == set(CASES)
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_a_rule_fires_is_quiet_and_can_be_silenced(code: str, shipped: Catalogue) -> None:
+    case = CASES[code]
+    assert code in codes(shipped, case, case.fires)
+    assert code not in codes(shipped, case, case.quiet)
+    assert code not in codes(shipped, case, case.fires, code)
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_a_preset_can_silence_a_rule_itself(code: str, shipped: Catalogue) -> None:
+    case = CASES[code]
+    made = shipped.load(case.preset, overrides=case.fires.split())
+    silent = type(made)(**{**vars(made), "silence": (code,)})
+    found = validate.loaded(silent, Against(case.release)).problems
+    assert code not in {problem.code for problem in found}
+
+
+@pytest.mark.parametrize("rule", lints.RULES, ids=lambda rule: rule.code)
+def test_a_rule_says_where_it_comes_from_and_for_which_releases(rule: lints.Rule) -> None:
+    assert rule.source.startswith(SOURCES) or any(word in rule.source for word in THREADS)
+    assert any(releases.satisfies(tag, rule.releases) for tag in releases.tags())
+    assert set(rule.not_in) <= set(options.sources())
+    assert rule.fails
+
+
+def test_a_rule_is_not_asked_about_other_releases(shipped: Catalogue) -> None:
+    old, new = CASES["weighted-captions"], CASES["weighted-captions-cached"]
+    assert "weighted-captions" not in codes(shipped, new, old.fires)
+    assert "weighted-captions-cached" not in codes(shipped, old, new.fires)

@@ -1,0 +1,94 @@
+"""What a rule forbids does fail in the real script, for the reason the rule gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kohya_presets import lints
+from kohya_presets.catalogue import Catalogue
+from kohya_presets.errors import PresetError
+from kohya_presets.lints.rule import EXTRACTING, FIRST_SAVE, FIRST_STEP, NEVER, RESIZING
+from kohya_presets.preset import Preset
+from tests.kohya_presets.lints.cases import CASES, Case
+from tests.upstream.training import Training
+from wrapper import rehearsal, start
+from wrapper.checkout import Checkout
+from wrapper.start import Request
+from wrapper.talk import Talk
+
+USUAL = ("adaptive-noise", "cached-latents-varied", "needless-warmup")
+TRUE = {code: case for code, case in CASES.items() if case.says}
+
+pytestmark = [
+    pytest.mark.upstream,
+    pytest.mark.xdist_group("upstream"),  # they share one home
+    pytest.mark.trainer,
+]
+
+
+@pytest.fixture(scope="module")
+def trainings() -> Iterator[dict[tuple[str, str], Training]]:
+    """Miniatures made once for each preset and release."""
+    yield (made := {})
+    made.clear()
+
+
+def rehearsed(case: Case, rule: lints.Rule, shipped: Catalogue) -> Preset:
+    """Return the case's preset as a rehearsal has it, but for what the case is about."""
+    made = shipped.load(case.preset, overrides=case.fires.split())
+    small, _ = rehearsal.adapt(shipped.load(case.preset), rehearsal.IMAGES)
+    about = [word.split("=")[0] for word in case.fires.split()]
+    own = {k: v for k, v in made.train.items() if f"train.{k}" in about}
+    # Of the real size, unless images are trained on before it fails.
+    dataset = small.dataset if rule.fails in (FIRST_STEP, FIRST_SAVE) else made.dataset
+    return replace(small, train={**small.train, **own}, dataset=dataset)
+
+
+@pytest.mark.parametrize("code", TRUE)
+def test_what_an_error_forbids_fails_in_the_real_script(
+    code: str,
+    shipped: Catalogue,
+    upstream: Callable[[str], Checkout],
+    trainings: dict[tuple[str, str], Training],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> None:
+    if code not in USUAL and not request.config.getoption("--every-release"):
+        pytest.skip("only with --every-release (make upstream)")
+    case = TRUE[code]
+    upstream(case.release)
+    key = (case.preset, case.release)
+    if key not in trainings:
+        preset = shipped.load(case.preset)
+        trainings[key] = Training(preset, case.release, tmp_path_factory.mktemp("runs"))
+    rule = next(rule for rule in lints.RULES if rule.code == code)
+    said = trainings[key].run_as(rehearsed(case, rule, shipped), code)
+    assert said.returncode, f"{code}: sd-scripts ends well"
+    assert str(case.says) in said.stderr + said.stdout
+
+
+@pytest.mark.parametrize("code", [rule.code for rule in lints.RULES if rule.severity == "error"])
+def test_and_a_rehearsal_stops_before_anything_is_made(
+    code: str, shipped: Catalogue, tmp_path: Path
+) -> None:
+    if code not in CASES:
+        pytest.skip("needs files: see test_validate")
+    case = CASES[code]
+    made = shipped.load(case.preset, overrides=case.fires.split())
+    asked = Request(made, "rehearsal", tmp_path / "runs", case.release)
+    with pytest.raises(PresetError) as caught:
+        start.rehearse(asked, Talk())
+    assert code in {problem.code for problem in caught.value.problems}
+    assert list(tmp_path.iterdir()) in ([], [tmp_path / "here"])
+
+
+def test_every_error_is_shown_true_or_says_why_not() -> None:
+    never = {EXTRACTING, RESIZING, NEVER}  # the tools' own and those that end well
+    for rule in lints.RULES:
+        if rule.severity == "error" and rule.fails not in never and rule.code in CASES:
+            shown = rule.code in TRUE or rule.code == "ema-deepspeed"  # which needs its package
+            assert shown, rule.code

@@ -1,0 +1,103 @@
+"""Validate for a release or for a checkout at hand, and say what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from kohya_presets import lints, releases, validate
+from kohya_presets.catalogue import Catalogue
+from kohya_presets.errors import UserError
+from kohya_presets.problems import Problem, did_you_mean, errors, plural
+from kohya_presets.settings import IMAGES
+from kohya_presets.validate import Against, Report
+from wrapper import checkout, patching
+
+
+def against(
+    release: str,
+    folder: Path | None = None,
+    *,
+    ignore: Collection[str] = (),
+    images: int | None = None,
+) -> Against:
+    """Return what to validate against: a folder's sd-scripts and its patches, or a release.
+
+    Raises:
+        UserError: there is no such release or folder, or no rule of a code in `ignore`.
+    """
+    if unknown := lints.unknown(ignore):
+        codes = [rule.code for rule in lints.RULES]
+        hint = did_you_mean(unknown[0], codes) or "The code stands in brackets behind a message."
+        raise UserError(f"there is no rule {unknown[0]!r}", hint=hint)
+    if folder is not None:
+        found = checkout.open_folder(folder)
+        return Against(
+            found.options_of,
+            tuple(sorted(patching.carried(found))),
+            frozenset(ignore),
+            images or IMAGES,
+        )
+    return Against(known(release), (), frozenset(ignore), images or IMAGES)
+
+
+def known(release: str) -> str:
+    """Return the name under which the options of a release or commit are known.
+
+    Raises:
+        UserError: they are not; a checkout of it would be known by what it contains.
+    """
+    for between in releases.between():
+        if any(commit.startswith(release.lower()) for commit in between.commits):
+            return between.name
+    return releases.find(release).tag
+
+
+def one(name: str, presets: Catalogue, against: Against, overrides: Sequence[str] = ()) -> Report:
+    """Return the report on a preset, or on a file that sd-scripts reads."""
+    path = Path(name).expanduser()
+    if path.suffix == ".toml" and path.is_file() and not validate.is_preset(path):
+        if overrides:
+            raise UserError("--set is for presets", hint=f"Edit {path} itself.")
+        return validate.file(path, against)
+    return validate.preset(name, presets, against, overrides=overrides)
+
+
+def text(report: Report) -> str:
+    """Return the report as a person reads it."""
+    wrong, rest = errors(report.problems), len(report.problems) - len(errors(report.problems))
+    counts = [plural(len(wrong), "error")] if wrong else []
+    counts += [plural(rest, "warning")] if rest else []
+    lines = [f"{report.subject} on {report.source}: {', '.join(counts) or 'nothing is wrong'}"]
+    for problem in sorted(report.problems, key=lambda p: p.severity):
+        lines += _lines(problem)
+    return "\n".join(lines)
+
+
+def values(report: Report) -> dict[str, Any]:
+    """Return the report for scripts."""
+    return {
+        "subject": report.subject,
+        "release": report.source,
+        "problems": [_values(problem) for problem in report.problems],
+    }
+
+
+def _lines(problem: Problem) -> list[str]:
+    hint = [f"    hint: {problem.hint}"] if problem.hint else []
+    return [f"  {problem.severity}: {problem}", *hint]
+
+
+def _values(problem: Problem) -> dict[str, Any]:
+    source = next((rule.source for rule in lints.RULES if rule.code == problem.code), None)
+    return {
+        "code": problem.code,
+        "severity": problem.severity,
+        "file": str(problem.where.file) if problem.where.file else None,
+        "line": problem.where.line,
+        "key": problem.where.key,
+        "message": problem.message,
+        "hint": problem.hint,
+        "source": source,
+    }
