@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kohya_presets import options, patch_options, releases, toml_text
@@ -49,40 +49,37 @@ def settings(sheets: Sequence[Sheet], header: Table, *, whole: bool = True) -> I
     }
     for sheet in sheets:
         for table, key, value in () if _jumbled(sheet) else sheet.settings():
-            where = sheet.source.place(table, key)
             if key in PATHS:
-                yield _path(key, where)
+                yield _path(key, sheet.source.place(table, key))
             else:
-                yield from _setting(table, key, value, where, known[table])
+                yield from _setting(table, key, value, sheet.source.place, known[table])
 
 
 def against(s: Settings) -> Iterator[Problem]:
     """Yield what is wrong with the settings of a preset for the release they are for."""
     for table, values in s.tables.items():
         for key, value in values.items():
-            yield from option(s, table, key, value, s.place(table, key))
+            yield from option(s, table, key, value)
 
 
-def option(s: Settings, table: str, key: str, value: Any, where: Place) -> Iterator[Problem]:
+def option(s: Settings, table: str, key: str, value: Any) -> Iterator[Problem]:
     """Yield what is wrong with one setting for the release, script and patches of `s`."""
-    yield from _setting(table, key, value, where, s.known(table), s)
+    yield from _setting(table, key, value, s.place, s.known(table), s)
 
 
-def dataset_key(
-    source: str, level: str, part: Table, key: str, value: Any, where: Place
-) -> Iterator[Problem]:
+def dataset_key(s: Settings, level: str, part: Table, key: str) -> Iterator[Problem]:
     """Yield what is wrong with one key of a part of a dataset file."""
-    known = options.dataset(source)
+    known, where = options.dataset(s.source), s.place
     if key in known and level not in known[key].levels:
         wanted = " or ".join(_level(name) for name in known[key].levels)
         message = f"{key} does not go into {_level(level)}"
-        yield Problem("wrong-level", "error", where, message, f"Move it to {wanted}.")
+        hint = f"Move it to {wanted}."
+        yield Problem("wrong-level", "error", where("dataset", key), message, hint)
     elif key in known and level == "subset" and _subset(part) not in known[key].subsets:
         message = f"{key} is not for a subset of {_subset(part)}"
-        yield Problem("wrong-level", "error", where, message)
+        yield Problem("wrong-level", "error", where("dataset", key), message)
     else:
-        s = Settings({}, source=source)
-        yield from _setting("dataset", key, value, where, known, s)
+        yield from _setting("dataset", key, part[key], where, known, s)
 
 
 def missing(source: str, subset: Table, where: Place) -> Iterator[Problem]:
@@ -138,16 +135,16 @@ def _setting(
     table: str,
     key: str,
     value: Any,
-    where: Place,
+    place: Callable[[str, str], Place],  # asked only where something is wrong
     known: Mapping[str, Option],
     s: Settings | None = None,
 ) -> Iterator[Problem]:
     if key not in known:
-        yield _unknown(table, key, where, known, s)
+        yield _unknown(table, key, place(table, key), known, s)
     elif fault := options.check(known[key], value):
-        yield _misfit(table, known[key], value, fault, where)
+        yield _misfit(table, known[key], value, fault, place(table, key))
     elif fault := _unreadable(value):
-        yield Problem("unreadable-value", "error", where, fault)
+        yield Problem("unreadable-value", "error", place(table, key), fault)
 
 
 def _misfit(table: str, known: Option, value: Any, fault: str, where: Place) -> Problem:

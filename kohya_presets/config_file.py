@@ -6,7 +6,6 @@ lines come from our own reading of the same text.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,17 +56,16 @@ def read(file: Path) -> ConfigFile:
     except OSError as error:
         raise UserError(f"expected a config in {file}, found: {error.strerror}") from error
     problems = [_bom(file)] if data.startswith(_BOM) else []
-    source = toml_source.read(file)
-    values: dict[str, Any] = {}
-    if not any(problem.code == "not-utf8" for problem in source.problems):
-        values, fault = _loads(data.removeprefix(_BOM).decode("utf-8"), file)
-        problems += fault
-    if not values:  # otherwise sd-scripts reads it, whatever we think of it
-        problems += [p for p in source.problems if p.code not in {q.code for q in problems}]
+    try:
+        text = data.removeprefix(_BOM).decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        source = toml_source.read(file)  # which says where
+        return ConfigFile(file, "config", {}, source, source.problems)
+    values, faults = _loads(text, file)
+    source = Source(file, values, text)
     kind: Kind = "dataset" if "datasets" in values else "config"
-    if kind == "dataset":
-        return ConfigFile(file, kind, values, source, tuple(problems))
-    problems += _shadowed(values, source)
+    problems += faults
+    problems += _shadowed(values, source) if kind == "config" else []
     return ConfigFile(file, kind, values, source, tuple(problems))
 
 
@@ -105,13 +103,6 @@ def combined(config: ConfigFile) -> Iterator[dict[str, tuple[Any, Key]]]:
             dataset = {**general, **here}
         else:
             yield {**dataset, **here}
-
-
-def escaped(value: Any) -> str | None:
-    r"""Return the control character that a backslash made of a path: "C:\train" holds a tab."""
-    if not isinstance(value, str) or not (found := re.search(r"[\t\b\f\r\n]", value)):
-        return None
-    return {"\t": r"\t", "\b": r"\b", "\f": r"\f", "\r": r"\r", "\n": r"\n"}[found[0]]
 
 
 def _nth(config: ConfigFile, dataset: int, subset: int) -> int:

@@ -7,6 +7,7 @@ dataset's settings among the training options when the dataset file does not say
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -52,11 +53,7 @@ class Settings:
 
     def known(self, table: str) -> Mapping[str, Option]:
         """Return the options that `table` may have, those of the patches among them."""
-        if table == "dataset":
-            return options.dataset(self.source)
-        if table in TOOLS:
-            return options.of(TOOLS[table], self.source)
-        return {**options.of(self.script, self.source), **patch_options.of(self.patches)}
+        return _known(table, self.script, self.source, self.patches)
 
     def given(self, table: str, key: str) -> Any:
         """Return what is given; None where nothing is, or a value of the wrong type."""
@@ -140,6 +137,15 @@ class Settings:
         if value is not None or option is None:
             return value
         return False if option.type == "bool" and option.default is None else option.default
+
+
+@functools.cache
+def _known(table: str, script: str, source: str, patches: tuple[str, ...]) -> Mapping[str, Option]:
+    if table == "dataset":
+        return options.dataset(source)
+    if table in TOOLS:
+        return options.of(TOOLS[table], source)
+    return {**options.of(script, source), **patch_options.of(patches)}
 
 
 def literal(text: str) -> Any:

@@ -5,6 +5,7 @@ First each setting by itself (`checks`), then their combinations (`lints`).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from kohya_presets import checks, config_file, inherit, lints, toml_source
 from kohya_presets.catalogue import Catalogue
-from kohya_presets.config_file import ConfigFile
+from kohya_presets.config_file import ConfigFile, Part
 from kohya_presets.preset import Preset, Table
 from kohya_presets.problems import Place, Problem, errors
 from kohya_presets.settings import IMAGES, Settings
@@ -180,18 +181,20 @@ def _named(config: ConfigFile) -> ConfigFile | None:
 
 
 def _training(config: ConfigFile, settings: Settings) -> Iterator[Problem]:
-    for name, (value, key) in config_file.options(config).items():
+    for name, (value, _) in config_file.options(config).items():
         if name not in NOT_SETTINGS:
-            where = config.place(*key, called=name)
-            yield from checks.option(settings, "train", name, value, where)
+            yield from checks.option(settings, "train", name, value)
 
 
 def _dataset(config: ConfigFile, against: Against) -> Iterator[Problem]:
     for part in config_file.parts(config):
-        for name, value in part.values.items():
-            where = config.place(*part.at, name, called=name)
-            yield from checks.dataset_key(
-                against.source, part.level, part.values, name, value, where
-            )
+        place = functools.partial(_in_part, config, part)
+        settings = Settings({}, source=against.source, place=place, kind="config")
+        for name in part.values:
+            yield from checks.dataset_key(settings, part.level, part.values, name)
         if part.level == "subset":
             yield from checks.missing(against.source, part.values, config.place(*part.at))
+
+
+def _in_part(config: ConfigFile, part: Part, _table: str, key: str) -> Place:
+    return config.place(*part.at, key, called=key)

@@ -1,15 +1,18 @@
 """The rules: which combinations of settings fail, do nothing, or were found unwise.
 
-`arguments`, `images`, `optimizers` and `tools` hold what stops sd-scripts; `silent` what it takes
-and does not do; `guide` and `lessons` what people found. Each names its source and its releases.
+`arguments`, `files`, `images`, `optimizers` and `tools` hold what stops sd-scripts; `silent` what
+it takes and does not do; `guide` and `lessons` what people found. Each rule names its source and
+its releases.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterator
 
 from kohya_presets.lints import (
     arguments,
+    files,
     guide,
     guide_dataset,
     images,
@@ -24,6 +27,7 @@ from kohya_presets.settings import Settings
 
 CONFLICTS: tuple[Rule, ...] = (
     *arguments.RULES,
+    *files.RULES,
     *images.RULES,
     *optimizers.RULES,
     *tools.RULES,
@@ -39,9 +43,14 @@ RULES: tuple[Rule, ...] = (
 
 def check(settings: Settings) -> Iterator[Problem]:
     """Yield what the rules find wrong with `settings`."""
-    for rule in RULES:
+    for rule in _held(settings.source):
         if problem := rule.check(settings):
             yield problem
+
+
+@functools.cache
+def _held(source: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in RULES if rule.holds_for(source))
 
 
 def conflicts(option: str) -> list[Rule]:

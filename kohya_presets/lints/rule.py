@@ -47,8 +47,8 @@ class Rule(NamedTuple):
         return source not in self.not_in and releases.satisfies(near, self.releases)
 
     def check(self, settings: Settings) -> Problem | None:
-        """Return the problem that `settings` have, or None."""
-        if not self.holds_for(settings.source) or (found := self.find(settings)) is None:
+        """Return the problem that `settings` have, of a release that the rule holds for."""
+        if (found := self.find(settings)) is None:
             return None
         if found.table not in settings.tables and settings.kind == "config":
             return None  # that file is not at hand

@@ -6,10 +6,20 @@ import pytest
 
 from kohya_presets import lints, options, releases, validate
 from kohya_presets.catalogue import Catalogue
+from kohya_presets.lints import files
 from kohya_presets.validate import Against
 from tests.kohya_presets.lints.cases import CASES, Case
 
-SOURCES = ("sdxl_train.py", "library/", "networks/", "torch.", "patches/", "wrapper/", "guide: ")
+SOURCES = (
+    "sdxl_train.py",
+    "library/",
+    "networks/",
+    "torch.",
+    "toml ",
+    "patches/",
+    "wrapper/",
+    "guide: ",
+)
 THREADS = ("issue", "pull request", "check")
 
 
@@ -22,8 +32,9 @@ def codes(shipped: Catalogue, case: Case, overrides: str, *ignored: str) -> set[
 def test_every_rule_has_a_case() -> None:
     known = [rule.code for rule in lints.RULES]
     assert len(set(known)) == len(known)
-    needs_files = {"metadata-uncached"}  # presets hold no paths: see test_validate_files
-    assert set(known) - needs_files == set(CASES)
+    # Presets hold no paths: see tests/kohya_presets/test_validate.py.
+    of_files = {"metadata-uncached", *(rule.code for rule in files.RULES)}
+    assert set(known) - of_files == set(CASES)
 
 
 @pytest.mark.parametrize("code", CASES)
