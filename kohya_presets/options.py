@@ -159,6 +159,7 @@ def _newest() -> str:
     return _tags()[-1]
 
 
+@functools.cache
 def _tags() -> tuple[str, ...]:
     return tuple(source for source in sources() if source.startswith("v"))
 
