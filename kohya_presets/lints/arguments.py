@@ -159,7 +159,7 @@ RULES = (
         "error",
         "weighted_captions does not work with SDXL",
         weighted_captions,
-        f"{_TRAIN}: asserts not weighted_captions",
+        "library/sdxl_train_util.py, verify_sdxl_training_args: asserts not weighted_captions",
         releases="<0.10.0",
         fails=AT_ONCE,
     ),

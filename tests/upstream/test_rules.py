@@ -68,7 +68,7 @@ def test_what_an_error_forbids_fails_in_the_real_script(
     rule = next(rule for rule in lints.RULES if rule.code == code)
     said = trainings[key].run_as(rehearsed(case, rule, shipped), code)
     assert said.returncode, f"{code}: sd-scripts ends well"
-    assert str(case.says) in said.stderr + said.stdout
+    assert str(case.says) in said.stderr + said.stdout, said.stderr[-3000:]
 
 
 @pytest.mark.parametrize("code", [rule.code for rule in lints.RULES if rule.severity == "error"])
@@ -84,6 +84,39 @@ def test_and_a_rehearsal_stops_before_anything_is_made(
         start.rehearse(asked, Talk())
     assert code in {problem.code for problem in caught.value.problems}
     assert list(tmp_path.iterdir()) in ([], [tmp_path / "here"])
+
+
+WITHOUT = {  # what a config lacks, or has, and what sd-scripts says of it; None: nothing
+    "no-base": ({"pretrained_model_name_or_path": None}, "pretrained_model_name_or_path"),
+    "no-output": ({"output_dir": None}, "NoneType"),
+    "no-images": ({"dataset_config": None}, None),
+    "empty-text": ({"vae": ""}, "vae"),
+    "dataset-config-form": ({"dataset_config": "data.yaml"}, "not supported config file format"),
+}
+
+
+@pytest.mark.parametrize("code", WITHOUT)
+def test_what_a_file_lacks_fails_in_the_real_script(
+    code: str,
+    shipped: Catalogue,
+    upstream: Callable[[str], Checkout],
+    trainings: dict[tuple[str, str], Training],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> None:
+    if not request.config.getoption("--every-release"):
+        pytest.skip("only with --every-release (make upstream)")
+    upstream("v0.10.1")
+    preset, key = shipped.load("skynet"), ("skynet", "v0.10.1")
+    if key not in trainings:
+        trainings[key] = Training(preset, "v0.10.1", tmp_path_factory.mktemp("runs"))
+    small, _ = rehearsal.adapt(preset, rehearsal.IMAGES)
+    change, says = WITHOUT[code]
+    said = trainings[key].run_as(small, code, change)
+    made = list((trainings[key].folder / code).glob("*.safetensors"))
+    assert not made
+    assert bool(said.returncode) == (says is not None), said.stderr[-3000:]
+    assert says is None or says in said.stderr + said.stdout, said.stderr[-3000:]
 
 
 def test_every_error_is_shown_true_or_says_why_not() -> None:

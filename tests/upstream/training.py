@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import render
-from kohya_presets.preset import Preset
+from kohya_presets import render, toml_text
+from kohya_presets.preset import Preset, Table
 from wrapper import proc, rehearsal, start
 from wrapper.manifest import Stage
 from wrapper.proc import Result
@@ -35,8 +35,11 @@ class Training:
         into = self.folder / name
         return into, self._start(self._train, *options, f"--output_dir={into}", check=check)
 
-    def run_as(self, preset: Preset, name: str) -> Result:
-        """Train with a preset as it is, its files in the folder `name`; return what was said."""
+    def run_as(self, preset: Preset, name: str, change: Table | None = None) -> Result:
+        """Train with a preset as it is, its files in the folder `name`; return what was said.
+
+        `change` are training options to set, or to leave out where they are None.
+        """
         into = self.folder / name
         into.mkdir()
         paths = render.Paths(
@@ -44,6 +47,9 @@ class Training:
         )
         tokenizers = {"tokenizer_cache_dir": str(rehearsal.tokenizers(self.folder))}
         config = render.config(preset, paths, extra=tokenizers)
+        lines = [x for x in config.splitlines() if x.split(" = ")[0] not in (change or {})]
+        added = {key: value for key, value in (change or {}).items() if value is not None}
+        config = "\n".join((*lines, toml_text.table(added)))
         (into / "config.toml").write_text(config, "utf-8")
         (into / "dataset.toml").write_text(render.dataset(preset, paths), "utf-8")
         option = f"--config_file={into / 'config.toml'}"  # the last one counts

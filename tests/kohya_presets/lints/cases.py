@@ -50,7 +50,7 @@ CASES = {
     "weighted-captions": Case(
         "train.weighted_captions=true",
         "train.weighted_captions=false",
-        "weighted_captions is not supported currently",
+        "weighted_captions cannot be enabled in SDXL",
         "v0.9.1",
     ),
     "weighted-captions-cached": Case(

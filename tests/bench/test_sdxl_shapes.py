@@ -1,0 +1,60 @@
+"""The benchmarks' shapes are SDXL's, and a sample of them has sizes like the whole."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def load(name: str) -> Any:
+    """Return a module of bench/, by its file: other tests have a module called bench."""
+    file = Path(__file__).parents[2] / "bench" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", file)
+    assert spec
+    assert spec.loader
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = found  # its dataclass looks there
+    spec.loader.exec_module(found)
+    return found
+
+
+sdxl_shapes = load("sdxl_shapes")
+
+
+@pytest.mark.parametrize(
+    ("part", "tensors", "parameters"),
+    [
+        ("unet", 1680, 2_567_463_684),
+        ("text_encoder_1", 196, 123_060_480),
+        ("text_encoder_2", 517, 694_659_840),
+    ],
+)
+def test_the_parts_have_as_many_parameters_as_sdxl(
+    part: str, tensors: int, parameters: int
+) -> None:
+    shapes = getattr(sdxl_shapes, part)()
+    assert len(shapes) == tensors
+    assert sdxl_shapes.count(shapes) == parameters
+
+
+@pytest.mark.parametrize("parameters", [10**8, 2 * 10**8, 4 * 10**8])
+def test_a_sample_is_about_as_large_as_asked_and_of_all_sizes(parameters: int) -> None:
+    sample = sdxl_shapes.sample(parameters)
+    assert sample.parameters == pytest.approx(parameters, rel=0.15)
+    assert sample.parameters / len(sample.shapes) == pytest.approx(
+        sample.parameters_in_all / sample.tensors_in_all, rel=0.15
+    )
+    sizes = [math.prod(shape) for shape in sample.shapes]
+    assert min(sizes) <= 1280
+    assert max(sizes) >= 10 * 2**20
+
+
+def test_a_sample_of_everything_is_everything() -> None:
+    sample = sdxl_shapes.sample(10**10)
+    assert sample.parameters == sample.parameters_in_all == 3_385_184_004
+    assert str(sample).startswith("2393 tensors, 3.39 G parameters: ")

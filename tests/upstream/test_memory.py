@@ -1,0 +1,87 @@
+"""The facts about memory are the real modules', and estimates add up to a real step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kohya_presets import memory, optimizer_state
+from wrapper import proc, site
+from wrapper.checkout import Checkout
+from wrapper.talk import Talk
+
+MEASURE = Path(__file__).parents[2] / "tools" / "measure_memory.py"
+RELEASE = "v0.10.1"
+OPTIMIZERS = ("adamw8bit", "lion", "adafactor")
+
+pytestmark = [
+    pytest.mark.upstream,
+    pytest.mark.xdist_group("upstream"),  # they share one home
+    pytest.mark.trainer,
+]
+
+Measure = Callable[..., Any]
+
+
+@pytest.fixture
+def measure(upstream: Callable[[str], Checkout]) -> Measure:
+    """Return a function that runs the tool with these words and gives what it printed."""
+    checkout = upstream(RELEASE)
+    python = site.environment_for(checkout, None, Talk()).python
+
+    def run(*words: object) -> Any:
+        env = {"PYTHONPATH": str(checkout.scripts), "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"}
+        said = proc.run([python, MEASURE, *map(str, words)], env=env)
+        return json.loads(said.stdout.splitlines()[-1])
+
+    return run
+
+
+def test_the_facts_are_those_of_the_real_modules_and_optimizers(measure: Measure) -> None:
+    facts = json.loads(memory.FACTS.read_text("utf-8"))
+    found = measure("counts", *OPTIMIZERS)
+    for key in ("parameters", "trained", "largest"):
+        assert found[key] == facts[key]
+    for name, costs in found["optimizers"].items():
+        assert costs == facts["optimizers"][name], name
+
+
+@pytest.mark.parametrize(
+    ("precision", "attention", "checkpointing", "size"),
+    [
+        ("fp16", "plain", "off", (1024, 1024, 1)),
+        ("fp16", "efficient", "on", (896, 1152, 2)),
+        ("full_bf16", "plain", "on", (640, 640, 4)),
+    ],
+)
+def test_an_estimate_is_within_two_percent_of_a_real_step(
+    precision: str,
+    attention: str,
+    checkpointing: str,
+    size: tuple[int, int, int],
+    measure: Measure,
+) -> None:
+    train = {
+        "optimizer_type": "Lion",
+        "train_text_encoder": True,
+        "mixed_precision": precision.removeprefix("full_"),
+        "full_bf16": precision == "full_bf16",
+        "sdpa": attention == "efficient",
+        "gradient_checkpointing": checkpointing == "on",
+        "cache_latents": True,
+    }
+    width, height, batch = size
+    found = memory.estimate(train, {"resolution": [width, height], "batch_size": batch})
+    moments = {moment.name: moment for moment in found.moments}
+    real = measure("step", precision, attention, checkpointing, *size)
+
+    assert moments["step"].parts["gradients"] == real["gradients"]
+    kept = {"weights", "optimizer state", "overhead"}
+    everything = sum(moments["step"].parts[part] for part in kept)
+    forward = moments["forward"].total - everything
+    assert forward == pytest.approx(real["copies"] + real["top"], abs=0.02 * found.total)
+    assert optimizer_state.name(train) == "lion"
