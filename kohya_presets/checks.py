@@ -180,6 +180,7 @@ def _unknown(
 ) -> Problem:
     """Return the problem of a name that is no option here, with the most telling reason."""
     bare = key.lower().replace("-", "_")
+    message = f"unknown option {key!r}" + (f" in [{table}]" if not s or s.kind == "preset" else "")
     if s and (problem := _other_release(table, key, where, s)):
         return problem
     if table == "train" and (patch := patch_options.patch_with(key)):
@@ -190,12 +191,10 @@ def _unknown(
             "missing-patch", "error", where, f"{key} comes with the patch {patch!r}", hint
         )
     if bare in known:
-        message = f"unknown option {key!r} in [{table}]"
         return Problem("unknown-option", "error", where, message, f"Did you mean {bare!r}?")
     if found := _elsewhere(table, key):
-        code, message, hint = found
-        return Problem(code, "error", where, message, hint)
-    message = f"unknown option {key!r} in [{table}]"
+        code, told, hint = found
+        return Problem(code, "error", where, told, hint)
     return Problem("unknown-option", "error", where, message, did_you_mean(bare, known))
 
 
@@ -204,12 +203,13 @@ def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem |
     tags = options.releases_with(script, key)
     if not tags:
         return None
+    without = f"--set {table}.{key}=unset" if s.kind == "preset" else "leave it out"
     if releases.order(tags[0]) > releases.order(options.nearest_release(s.source)):
         message = f"{table}.{key} came with {tags[0]}, the checkout is {s.source}"
-        hint = f"Use --release {tags[0]} or newer, or --set {table}.{key}=unset."
+        hint = f"Use --release {tags[0]} or newer, or {without}."
         return Problem("option-too-new", "error", where, message, hint)
     message = f"{table}.{key} is not in {s.source}; it is in {tags[0]} to {tags[-1]}"
-    hint = f"Use --release {tags[-1]}, or --set {table}.{key}=unset."
+    hint = f"Use --release {tags[-1]}, or {without}."
     return Problem("option-removed", "error", where, message, hint)
 
 

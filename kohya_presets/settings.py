@@ -61,12 +61,19 @@ class Settings:
         option = self.known(table).get(key)
         return None if value is None or option is None or options.check(option, value) else value
 
+    def is_malformed(self, table: str, key: str) -> bool:
+        """Return whether something is given that is of the wrong type, or no choice."""
+        return key in self.tables.get(table, {}) and self.given(table, key) is None
+
     def has(self, table: str) -> bool:
         """Return whether there is such a table: a preset without [resize] has no such stage."""
         return table in self.tables
 
     def train(self, key: str) -> Any:
-        """Return the training option in effect: as given, else its default in this release."""
+        """Return the training option in effect: as given, else its default in this release.
+
+        None where it is given and malformed, or this release has no such option.
+        """
         return self._effective("train", key)
 
     def tool(self, table: str, key: str) -> Any:
@@ -110,7 +117,7 @@ class Settings:
     def scheduler(self) -> str:
         """Return the scheduler in effect: Adafactor with its own step size brings one along."""
         own = self.optimizer() == "adafactor" and self.optimizer_args().get("relative_step", True)
-        return "adafactor" if own else str(self.train("lr_scheduler"))
+        return "adafactor" if own else str(self.train("lr_scheduler") or "constant")
 
     def text_encoders(self) -> tuple[bool, bool]:
         """Return which of the two text encoders are trained."""
@@ -134,8 +141,8 @@ class Settings:
     def _effective(self, table: str, key: str) -> Any:
         value = self.given(table, key)
         option = self.known(table).get(key)
-        if value is not None or option is None:
-            return value
+        if value is not None or option is None or key in self.tables.get(table, {}):
+            return value  # None of one that is given and malformed: that is told, and no more
         return False if option.type == "bool" and option.default is None else option.default
 
 

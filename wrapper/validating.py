@@ -14,6 +14,8 @@ from kohya_presets.settings import IMAGES
 from kohya_presets.validate import Against, Report
 from wrapper import checkout, patching
 
+LAST = 10**9  # line of what stands on none
+
 
 def against(
     release: str,
@@ -70,7 +72,7 @@ def text(report: Report) -> str:
     counts = [plural(len(wrong), "error")] if wrong else []
     counts += [plural(rest, "warning")] if rest else []
     lines = [f"{report.subject} on {report.source}: {', '.join(counts) or 'nothing is wrong'}"]
-    for problem in sorted(report.problems, key=lambda p: p.severity):
+    for problem in sorted(report.problems, key=lambda p: (p.severity, p.where.line or LAST)):
         lines += _lines(problem)
     return "\n".join(lines)
 

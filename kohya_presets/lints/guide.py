@@ -109,7 +109,7 @@ def full_half(s: Settings) -> Finding | None:
 
 def mixed_precision(s: Settings) -> Finding | None:
     mixed = s.train("mixed_precision")
-    if mixed == "fp16":
+    if mixed in ("fp16", None):
         return None
     message = f'mixed_precision "{mixed}" came out worse than "fp16"'
     return Finding("train", "mixed_precision", message, 'Use "fp16" here and in save_precision.')
@@ -132,7 +132,7 @@ def text_encoder_off(s: Settings) -> Finding | None:
 
 
 def half_vae(s: Settings) -> Finding | None:
-    if s.train("no_half_vae") or s.train("mixed_precision") != "fp16":
+    if s.train("no_half_vae") in (True, None) or s.train("mixed_precision") != "fp16":
         return None
     message = "SDXL's VAE makes NaN in fp16"
     return Finding("train", "no_half_vae", message, "Use no_half_vae = true.")

@@ -34,9 +34,9 @@ def text_encoder_rate_zero(s: Settings) -> Finding | None:
 
 def ema_learns_nothing(s: Settings) -> Finding | None:
     steps = s.steps()
-    if not s.train("enable_ema") or not steps:
-        return None
     decay, beta = s.train("ema_decay"), s.train("ema_exp_beta")
+    if not s.train("enable_ema") or not steps or decay is None or beta is None:
+        return None
     decays = (_decay(n, steps, decay, beta) for n in range(1, steps + 1))
     if (left := math.prod(decays)) <= HALF:
         return None
@@ -48,10 +48,11 @@ def ema_learns_nothing(s: Settings) -> Finding | None:
 def ema_values(s: Settings) -> Finding | None:
     if not s.train("enable_ema"):
         return None
-    if not 0 <= s.train("ema_decay") < 1:
-        message = f"expected ema_decay of 0 or more and below 1, found {s.train('ema_decay'):g}"
+    decay, every = s.train("ema_decay"), s.train("ema_update_every")
+    if decay is not None and not 0 <= decay < 1:
+        message = f"expected ema_decay of 0 or more and below 1, found {decay:g}"
         return Finding("train", "ema_decay", message)
-    if s.train("ema_update_every") < 1:
+    if every is not None and every < 1:
         return Finding("train", "ema_update_every", "expected ema_update_every of 1 or more")
     return None
 

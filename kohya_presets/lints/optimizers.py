@@ -125,7 +125,7 @@ def fused_optimizer(s: Settings) -> Finding | None:
 
 def fused_accumulation(s: Settings) -> Finding | None:
     steps = s.train("gradient_accumulation_steps")
-    if not s.train("fused_backward_pass") or steps == 1:
+    if not s.train("fused_backward_pass") or steps in (1, None):
         return None
     message = f"fused_backward_pass cannot accumulate over {steps} batches"
     return Finding("train", "fused_backward_pass", message, "Use gradient_accumulation_steps = 1.")
@@ -140,7 +140,7 @@ def fused_twice(s: Settings) -> Finding | None:
 
 def half_precision(s: Settings) -> Finding | None:
     for key, mixed in (("full_fp16", "fp16"), ("full_bf16", "bf16")):
-        if s.train(key) and s.train("mixed_precision") != mixed:
+        if s.train(key) and s.train("mixed_precision") not in (mixed, None):
             message = f'{key} needs mixed_precision = "{mixed}", not "{s.train("mixed_precision")}"'
             return Finding("train", key, message)
     return None

@@ -52,6 +52,8 @@ class Rule(NamedTuple):
             return None
         if found.table not in settings.tables and settings.kind == "config":
             return None  # that file is not at hand
+        if settings.is_malformed(found.table, found.key):
+            return None  # which is told already
         where = settings.place(found.table, found.key)
         return Problem(self.code, self.severity, where, found.message, found.hint)
 

@@ -7,6 +7,7 @@ import pytest
 from kohya_presets import lints, options, releases, validate
 from kohya_presets.catalogue import Catalogue
 from kohya_presets.lints import files
+from kohya_presets.settings import Settings
 from kohya_presets.validate import Against
 from tests.kohya_presets.lints.cases import CASES, Case
 
@@ -66,3 +67,16 @@ def test_a_rule_is_not_asked_about_other_releases(shipped: Catalogue) -> None:
     old, new = CASES["weighted-captions"], CASES["weighted-captions-cached"]
     assert "weighted-captions" not in codes(shipped, new, old.fires)
     assert "weighted-captions-cached" not in codes(shipped, old, new.fires)
+
+
+@pytest.mark.parametrize("table", ["train", "dataset", "extract", "resize"])
+def test_of_a_malformed_setting_no_rule_has_anything_to_say(table: str, shipped: Catalogue) -> None:
+    made = shipped.load("a100-ema")
+    usual = Settings(made.tables, patches=made.patches)
+    for key, option in usual.known(table).items():
+        for value in ({}, [[]], "\0", 10**400, -1.5):
+            if options.check(option, value) is None:
+                continue
+            tables = {**made.tables, table: {**made.tables[table], key: value}}
+            found = list(lints.check(Settings(tables, patches=made.patches)))
+            assert all(p.where.key != f"{table}.{key}" for p in found), (key, value)
