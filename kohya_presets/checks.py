@@ -203,12 +203,14 @@ def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem |
     tags = options.releases_with(script, key)
     if not tags:
         return None
-    without = f"--set {table}.{key}=unset" if s.kind == "preset" else "leave it out"
+    name, without = key, "leave it out"
+    if s.kind == "preset":
+        name, without = f"{table}.{key}", f"--set {table}.{key}=unset"
     if releases.order(tags[0]) > releases.order(options.nearest_release(s.source)):
-        message = f"{table}.{key} came with {tags[0]}, the checkout is {s.source}"
+        message = f"{name} came with {tags[0]}, the checkout is {s.source}"
         hint = f"Use --release {tags[0]} or newer, or {without}."
         return Problem("option-too-new", "error", where, message, hint)
-    message = f"{table}.{key} is not in {s.source}; it is in {tags[0]} to {tags[-1]}"
+    message = f"{name} is not in {s.source}; it is in {tags[0]} to {tags[-1]}"
     hint = f"Use --release {tags[-1]}, or {without}."
     return Problem("option-removed", "error", where, message, hint)
 

@@ -31,10 +31,34 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def trainings() -> Iterator[dict[tuple[str, str], Training]]:
+def made() -> Iterator[dict[tuple[str, str], Training]]:
     """Miniatures made once for each preset and release."""
-    yield (made := {})
-    made.clear()
+    yield (kept := {})
+    kept.clear()
+
+
+@pytest.fixture
+def training(
+    made: dict[tuple[str, str], Training],
+    shipped: Catalogue,
+    upstream: Callable[[str], Checkout],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, str], Training]:
+    """Return a function that gives the training of a preset on a release."""
+
+    def get(preset: str, release: str) -> Training:
+        upstream(release)
+        if (preset, release) not in made:
+            runs = tmp_path_factory.mktemp("runs")
+            made[preset, release] = Training(shipped.load(preset), release, runs)
+        return made[preset, release]
+
+    return get
+
+
+def slow(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--every-release"):
+        pytest.skip("only with --every-release (make upstream)")
 
 
 def rehearsed(case: Case, rule: lints.Rule, shipped: Catalogue) -> Preset:
@@ -52,21 +76,15 @@ def rehearsed(case: Case, rule: lints.Rule, shipped: Catalogue) -> Preset:
 def test_what_an_error_forbids_fails_in_the_real_script(
     code: str,
     shipped: Catalogue,
-    upstream: Callable[[str], Checkout],
-    trainings: dict[tuple[str, str], Training],
-    tmp_path_factory: pytest.TempPathFactory,
+    training: Callable[[str, str], Training],
     request: pytest.FixtureRequest,
 ) -> None:
-    if code not in USUAL and not request.config.getoption("--every-release"):
-        pytest.skip("only with --every-release (make upstream)")
+    if code not in USUAL:
+        slow(request)
     case = TRUE[code]
-    upstream(case.release)
-    key = (case.preset, case.release)
-    if key not in trainings:
-        preset = shipped.load(case.preset)
-        trainings[key] = Training(preset, case.release, tmp_path_factory.mktemp("runs"))
     rule = next(rule for rule in lints.RULES if rule.code == code)
-    said = trainings[key].run_as(rehearsed(case, rule, shipped), code)
+    at = training(case.preset, case.release)
+    said = at.run_as(rehearsed(case, rule, shipped), code)
     assert said.returncode, f"{code}: sd-scripts ends well"
     assert str(case.says) in said.stderr + said.stdout, said.stderr[-3000:]
 
@@ -87,11 +105,11 @@ def test_and_a_rehearsal_stops_before_anything_is_made(
 
 
 WITHOUT = {  # what a config lacks, or has, and what sd-scripts says of it; None: nothing
-    "no-base": ({"pretrained_model_name_or_path": None}, "pretrained_model_name_or_path"),
+    "no-base": ({"pretrained_model_name_or_path": None}, "NoneType"),
     "no-output": ({"output_dir": None}, "NoneType"),
-    "no-images": ({"dataset_config": None}, None),
+    "no-images": ({"dataset_config": None, "resolution": "64"}, None),
     "empty-text": ({"vae": ""}, "vae"),
-    "dataset-config-form": ({"dataset_config": "data.yaml"}, "not supported config file format"),
+    "dataset-config-form": ({"dataset_config": __file__}, "not supported config file format"),
 }
 
 
@@ -99,22 +117,15 @@ WITHOUT = {  # what a config lacks, or has, and what sd-scripts says of it; None
 def test_what_a_file_lacks_fails_in_the_real_script(
     code: str,
     shipped: Catalogue,
-    upstream: Callable[[str], Checkout],
-    trainings: dict[tuple[str, str], Training],
-    tmp_path_factory: pytest.TempPathFactory,
+    training: Callable[[str, str], Training],
     request: pytest.FixtureRequest,
 ) -> None:
-    if not request.config.getoption("--every-release"):
-        pytest.skip("only with --every-release (make upstream)")
-    upstream("v0.10.1")
-    preset, key = shipped.load("skynet"), ("skynet", "v0.10.1")
-    if key not in trainings:
-        trainings[key] = Training(preset, "v0.10.1", tmp_path_factory.mktemp("runs"))
-    small, _ = rehearsal.adapt(preset, rehearsal.IMAGES)
+    slow(request)
+    at = training("skynet", "v0.10.1")
+    small, _ = rehearsal.adapt(shipped.load("skynet"), rehearsal.IMAGES)
     change, says = WITHOUT[code]
-    said = trainings[key].run_as(small, code, change)
-    made = list((trainings[key].folder / code).glob("*.safetensors"))
-    assert not made
+    said = at.run_as(small, code, change)
+    assert not list((at.folder / code).glob("*.safetensors"))
     assert bool(said.returncode) == (says is not None), said.stderr[-3000:]
     assert says is None or says in said.stderr + said.stdout, said.stderr[-3000:]
 
