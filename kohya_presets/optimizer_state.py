@@ -1,7 +1,7 @@
 """What an optimizer keeps in GPU memory, and what a step of it takes for a moment.
 
-The bytes were measured on the real optimizers with the shapes of SDXL's tensors, see `memory`. Where
-an optimizer makes its state in the weights' dtype, as torch's and Lion do, so was it measured.
+Measured on the real optimizers with the shapes of SDXL's tensors, in fp32 and in half (`memory`):
+torch's and Lion make their state in the dtype of the weights, others in one of their own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from kohya_presets.preset import Table
 
-MODELS = ("unet", "text_encoder1", "text_encoder2")
+TRAINABLE = ("unet", "text_encoder1", "text_encoder2")
 UNKNOWN = 8  # bytes for each weight: two numbers in fp32, as Adam has them
+ALIASES = {"dadaptation": "dadaptadampreprint"}
 
 Facts = Mapping[str, Any]
 
@@ -32,7 +33,8 @@ def name(train: Table) -> str:
         return "adamw8bit"
     if train.get("use_lion_optimizer"):
         return "lion"
-    return str(train.get("optimizer_type") or "AdamW").rpartition(".")[2].lower()
+    own = str(train.get("optimizer_type") or "AdamW").rpartition(".")[2].lower()
+    return ALIASES.get(own, own)
 
 
 def arguments(train: Table) -> dict[str, Any]:
@@ -50,8 +52,8 @@ def arguments(train: Table) -> dict[str, Any]:
 def cost(train: Table, models: Iterable[str], facts: Facts) -> Cost:
     """Return what the optimizer of [train] costs for the trained `models`.
 
-    Adafactor's beta1, AdaCoor's state_dtype, Adam's amsgrad, foreach and fused and Prodigy's slice_p
-    are heeded; other arguments make no difference, or are not known to.
+    Of its arguments, Adafactor's beta1, AdaCoor's state_dtype, Prodigy's slice_p, Adam's amsgrad,
+    foreach and fused are heeded.
     """
     models, own, given = tuple(models), name(train), arguments(train)
     half = bool(train.get("full_fp16") or train.get("full_bf16"))
@@ -60,14 +62,16 @@ def cost(train: Table, models: Iterable[str], facts: Facts) -> Cost:
         numbers = sum(facts["trained"][model] for model in models)
         note = f"{train['optimizer_type']} is not known: {UNKNOWN} bytes of state for each weight"
         return Cost(UNKNOWN * numbers, 0, note)
-    rows = [known["half" if half else "float"][MODELS.index(model)] for model in models]
+    rows = [known["half" if half else "float"][TRAINABLE.index(model)] for model in models]
     state = round(sum(row[0] for row in rows) * _times(own, given))
     work = max((row[1] for row in rows), default=0)
     if given.get("fused") is True or given.get("foreach") is False:  # tensor by tensor
         largest = max((facts["largest"][model] for model in models), default=0)
         work = min(work, 2 * largest * (2 if half else 4))
     paged = own.startswith("paged")
-    return Cost(state, work, "the state is paged: it goes to main memory if need be" if paged else None)
+    return Cost(
+        state, work, "the state is paged: it goes to main memory if need be" if paged else None
+    )
 
 
 def _variant(own: str, given: Mapping[str, Any]) -> str:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import checks, config_file, inherit, lints, toml_source
+from kohya_presets import checks, config_file, inherit, lints, memory, toml_source
 from kohya_presets.catalogue import Catalogue
 from kohya_presets.config_file import ConfigFile, Part
+from kohya_presets.memory import Estimate
 from kohya_presets.preset import Preset, Table
 from kohya_presets.problems import Place, Problem, errors
 from kohya_presets.settings import IMAGES, Settings
@@ -31,6 +32,7 @@ class Report:
     problems: tuple[Problem, ...]
     settings: Settings | None = None
     preset: Preset | None = None
+    memory: Estimate | None = None  # of the GPU; None where errors make it moot
 
     @property
     def has_errors(self) -> bool:
@@ -42,13 +44,15 @@ class Report:
 class Against:
     """What to validate against: a release or commit of `options.sources()`, and its patches.
 
-    `ignore` are codes of rules that are not asked; `images` is how many there are to train on.
+    `ignore` are codes of rules that are not asked; `images` is how many there are to train on, and
+    `gpu_gib` what the GPU at hand has, if there is one.
     """
 
     source: str
     patches: tuple[str, ...] = ()
     ignore: frozenset[str] = frozenset()
     images: int = IMAGES
+    gpu_gib: float | None = None
 
 
 def preset(
@@ -65,7 +69,8 @@ def preset(
     report = loaded(made, against)
     told = {problem.where.key for problem in problems}
     rest = [problem for problem in report.problems if problem.where.key not in told]
-    return Report(made.name, against.source, (*problems, *rest), report.settings, made)
+    size = None if errors(problems) else report.memory
+    return Report(made.name, against.source, (*problems, *rest), report.settings, made, size)
 
 
 def loaded(made: Preset, against: Against) -> Report:
@@ -80,8 +85,10 @@ def loaded(made: Preset, against: Against) -> Report:
     )
     known = made.script in checks.TRAINERS  # otherwise no option is known, and that is told
     problems = [*checks.against(found), *lints.check(found)] if known else []
+    size = _memory(found, problems)
+    problems += memory.problems(made, against.gpu_gib) if size else []
     ignore = against.ignore | set(made.silence)
-    return Report(made.name, against.source, _kept(problems, ignore), found, made)
+    return Report(made.name, against.source, _kept(problems, ignore), found, made, size)
 
 
 def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Report:
@@ -103,13 +110,23 @@ def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Repo
         problems += _training(config, found[0])
         problems += _dataset(dataset, against) if dataset else ()
     problems += [problem for settings in found for problem in lints.check(settings)]
-    return Report(str(path), against.source, _kept(problems, against.ignore), found[0])
+    size = _memory(found[0], problems) if found[0].is_whole else None
+    kept = _kept(problems, against.ignore)
+    return Report(str(path), against.source, kept, found[0], memory=size)
 
 
 def is_preset(path: Path) -> bool:
     """Return whether a TOML file is a preset, and not one of sd-scripts' own files."""
     values = toml_source.read(path).values
     return "schema" in values or "preset" in values
+
+
+def _memory(settings: Settings, problems: Sequence[Problem]) -> Estimate | None:
+    """Return what the training takes of the GPU; None where it is not known, or will not start."""
+    if settings.script != memory.SCRIPT or errors(problems):
+        return None
+    tables = settings.tables
+    return memory.estimate(tables.get("train", {}), tables.get("dataset", {}))
 
 
 def _kept(problems: Iterable[Problem], ignore: Collection[str]) -> tuple[Problem, ...]:

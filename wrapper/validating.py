@@ -6,13 +6,13 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import lints, releases, validate
+from kohya_presets import lints, memory, releases, validate
 from kohya_presets.catalogue import Catalogue
 from kohya_presets.errors import UserError
 from kohya_presets.problems import Problem, did_you_mean, errors, plural
 from kohya_presets.settings import IMAGES
 from kohya_presets.validate import Against, Report
-from wrapper import checkout, patching
+from wrapper import checkout, gpu, patching
 
 LAST = 10**9  # line of what stands on none
 
@@ -29,19 +29,21 @@ def against(
     Raises:
         UserError: there is no such release or folder, or no rule of a code in `ignore`.
     """
-    if unknown := lints.unknown(ignore):
-        codes = [rule.code for rule in lints.RULES]
+    codes = [*(rule.code for rule in lints.RULES), *memory.CODES]
+    if unknown := sorted(set(ignore) - set(codes)):
         hint = did_you_mean(unknown[0], codes) or "The code stands in brackets behind a message."
         raise UserError(f"there is no rule {unknown[0]!r}", hint=hint)
+    source, patches = known(release), frozenset[str]()
     if folder is not None:
         found = checkout.open_folder(folder)
-        return Against(
-            found.options_of,
-            tuple(sorted(patching.carried(found))),
-            frozenset(ignore),
-            images or IMAGES,
-        )
-    return Against(known(release), (), frozenset(ignore), images or IMAGES)
+        source, patches = found.options_of, patching.carried(found)
+    return Against(
+        source,
+        tuple(sorted(patches)),
+        frozenset(ignore),
+        images or IMAGES,
+        gpu_gib=_largest_gpu(),
+    )
 
 
 def known(release: str) -> str:
@@ -72,6 +74,9 @@ def text(report: Report) -> str:
     counts = [plural(len(wrong), "error")] if wrong else []
     counts += [plural(rest, "warning")] if rest else []
     lines = [f"{report.subject} on {report.source}: {', '.join(counts) or 'nothing is wrong'}"]
+    if report.memory:
+        meant = report.preset.vram_gib if report.preset else None
+        lines.append(f"  {memory.summary(report.memory, meant)}")
     for problem in sorted(report.problems, key=lambda p: (p.severity, p.where.line or LAST)):
         lines += _lines(problem)
     return "\n".join(lines)
@@ -83,7 +88,13 @@ def values(report: Report) -> dict[str, Any]:
         "subject": report.subject,
         "release": report.source,
         "problems": [_values(problem) for problem in report.problems],
+        "memory": dict(report.memory.parts) if report.memory else None,
     }
+
+
+def _largest_gpu() -> float | None:
+    driver = gpu.driver()
+    return max((g.memory_gib for g in driver.gpus), default=None) if driver else None
 
 
 def _lines(problem: Problem) -> list[str]:

@@ -8,7 +8,7 @@ its releases.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from kohya_presets.lints import (
     arguments,
@@ -56,8 +56,3 @@ def _held(source: str) -> tuple[Rule, ...]:
 def conflicts(option: str) -> list[Rule]:
     """Return the rules about what an option goes with in sd-scripts, and what not."""
     return [rule for rule in CONFLICTS if rule.is_about(option)]
-
-
-def unknown(codes: Collection[str]) -> list[str]:
-    """Return those of `codes` that are no rule's."""
-    return sorted(set(codes) - {rule.code for rule in RULES})

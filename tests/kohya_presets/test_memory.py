@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from kohya_presets import memory, optimizer_state
+from kohya_presets import memory, memory_parts, optimizer_state, validate
 from kohya_presets.catalogue import Catalogue
 from kohya_presets.memory import GIB, Estimate
+from kohya_presets.validate import Against
+from tests.sheets import SHIPPED_NAMES
 
 UNET, TEXT1, TEXT2, VAE = 2_567_463_684, 123_060_480, 694_659_840, 83_653_863  # weights of SDXL
 LAST = 7_087_872 + 1_536  # of text encoder 1, frozen: its last layer and norm
@@ -231,16 +233,14 @@ def test_the_table_has_each_part_and_the_total() -> None:
     assert found.total == sum(found.parts.values()) == max(m.total for m in found.moments)
 
 
-@pytest.mark.parametrize(
-    ("name", "fits"),
-    [("skynet", True), ("adacoor", True), ("lion", True), ("a6000", True), ("a100-ema", True)],
-)
-def test_a_shipped_preset_needs_what_it_says(name: str, fits: bool, shipped: Catalogue) -> None:
+@pytest.mark.parametrize("name", SHIPPED_NAMES)
+def test_a_shipped_preset_needs_what_it_says(name: str, shipped: Catalogue) -> None:
     preset = shipped.load(name)
+    needed = memory.of(preset)
+    assert needed is not None
     assert preset.vram_gib is not None
-    total = memory.estimate(preset.train, preset.dataset).total
-    assert (total <= preset.vram_gib * GIB) == fits
-    assert [p.code for p in memory.problems(preset, None)] == ([] if fits else ["memory-preset"])
+    assert needed.total <= preset.vram_gib * GIB
+    assert not list(memory.problems(preset, preset.vram_gib))
 
 
 def test_a_preset_that_needs_too_much_gets_a_setting_that_helps(shipped: Catalogue) -> None:
@@ -252,6 +252,21 @@ def test_a_preset_that_needs_too_much_gets_a_setting_that_helps(shipped: Catalog
     assert "24" in there.message
     assert here.hint is not None
     assert "--set train." in here.hint
+
+
+def test_validate_warns_of_it_unless_told_not_to(shipped: Catalogue) -> None:
+    made = shipped.load("adacoor", overrides=["train.gradient_checkpointing=false"])
+    report = validate.loaded(made, Against("v0.10.1", gpu_gib=24))
+    assert set(memory.CODES) <= {problem.code for problem in report.problems}
+    ignored = validate.loaded(made, Against("v0.10.1", ignore=frozenset(memory.CODES)))
+    assert not {problem.code for problem in ignored.problems} & set(memory.CODES)
+
+
+def test_the_peak_is_told_in_a_line() -> None:
+    told = memory.summary(estimate(), 80)
+    assert told.startswith(f"GPU memory: about {estimate().total / GIB:.1f} of 80 GiB (")
+    assert "EMA" not in told
+    assert "\n" not in told
 
 
 def test_a_gpu_with_enough_is_no_problem(shipped: Catalogue) -> None:
@@ -267,10 +282,11 @@ def test_nothing_is_said_of_what_is_not_estimated(
 ) -> None:
     preset = dataclasses.replace(shipped.load("skynet"), **changed)
     assert not list(memory.problems(preset, 8.0))
+    assert (memory.of(preset) is None) == ("script" in changed)
 
 
 def test_the_facts_say_what_made_them_and_fit_what_was_measured() -> None:
-    facts = json.loads(memory.FACTS.read_text("utf-8"))
+    facts = json.loads(memory_parts.FACTS.read_text("utf-8"))
     assert facts["generator"] == "tools/measure_memory.py"
     assert facts["error"] < 0.2 * GIB
     assert set(optimizer_state.TRAINABLE) == set(facts["trained"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kohya_presets import memory, optimizer_state
+from kohya_presets import memory, memory_parts
 from wrapper import proc, site
 from wrapper.checkout import Checkout
 from wrapper.talk import Talk
@@ -28,8 +28,10 @@ Measure = Callable[..., Any]
 
 
 @pytest.fixture
-def measure(upstream: Callable[[str], Checkout]) -> Measure:
+def measure(upstream: Callable[[str], Checkout], request: pytest.FixtureRequest) -> Measure:
     """Return a function that runs the tool with these words and gives what it printed."""
+    if not request.config.getoption("--every-release"):
+        pytest.skip("minutes: only with --every-release (make upstream)")
     checkout = upstream(RELEASE)
     python = site.environment_for(checkout, None, Talk()).python
 
@@ -42,7 +44,7 @@ def measure(upstream: Callable[[str], Checkout]) -> Measure:
 
 
 def test_the_facts_are_those_of_the_real_modules_and_optimizers(measure: Measure) -> None:
-    facts = json.loads(memory.FACTS.read_text("utf-8"))
+    facts = json.loads(memory_parts.FACTS.read_text("utf-8"))
     found = measure("counts", *OPTIMIZERS)
     for key in ("parameters", "trained", "largest"):
         assert found[key] == facts[key]
@@ -84,4 +86,3 @@ def test_an_estimate_is_within_two_percent_of_a_real_step(
     everything = sum(moments["step"].parts[part] for part in kept)
     forward = moments["forward"].total - everything
     assert forward == pytest.approx(real["copies"] + real["top"], abs=0.02 * found.total)
-    assert optimizer_state.name(train) == "lion"

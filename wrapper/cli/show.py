@@ -6,6 +6,7 @@ import json
 
 import click
 
+from kohya_presets import memory
 from kohya_presets import preset as preset_files
 from wrapper.cli.shared import json_option, presets, set_option
 
@@ -23,10 +24,14 @@ def command(preset: str, overrides: tuple[str, ...], provenance: bool, as_json: 
         kohya-presets show lion --provenance
     """
     found = presets().load(preset, overrides=overrides)
+    needed = memory.of(found)
     if not as_json:
         click.echo(preset_files.to_toml(found, provenance=provenance), nl=False)
+        if needed:
+            click.echo(f"\n# {memory.summary(needed, found.vram_gib)}")
         return
     tables = {"preset": preset_files.header(found), **found.tables}
+    tables |= {"memory": needed.parts} if needed else {}
     if provenance:
         tables["provenance"] = found.provenance
     click.echo(json.dumps(tables, indent=2, default=str))
