@@ -19,6 +19,7 @@ COMMANDS = (
     "render",
     "checkout",
     "patch",
+    "gui",
     "captions",
     "train",
     "resume",

@@ -1,0 +1,137 @@
+"""Which options of sd-scripts a preset should hold: checked, without places and mere defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from kohya_presets import checks, options, patch_options, releases, toml_text
+from kohya_presets.gui import tables, values
+from kohya_presets.options import Option
+from kohya_presets.settings import STAND_INS
+
+DEFAULT = "says what holds anyway"
+PLACE = "a place on one machine: give it for each run"
+PLACES = (tables.PATHS | tables.EMPTIED | checks.PATHS) - {"sample_prompts"}
+_KEYS = {option: key for key, option in STAND_INS.items()}
+# Options that do nothing without one of others.
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "sample_sampler": ("sample_every_n_epochs", "sample_every_n_steps"),
+    "sample_every_n_epochs": ("sample_prompts",),
+    "sample_every_n_steps": ("sample_prompts",),
+    "dynamo_backend": ("torch_compile",),
+    "multires_noise_discount": ("multires_noise_iterations",),
+    "adaptive_noise_scale": ("noise_offset",),
+    "log_tracker_name": ("log_with",),
+    "huggingface_repo_type": ("huggingface_repo_id",),
+    "huggingface_repo_visibility": ("huggingface_repo_id",),
+    "huggingface_path_in_repo": ("huggingface_repo_id",),
+}
+
+
+class Kept(NamedTuple):
+    """The tables of a preset, and why each other option is not in them."""
+
+    train: dict[str, Any]
+    dataset: dict[str, Any]
+    dropped: dict[str, str]
+
+
+def kept(found: Mapping[str, Any], script: str, source: str) -> Kept:
+    """Return what of the options `found` goes into a preset for `script`.
+
+    `source` names the options of the release that the file was made for.
+    """
+    known = every(script)
+    was = options.of(script, source)
+    result = Kept({}, {}, {})
+    for name, value in found.items():
+        if why := _why_not(name, value, found, known, was):
+            result.dropped[name] = why
+        elif key := dataset_key(name):
+            result.dataset[key] = values.typed(options.dataset()[key], value)
+        else:
+            result.train[name] = value
+    return result
+
+
+def every(script: str) -> dict[str, Option]:
+    """Return the options of a script's newest release, and those of our patches."""
+    patched = (
+        patch_options.of(tuple(patch_options.PATCH_OPTIONS)) if script == "sdxl_train.py" else {}
+    )
+    return {**options.of(script), **patched}
+
+
+def dataset_key(option: str) -> str | None:
+    """Return what the dataset's table calls an option that belongs there."""
+    key = _KEYS.get(option, option)
+    known = options.dataset().get(key)
+    return key if known and "images" in known.subsets and key not in checks.PATHS else None
+
+
+def unfit(name: str, value: Any, known: Mapping[str, Option]) -> str | None:
+    """Return why a preset cannot hold this value of an option it knows."""
+    if name in tables.SECRETS:
+        return "a secret: keep it out of files"
+    if name in PLACES:
+        return PLACE
+    return options.check(known[name], value) or _unwritable(value)
+
+
+def patches(train: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the patches that the options need."""
+    found = [patch_options.patch_with(name) for name in train]
+    found.append(patch_options.patch_with_optimizer(str(train.get("optimizer_type", ""))))
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
+def since(script: str, train: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
+    """Return the oldest release from which on every setting is known, as a preset says it."""
+    oldest = releases.tags()[-1]
+    for tag in reversed(releases.tags()):
+        known = {**options.of(script, tag), **patch_options.of(patches(train))}
+        if not (_fit(train, known) and _fit(dataset, options.dataset(tag))):
+            break
+        oldest = tag
+    return f">={oldest.removeprefix('v')}"
+
+
+def _fit(table: Mapping[str, Any], known: Mapping[str, Option]) -> bool:
+    return all(name in known and not options.check(known[name], v) for name, v in table.items())
+
+
+def _why_not(
+    name: str,
+    value: Any,
+    found: Mapping[str, Any],
+    known: Mapping[str, Option],
+    was: Mapping[str, Option],
+) -> str | None:
+    if (
+        name not in tables.SECRETS | PLACES
+        and _says_nothing(name, value, found, known)
+        and _says_nothing(name, value, found, was)
+    ):
+        return DEFAULT
+    needs = _NEEDS.get(name)
+    if needs and not any(found.get(other) for other in needs):
+        return f"does nothing without {' or '.join(needs)}"
+    return unfit(name, value, known)
+
+
+def _says_nothing(
+    name: str, value: Any, found: Mapping[str, Any], known: Mapping[str, Option]
+) -> bool:
+    if name in ("max_train_steps", "learning_rate"):
+        return False  # defaults that nobody should train by without seeing them
+    rest = {key: other for key, other in found.items() if key != name}
+    return name not in known or values.same(name, value, values.effective(rest, known, name))
+
+
+def _unwritable(value: Any) -> str | None:
+    try:
+        toml_text.value_text(value)
+    except ValueError as error:
+        return str(error)
+    return None

@@ -1,0 +1,103 @@
+"""What a saved file has no field for, kept under a key that every version of the GUI skips.
+
+The GUI writes only its own keys: a file that it saved again has lost the notes.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kohya_presets import preset as presets
+from kohya_presets.preset import Preset
+
+KEY = "kohya_presets"
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The preset that a file was made of, and for which version of the GUI."""
+
+    preset: Preset
+    tag: str
+    data: bool  # the dataset's settings lay in a file beside it
+
+
+def of(preset: Preset, tag: str, *, data: bool) -> dict[str, Any]:
+    """Return the notes as JSON has them."""
+    head = presets.header(preset)
+    if isinstance(date := head.get("date"), datetime.date):
+        head["date"] = date.isoformat()
+    tables = {name: dict(table) for name, table in preset.tables.items()}
+    reasons = {"provenance": dict(preset.provenance)} if preset.provenance else {}
+    version = {"schema": presets.SCHEMA, "gui": tag, "data": data}
+    return {**version, "preset": head, **tables, **reasons}
+
+
+def read(values: Any) -> Notes | None:
+    """Return notes written by `of`; None where there are none, or others."""
+    if not isinstance(values, Mapping) or values.get("schema") != presets.SCHEMA:
+        return None
+    tables = {name: values.get(name) for name in (*presets.SETTINGS, "provenance", "preset")}
+    if any(not isinstance(table, dict) for table in tables.values() if table is not None):
+        return None
+    head, date = _head(tables["preset"] or {})
+    if not presets.is_complete(head) or not isinstance(values.get("gui"), str):
+        return None
+    made = Preset(
+        name=head["name"],
+        title=head["title"],
+        summary=head["summary"],
+        script=head["script"],
+        releases=head["releases"],
+        date=date,
+        vram_gib=head.get("vram_gib"),
+        patches=tuple(head.get("patches", ())),
+        silence=tuple(head.get("silence", ())),
+        train=tables["train"] or {},
+        dataset=tables["dataset"] or {},
+        extract=tables["extract"],
+        resize=tables["resize"],
+        provenance={k: v for k, v in (tables["provenance"] or {}).items() if isinstance(v, str)},
+    )
+    return Notes(made, str(values["gui"]), values.get("data") is True)
+
+
+def merged(read_: Preset, noted: Preset, expected: Preset) -> tuple[Preset, list[str]]:
+    """Return the noted preset with what was changed since, and the names of those settings.
+
+    `expected` is what the noted preset's own export reads as: where the file says the same, the
+    preset's own word for it holds.
+    """
+    changed: list[str] = []
+    tables: dict[str, dict[str, Any]] = {}
+    for name in ("train", "dataset"):
+        now, was = read_.tables[name], expected.tables[name]
+        table = dict(noted.tables[name])
+        for key in sorted({*now, *was}):
+            if now.get(key) == was.get(key):
+                continue
+            changed.append(f"{name}.{key}")
+            table.pop(key, None)
+            if key in now:
+                table[key] = now[key]
+        tables[name] = table
+    reasons = {key: why for key, why in noted.provenance.items() if key not in changed}
+    patches = tuple(dict.fromkeys((*noted.patches, *read_.patches)))
+    made = replace(
+        noted, train=tables["train"], dataset=tables["dataset"], provenance=reasons, patches=patches
+    )
+    return made, changed
+
+
+def _head(values: Mapping[str, Any]) -> tuple[dict[str, Any], datetime.date | None]:
+    head = dict(values)
+    if "date" not in head:
+        return head, None
+    try:
+        head["date"] = datetime.date.fromisoformat(head["date"])
+    except (TypeError, ValueError):
+        del head["date"]
+    return head, head.get("date")

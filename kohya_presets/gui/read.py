@@ -1,0 +1,174 @@
+"""A file saved by the Kohya GUI as a preset, and what became of each of its keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kohya_presets import checks
+from kohya_presets.errors import UserError
+from kohya_presets.gui import (
+    emitted,
+    fields,
+    keys,
+    meaning,
+    notes,
+    recognize,
+    tables,
+    values,
+    words,
+)
+from kohya_presets.gui import export as exporting
+from kohya_presets.gui.fields import Tab
+from kohya_presets.gui.report import Item
+from kohya_presets.options import Option
+from kohya_presets.preset import Preset
+
+_MODELS: Mapping[str, str] = {box: box.removesuffix("_checkbox") for box in tables.MODELS}
+_SCRIPTS = {"flux1": "flux"}  # where a model's script has another name than its check box
+_BESIDE = Path("dataset.toml")  # stands for the file that lay beside an export
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The preset a file stands for. Only those of `checks.TRAINERS` can be checked and used."""
+
+    preset: Preset
+    source: str  # what it was read as, for a person
+    report: tuple[Item, ...]
+
+    def usable(self) -> Preset:
+        """Return the preset.
+
+        Raises:
+            UserError: it is for a script whose options are not known here.
+        """
+        if self.preset.script in checks.TRAINERS:
+            return self.preset
+        known = " and ".join(checks.TRAINERS)
+        raise UserError(
+            f"the file is for {self.preset.script}: it cannot become a preset that can be checked",
+            hint=f"Known are the options of {known}. Train this one in the GUI it is from.",
+        )
+
+
+def json_file(data: bytes, name: str) -> Imported:
+    """Return the preset called `name` that a saved file stands for.
+
+    Raises:
+        UserError: it is no such file.
+    """
+    saved = recognize.parse(data)
+    kept = notes.read(saved.pop(notes.KEY, None))
+    if kept is None or kept.tag not in fields.tags():
+        return _fields(saved, name, None)
+    made = _fields(saved, name, kept.tag)
+    if kept.preset.script != made.preset.script:
+        return made
+    beside = _BESIDE if kept.data else None
+    again = exporting.export(kept.preset, kept.tag, dataset_config=beside)
+    plain = {key: value for key, value in again.values.items() if key != notes.KEY}
+    expected = _fields(plain, name, kept.tag)
+    whole, changed = notes.merged(made.preset, kept.preset, expected.preset)
+    report = [*made.report, *(Item("note", key, "changed since the export") for key in changed)]
+    report.append(Item("note", notes.KEY, "holds what the GUI has no field for; it is used"))
+    return replace(made, preset=whole, report=tuple(report))
+
+
+def slug(name: str) -> str:
+    """Return a preset's name made of a file's."""
+    return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-. ")[:80] or "imported"
+
+
+def _fields(saved: Mapping[str, Any], name: str, tag: str | None) -> Imported:
+    """Return what the fields alone say."""
+    which = recognize.tab(saved)
+    tab = fields.tab(which, tag or recognize.version(which, saved))
+    script, report = _script(tab, saved)
+    read = _read(tab, saved)
+    known = meaning.every(tab.script)
+    extra, lost = words.read(str(read.get("additional_parameters") or ""), known)
+    sent = {**emitted.options(tab, _whole(tab, read), known), **extra}
+    settings = meaning.kept(_completed(sent, known), tab.script, tab.release)
+    report += [Item("dropped", f"additional_parameters {said}", why) for said, why in lost]
+    report += [
+        Item("converted", f"additional_parameters --{key}", f"{key} = {value!r:.80}")
+        for key, value in extra.items()
+    ]
+    report += keys.told(tab, saved, read, settings)
+    preset = Preset(
+        name=slug(name),
+        title=name,
+        summary=f"Imported from a file of the Kohya GUI's {which} tab, {tab.tag} or like it",
+        script=script,
+        releases=meaning.since(tab.script, settings.train, settings.dataset),
+        patches=meaning.patches(settings.train),
+        train=settings.train,
+        dataset=settings.dataset,
+    )
+    return Imported(preset, f"the {which} tab of Kohya GUI {tab.tag}", tuple(report))
+
+
+def _read(tab: Tab, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the file's values are to the widgets; None where a value cannot be read."""
+    older = _renewed(tab, saved)
+    return {
+        name: values.normal(field, older[name])
+        for name, field in tab.fields.items()
+        if older.get(name) is not None
+    }
+
+
+def _whole(tab: Tab, read: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with those that decide over others, should the file not have them."""
+    usual = {
+        name: tab.fields[name].default
+        for name in ("noise_offset_type", "LoRA_type")
+        if name in tab.fields
+    }
+    return usual | {name: value for name, value in read.items() if value is not None}
+
+
+def _completed(found: dict[str, Any], known: Mapping[str, Option]) -> dict[str, Any]:
+    """Return the options with those that every version sends: left open, they would come back."""
+    if found.get("save_model_as") == "same as source model":
+        del found["save_model_as"]  # a choice of the GUI's, which sd-scripts does not know
+    rate = {"learning_rate": known["learning_rate"].default}  # a 0 is not sent by every version
+    return {**tables.LEAST, **rate, **found}
+
+
+def _script(tab: Tab, saved: Mapping[str, Any]) -> tuple[str, list[Item]]:
+    """Return the script that the file is for."""
+    sdxl = saved.get("sdxl_checkbox" if tab.name == "finetune" else "sdxl")
+    ticked = next((model for box, model in _MODELS.items() if _is_on(saved.get(box))), None)
+    network = "_network" if tab.name == "lora" else ""
+    if _is_on(sdxl):
+        return tab.script, []
+    if ticked:
+        script = f"{_SCRIPTS.get(ticked, ticked)}_train{network}.py"
+    elif sdxl is None:
+        why = "not in the file, so for any model: taken as SDXL, whose scripts are known here"
+        return tab.script, [Item("note", "sdxl", why)]
+    else:
+        script = "train_network.py" if network else "fine_tune.py"
+    return script, [Item("note", "sdxl", f"off: for {script}, and read as if for {tab.script}")]
+
+
+def _is_on(value: Any) -> bool:
+    return value.strip().lower() == "true" if isinstance(value, str) else bool(value)
+
+
+def _renewed(tab: Tab, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the file's values with those of keys that have another name in this version."""
+    found = dict(saved)
+    for old, new in tables.OLDER.items():
+        if found.get(old) is not None and new in tab.fields:
+            found.setdefault(new, found[old])
+    if _is_on(saved.get("use_wandb")) and not saved.get("log_with"):
+        found["log_with"] = "wandb"
+    if not found.get("optimizer"):
+        found["optimizer"] = "AdamW8bit" if _is_on(saved.get("use_8bit_adam")) else "AdamW"
+    return found

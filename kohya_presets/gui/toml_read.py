@@ -1,0 +1,129 @@
+"""sd-scripts' own files as a preset: a config with or without its dataset config, or that alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kohya_presets import checks, config_file, options
+from kohya_presets.config_file import ConfigFile
+from kohya_presets.errors import PresetError, UserError
+from kohya_presets.gui import meaning, values
+from kohya_presets.gui.read import Imported, slug
+from kohya_presets.gui.recognize import LARGEST
+from kohya_presets.gui.report import Item
+from kohya_presets.preset import Preset
+from kohya_presets.problems import errors, plural
+
+_GUI_ONLY = ("config_file", "output_config", "noise_offset_type")
+
+
+def toml_file(path: Path, name: str) -> Imported:
+    """Return the preset called `name` that a file of sd-scripts stands for.
+
+    A dataset config that the file names is read as well, where it is at hand.
+
+    Raises:
+        UserError: there is no such file, or it says nothing that a preset could hold.
+        PresetError: it cannot be read as TOML.
+    """
+    config = _read(path)
+    report: list[Item] = []
+    found: dict[str, Any] = {}
+    dataset: ConfigFile | None = config
+    if config.kind == "config":
+        found = {key: value for key, (value, _) in config_file.options(config).items()}
+        dataset = _beside(path, found.get("dataset_config"), report)
+    script = "sdxl_train_network.py" if "network_module" in found else "sdxl_train.py"
+    train, own, told = _settings(found, script)
+    subset, more = _subset(dataset) if dataset else ({}, [])
+    if not train and not own and not subset:
+        raise UserError(f"expected options of sd-scripts in {path}, found none")
+    preset = Preset(
+        name=slug(name),
+        title=name,
+        summary=f"Imported from a config of sd-scripts, as for {script}",
+        script=script,
+        releases=meaning.since(script, train, {**own, **subset}),
+        patches=meaning.patches(train),
+        train=train,
+        dataset={**own, **subset},
+    )
+    return Imported(preset, f"a config for {script}", (*report, *told, *more))
+
+
+def _read(path: Path) -> ConfigFile:
+    if path.is_file() and (size := path.stat().st_size) > LARGEST:
+        raise UserError(f"expected a small TOML file, found {plural(size, 'byte')}")
+    try:
+        config = config_file.read(path)
+    except RecursionError as error:
+        raise UserError(f"expected a config in {path}, found one nested too deeply") from error
+    if errors(config.problems):
+        raise PresetError(str(path), config.problems)
+    if "schema" in config.values or isinstance(config.values.get("preset"), dict):
+        raise UserError(f"{path} is a preset already", hint="Copy it to where presets lie.")
+    return config
+
+
+def _beside(path: Path, named: Any, report: list[Item]) -> ConfigFile | None:
+    """Return the dataset config that a config names, if it is at hand."""
+    if not isinstance(named, str) or not named:
+        return None
+    there = [f for f in (path.parent / named, path.parent / Path(named).name) if f.is_file()]
+    if there and there[0].resolve() != path.resolve():
+        return _read(there[0])
+    report.append(Item("note", "dataset_config", "not at hand: its settings are not in the preset"))
+    return None
+
+
+def _settings(
+    found: Mapping[str, Any], script: str
+) -> tuple[dict[str, Any], dict[str, Any], list[Item]]:
+    """Return what goes into [train] and [dataset], all as the file says it, and the report."""
+    known, report = meaning.every(script), []
+    train: dict[str, Any] = {}
+    dataset: dict[str, Any] = {}
+    for name, value in found.items():
+        shown = name if name.isprintable() else repr(name)
+        if why := _why_not(name, value, known):
+            report.append(Item("dropped", shown[:60], why))
+        elif key := meaning.dataset_key(name):
+            dataset[key] = values.typed(options.dataset()[key], value)
+            kind = "mapped" if key == name else "renamed"
+            report.append(Item(kind, shown, "" if key == name else f"dataset.{key}"))  # type: ignore[arg-type]
+        else:
+            train[name] = value
+            report.append(Item("mapped", shown))
+    return train, dataset, report
+
+
+def _why_not(name: str, value: Any, known: Mapping[str, options.Option]) -> str | None:
+    if name in _GUI_ONLY or name not in known:
+        return "no option of this script"
+    return meaning.unfit(name, value, known) or (
+        None
+        if not (key := meaning.dataset_key(name))
+        or values.typed(options.dataset()[key], value) is not None
+        else "not what the dataset takes"
+    )
+
+
+def _subset(config: ConfigFile) -> tuple[dict[str, Any], list[Item]]:
+    """Return the settings of the first subset; a preset has one."""
+    known, report = options.dataset(), []
+    every = list(config_file.combined(config))
+    if len(every) > 1:
+        lost = plural(len(every) - 1, "more subset")
+        report.append(Item("lost", "datasets", f"a preset has one subset; {lost} left out"))
+    found: dict[str, Any] = {}
+    for name, (value, _) in every[0].items() if every else ():
+        if name in checks.PATHS:
+            report.append(Item("dropped", name, meaning.PLACE))
+        elif name not in known or options.check(known[name], value):
+            report.append(Item("dropped", name, "not a setting of datasets, or not its type"))
+        else:
+            found[name] = value
+            report.append(Item("mapped", f"dataset.{name}"))
+    return found, report
