@@ -1,6 +1,6 @@
 """Time the validation of a thousand configs, in one process; above five seconds is a failure.
 
-Paired with what a user would run instead: the TOML parser alone, which finds no fault but of syntax.
+Paired with what a user would run instead: the TOML parser alone, which finds faults of syntax only.
 """
 
 from __future__ import annotations

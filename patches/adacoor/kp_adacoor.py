@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 # Elements that one pass works on: temporary copies in fp32 take 4 to 12 bytes for each.
-AT_A_TIME = {"cpu": 2**16, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
+AT_A_TIME = {"cpu": 2**20, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
 SEEN = 2**16  # elements of a group that its effective rate is measured on
 
 
@@ -122,10 +122,13 @@ def adacoor(
     grads = [g.float() for g in grads]
     exact = [v.float() for v in sums]  # the sums themselves where they are fp32
     torch._foreach_addcmul_(exact, grads, grads, value=epsilon)
-    if exact[0] is not sums[0]:
+    if exact[0] is sums[0]:
+        roots = torch._foreach_sqrt(exact)
+    else:
         _store(exact, sums, stochastic_rounding)
         _copy(exact, sums)  # what was stored is what counts
-    roots = torch._foreach_sqrt(exact)
+        roots = exact
+        torch._foreach_sqrt_(roots)
     torch._foreach_add_(roots, epsilon)
     weights = [p.float() for p in params]
     if weight_decay:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 Pair = tuple[Tensor, Tensor]  # an average, and the weights it is of
 
 STAGING = 16 * 2**20  # weights on their way from one dtype or device to another at one time
+IN_CACHE = 2**20  # weights on a CPU whose copies in fp32 are still in its cache for the next pass
 
 
 def decay_at(step: int, *, decay: float, beta: float, steps: int) -> float:
@@ -102,14 +103,7 @@ class Average:
         """Move the average: average <- decay * average + (1 - decay) * weights."""
         self.wait()
         pairs = [(self.tensors[name], p.detach()) for name, p in self.parameters.items()]
-        direct = [(a, w) for a, w in pairs if a.device == w.device and a.dtype == w.dtype]
-        if direct:
-            averages, weights = zip(*direct, strict=True)
-            torch._foreach_lerp_(averages, weights, 1 - decay)
-        for chunk in _chunks(
-            (a, w) for a, w in pairs if a.device == w.device and a.dtype != w.dtype
-        ):
-            _lerp(chunk, [w for _, w in chunk], 1 - decay)
+        _lerp([(a, w) for a, w in pairs if a.device == w.device], 1 - decay)
         if away := [(a, w) for a, w in pairs if a.device != w.device]:
             self._mover = _Mover(away, 1 - decay)
 
@@ -169,7 +163,7 @@ class _Mover(threading.Thread):
 
     def __init__(self, pairs: Sequence[Pair], weight: float) -> None:
         super().__init__(name="kp_average", daemon=True)
-        self._chunks, self._weight = list(_chunks(pairs)), weight
+        self._chunks, self._weight = list(_chunks(pairs, STAGING)), weight
         self._error: BaseException | None = None
         device = pairs[0][1].device
         self._on_gpu = device.type == "cuda"
@@ -201,7 +195,8 @@ class _Mover(threading.Thread):
                 arriving = self._fetch(number + 1)
             if arrived is not None:
                 arrived.synchronize()
-            _lerp(chunk, weights, self._weight)
+            beside = [(average, w) for (average, _), w in zip(chunk, weights, strict=True)]
+            _lerp(beside, self._weight)
 
     def _fetch(self, number: int) -> tuple[list[Tensor], torch.cuda.Event | None]:
         """Begin to copy a chunk's weights into one of the buffers."""
@@ -223,28 +218,37 @@ def _views(buffer: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     return [part.view(t.shape) for part, t in zip(parts, like, strict=True)]
 
 
-def _lerp(chunk: Sequence[Pair], weights: Sequence[Tensor], weight: float) -> None:
-    """Move the averages of `chunk` towards `weights`, which are beside them in any dtype."""
-    torch._foreach_lerp_([a for a, _ in chunk], [w.float() for w in weights], weight)
+def _lerp(pairs: Sequence[Pair], weight: float) -> None:
+    """Move averages towards weights of any dtype that are beside them."""
+    if alike := [(a, w) for a, w in pairs if a.dtype == w.dtype]:
+        averages, weights = zip(*alike, strict=True)
+        torch._foreach_lerp_(averages, weights, weight)
+    others = [(a, w) for a, w in pairs if a.dtype != w.dtype]
+    size = IN_CACHE if pairs and pairs[0][0].device.type == "cpu" else STAGING
+    for chunk in _chunks(others, size):
+        torch._foreach_lerp_([a for a, _ in chunk], [w.float() for _, w in chunk], weight)
 
 
-def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
-    """Yield the pairs in lists of one dtype and STAGING weights at most; larger ones in parts."""
+def _chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
+    """Yield the pairs in lists of one dtype and `size` weights at most; larger ones in parts."""
     chunk: list[Pair] = []
-    size = 0
-    for pair in (part for whole in pairs for part in _parts(whole)):
+    total = 0
+    for pair in (part for whole in pairs for part in _parts(whole, size)):
         count, dtype = pair[1].numel(), pair[1].dtype
-        if chunk and (size + count > STAGING or dtype != chunk[0][1].dtype):
+        if chunk and (total + count > size or dtype != chunk[0][1].dtype):
             yield chunk
-            chunk, size = [], 0
+            chunk, total = [], 0
         chunk.append(pair)
-        size += count
+        total += count
     if chunk:
         yield chunk
 
 
-def _parts(pair: Pair) -> Iterable[Pair]:
+def _parts(pair: Pair, size: int) -> Iterable[Pair]:
     average, weight = pair
-    if weight.numel() <= STAGING:
+    if weight.numel() <= size:
         return (pair,)
-    return zip(average.view(-1).split(STAGING), weight.reshape(-1).split(STAGING), strict=True)
+    if average.is_contiguous() and weight.is_contiguous():
+        average, weight = average.view(-1), weight.view(-1)
+    rows = max(1, size * len(weight) // weight.numel())
+    return zip(average.split(rows), weight.split(rows), strict=True)

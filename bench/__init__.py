@@ -1,0 +1,1 @@
+"""Measurements that `make bench` runs, each a process of its own: `python -m bench.NAME`."""

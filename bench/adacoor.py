@@ -1,0 +1,94 @@
+"""Time a step of AdaCoor, its state in bfloat16 (as published) and in fp32; weights are in fp32.
+
+Rivals: the formula in a loop over tensors, and torch's Adagrad and AdamW, `foreach` and `fused`
+where this torch has that. Not ahead of a rival per byte is a failure.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adagrad, AdamW
+
+from bench import paired, sdxl_shapes
+from bench.paired import Rival
+from patches.adacoor import kp_adacoor
+
+EPSILON = 1e-8
+WEIGHT, GRADIENT = 4, 4  # bytes
+TORCHS = ((Adagrad, 4), (AdamW, 8))  # bytes of state
+DTYPES = (torch.bfloat16, torch.float32)  # of AdaCoor's state
+
+
+def main() -> None:
+    """Run all in turn, print a table for each state, fail where ours is not ahead."""
+    options = paired.options(__doc__)
+    sample = sdxl_shapes.sample(int(options.parameters))
+    on = paired.device()
+    print(f"AdaCoor's step, {paired.setting(on)}, {options.rounds} rounds\n{sample}")
+    # All of them move the same weights: what these are makes no difference to the time.
+    weights = [nn.Parameter(torch.randn(shape, device=on)) for shape in sample.shapes]
+    for weight in weights:
+        weight.grad = torch.randn_like(weight) * 1e-3
+    rivals = (*_ours(weights), *_loops(weights), *_torchs(weights))
+    *timings, copy = paired.measure(
+        rivals, parameters=sample.parameters, rounds=options.rounds, on=on
+    )
+    not_ahead: list[str] = []
+    for ours, loop in zip(timings[:2], timings[2:4], strict=True):
+        print()
+        not_ahead += paired.show(ours, [loop, *timings[4:]], copy)
+    if not_ahead:
+        sys.exit("\n" + "\n".join(not_ahead))
+
+
+def _ours(weights: Sequence[nn.Parameter]) -> Iterator[Rival]:
+    for dtype in DTYPES:
+        optimizer = kp_adacoor.AdaCoor(weights, epsilon=EPSILON, state_dtype=_name(dtype))
+        yield Rival(f"ours, {_name(dtype)}", optimizer.step, *_bytes(dtype.itemsize))
+
+
+def _loops(weights: Sequence[nn.Parameter]) -> Iterator[Rival]:
+    for dtype in DTYPES:
+        sums = [torch.zeros_like(w, dtype=dtype) for w in weights]
+        yield Rival(f"loop, {_name(dtype)}", _loop(weights, sums), *_bytes(dtype.itemsize))
+
+
+def _loop(weights: Sequence[nn.Parameter], sums: Sequence[Tensor]) -> Callable[[], None]:
+    @torch.no_grad()
+    def step() -> None:
+        for p, v in zip(weights, sums, strict=True):
+            g = p.grad
+            assert g is not None
+            v.copy_(v.float().addcmul_(g, g, value=EPSILON))
+            p.addcdiv_(g, v.float().sqrt().add_(EPSILON), value=-EPSILON)
+
+    return step
+
+
+def _torchs(weights: Sequence[nn.Parameter]) -> Iterator[Rival]:
+    for kind, state in TORCHS:
+        for fused in (False, True):
+            name = f"{kind.__name__}, {'fused' if fused else 'foreach'}"
+            try:
+                optimizer = kind(weights, lr=1e-6, foreach=not fused, fused=fused)
+            except (RuntimeError, TypeError) as error:  # this torch has no such kernel here
+                print(f"no {name}: {error}")
+                continue
+            yield Rival(name, optimizer.step, *_bytes(state))
+
+
+def _bytes(state: int) -> tuple[int, int]:
+    """Return what must be moved for a parameter (state and weight there and back), and kept."""
+    return 2 * state + 2 * WEIGHT + GRADIENT, state
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Rivals run in turn, round after round, so that a busy machine slows all alike; and their table.
+
+They are compared by time per byte that the formula must move: each tensor that it reads, and each
+that it writes, once. How fast memory can be is told by a `copy_` in the same rounds. (A processor
+also reads what a copy overwrites, so that an update in place may go faster than that.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+COPIED = 2**26  # numbers in fp32, far more than a cache holds
+SURELY = 0.75  # of the rounds; equals win 12 of 15 against each other once in 57 times
+COLUMNS = ("ms", "ns/param", "B kept", "B moved", "ns/B", "GB/s", "of copy_", "x ours", "we won")
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A way to do it. `moved` (what must be read and written) and `state`: bytes per parameter."""
+
+    name: str
+    run: Callable[[], object]
+    moved: int
+    state: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The seconds that a rival took for so many parameters in each round."""
+
+    rival: Rival
+    parameters: int
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Seconds of the round in the middle."""
+        return statistics.median(self.seconds)
+
+    @property
+    def per_byte(self) -> tuple[float, ...]:
+        """Nanoseconds for each byte that must be moved, in each round."""
+        return tuple(1e9 * s / (self.rival.moved * self.parameters) for s in self.seconds)
+
+    def ratios(self, ours: Timing) -> tuple[float, ...]:
+        """Return how much longer than ours a byte took, in each round."""
+        return tuple(a / b for a, b in zip(self.per_byte, ours.per_byte, strict=True))
+
+
+def options(about: str | None) -> argparse.Namespace:
+    """Return what the command line says: `parameters` to work on, `rounds`, `threads`."""
+    parser = argparse.ArgumentParser(description=about)
+    add = parser.add_argument
+    add("--parameters", type=float, default=2e8, help="of the sample, about (%(default).0e)")
+    add("--rounds", type=int, default=15, help="each runs every rival once (%(default)s)")
+    add("--threads", type=int, default=torch.get_num_threads(), help="on the CPU (%(default)s)")
+    found = parser.parse_args()
+    torch.set_num_threads(found.threads)
+    return found
+
+
+def device() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def setting(on: torch.device) -> str:
+    """Return what the numbers are measured on, in words."""
+    name = torch.cuda.get_device_name(on) if on.type == "cuda" else "CPU"
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def measure(
+    rivals: Sequence[Rival], *, parameters: int, rounds: int, on: torch.device
+) -> tuple[Timing, ...]:
+    """Return the times of all, those of `copy_` last, after a round that does not count."""
+    source = torch.ones(COPIED, device=on)
+    target = torch.empty_like(source)
+    everyone = [*rivals, Rival("copy_", lambda: target.copy_(source), 8, 0)]
+    seconds: dict[str, list[float]] = {rival.name: [] for rival in everyone}
+    turn = everyone
+    for number in range(rounds + 1):
+        for rival in turn:
+            _settle(on)
+            started = time.perf_counter()
+            rival.run()
+            _settle(on)
+            if number:
+                seconds[rival.name].append(time.perf_counter() - started)
+        turn = [*turn[1:], turn[0]]  # so that no one always begins
+    counts = (*(parameters for _ in rivals), COPIED)
+    return tuple(
+        Timing(rival, count, tuple(seconds[rival.name]))
+        for rival, count in zip(everyone, counts, strict=True)
+    )
+
+
+def show(ours: Timing, rivals: Sequence[Timing], copy: Timing) -> list[str]:
+    """Print a line for each; return what ours is not ahead of for a byte, in words.
+
+    B kept and moved are for each parameter. x ours, and the rounds that we won, are for each byte.
+    """
+    print(" " * 30 + "".join(f"{column:>9}" for column in COLUMNS))
+    print(_line(ours, copy))
+    for rival in rivals:
+        ratios = rival.ratios(ours)
+        print(f"{_line(rival, copy)}{statistics.median(ratios):9.2f}{_won(ratios):9.0%}")
+    print(_line(copy, copy))
+    return [said for rival in rivals if (said := _not_ahead(ours, rival))]
+
+
+def _line(timing: Timing, copy: Timing) -> str:
+    byte = statistics.median(timing.per_byte)
+    return (
+        f"{timing.rival.name:<30}{1e3 * timing.median:9.1f}"
+        f"{1e9 * timing.median / timing.parameters:9.3f}{timing.rival.state:9d}"
+        f"{timing.rival.moved:9d}{byte:9.4f}{1 / byte:9.1f}"
+        f"{statistics.median(copy.per_byte) / byte:9.0%}"
+    )
+
+
+def _won(ratios: Sequence[float]) -> float:
+    return sum(ratio > 1 for ratio in ratios) / len(ratios)
+
+
+def _not_ahead(ours: Timing, rival: Timing) -> str | None:
+    ratios = rival.ratios(ours)
+    if (won := _won(ratios)) >= SURELY:
+        return None
+    word = "behind" if won <= 1 - SURELY else "level with"
+    ratio = statistics.median(ratios)
+    time_of = f"{rival.rival.name}, which takes {ratio:.2f} of its time for a byte"
+    return f"{ours.rival.name} is {word} {time_of}"
+
+
+def _settle(on: torch.device) -> None:
+    if on.type == "cuda":
+        torch.cuda.synchronize(on)
