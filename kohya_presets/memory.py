@@ -5,11 +5,11 @@ size, their forward and backward and the steps of the real optimizers, with tens
 data. Counted is what torch's allocator is asked for.
 
 - Exact: weights, gradients, the average, and the state and work space of known optimizers.
-- Fitted, to 0.2 GiB in seven sizes from 512x512 to 1024x1024 and 3 images: half copies, activations,
-  the VAE's work. A whole step with text encoders, measured at once, is met within 2 %
+- Fitted, to 0.2 GiB in seven sizes from 512x512 to 1024x1024 and 3 images: half copies, the VAE's
+  work, activations. A whole step with text encoders, measured at once, is met within 2 %
   (tests/upstream/test_memory.py).
-- Taken over: bf16 from fp16, which with plain attention takes 0.3 GiB less for an image of 1024x1024;
-  xformers from sdpa. mem_eff_attn keeps what sdpa keeps, as was measured.
+- Taken over: xformers from sdpa (mem_eff_attn keeps what sdpa keeps, as was measured), bf16 from
+  fp16, which with plain attention takes 0.3 GiB less for an image of 1024x1024.
 - Modeled: 1 GiB for CUDA's context and the work space of its libraries.
 - Left out: what the allocator loses to fragments, sample images, several GPUs, torch.compile.
 

@@ -56,6 +56,7 @@ class Peaks(NamedTuple):
     top: int  # what else there is then: kept for backward, or in work
     late: int  # the highest sum with gradients once most of these are there, less all of them
     gradients: int
+    highest: int  # with gradients
 
 
 def main() -> None:
@@ -123,7 +124,8 @@ def step(sdxl: Sdxl, width: int, height: int, batch: int, *, texts: bool = False
     whole = meter.now.gradients
     top = max(meter.moments, key=lambda moment: moment.rest)
     late = max(m.gradients + m.rest for m in meter.moments if m.gradients >= LATE * whole)
-    return Peaks(top.copies, top.others, late - whole, whole)
+    highest = max(moment.gradients + moment.rest for moment in meter.moments)
+    return Peaks(top.copies, top.others, late - whole, whole, highest)
 
 
 def unet() -> Row:
