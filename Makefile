@@ -35,11 +35,11 @@ lint: .venv/ready-test
 
 # All of them, whatever the first ones say. On a GPU where there is one.
 bench: .venv/ready-bench
-	@failed=; for name in light_commands patching ema adacoor; do \
+	@failed=; for name in light_commands validating patching ema adacoor; do \
 	  echo "== $$name"; $(BIN)/python -m bench.$$name || failed="$$failed $$name"; echo; \
 	done; test -z "$$failed" || { echo "not as fast as they should be:$$failed"; exit 1; }
 
-# All presets that need no patch, on a release of every generation.
+# All that talks to the real sd-scripts and Kohya GUI: every preset on every generation, an hour.
 upstream: .venv/ready-test
 	$(BIN)/python -m pytest tests/upstream --every-release
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kohya_presets import options, patch_options, releases, toml_text
-from kohya_presets.options import Option
+from kohya_presets.options import TOOLS, Option
 from kohya_presets.preset import TABLES, Sheet, Table
 from kohya_presets.problems import Place, Problem, did_you_mean
-from kohya_presets.settings import TOOLS, Settings
+
+if TYPE_CHECKING:  # `show` has no need of it
+    from kohya_presets.settings import Settings
 
 TRAINERS = ("sdxl_train.py", "sdxl_train_network.py")
 SCRIPTS = TOOLS

@@ -6,8 +6,8 @@ data. Counted is what torch's allocator is asked for.
 
 - Exact: weights, gradients, the average, and the state and work space of known optimizers.
 - Fitted, to 0.2 GiB in seven sizes from 512x512 to 1024x1024 and 3 images: half copies, the VAE's
-  work, activations. A whole step with text encoders, measured at once, is met within 2 %
-  (tests/upstream/test_memory.py).
+  work, activations. A whole step with text encoders, measured at once, is met within 1 %
+  (tests/upstream/test_memory_facts.py).
 - Taken over: xformers from sdpa (mem_eff_attn keeps what sdpa keeps, as was measured), bf16 from
   fp16, which with plain attention takes 0.3 GiB less for an image of 1024x1024.
 - Modeled: 1 GiB for CUDA's context and the work space of its libraries.
@@ -22,8 +22,7 @@ AdamW8bit (its train_SDXL-en.md), here 21.3 and 25.3 GiB.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kohya_presets import memory_parts, optimizer_state, toml_text
 from kohya_presets.memory_parts import Training
@@ -55,8 +54,7 @@ SAVINGS: tuple[tuple[str, Any], ...] = (  # what to propose, the least harmful f
 )
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """What lies in GPU memory at one time of a training step: bytes by part."""
 
     name: str
@@ -68,8 +66,7 @@ class Moment:
         return sum(self.parts.values())
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """The moments of a training step that may need the most; as text, a table in GiB."""
 
     moments: tuple[Moment, ...]

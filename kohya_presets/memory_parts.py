@@ -8,9 +8,8 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kohya_presets.optimizer_state import TRAINABLE
 from kohya_presets.preset import Table
@@ -22,8 +21,7 @@ CHUNK = 75  # tokens of a caption that a text encoder takes at once
 EFFICIENT = ("mem_eff_attn", "xformers", "sdpa")  # they keep the same for backward
 
 
-@dataclass(frozen=True)
-class Training:
+class Training(NamedTuple):
     """The settings that memory depends on, in the words of the facts."""
 
     train: Table

@@ -6,7 +6,6 @@ torch's and Lion make their state in the dtype of the weights, others in one of 
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -39,6 +38,8 @@ def name(train: Table) -> str:
 
 def arguments(train: Table) -> dict[str, Any]:
     """Return `optimizer_args` as sd-scripts reads them, less those it could not read."""
+    import ast  # slow to import, and most presets have no arguments
+
     found = {}
     for word in train.get("optimizer_args") or ():
         key, _, value = str(word).partition("=")

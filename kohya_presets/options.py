@@ -20,6 +20,10 @@ SCRIPTS = (
     "networks/extract_lora_from_models.py",
     "networks/resize_lora.py",
 )
+TOOLS = {  # by the table of a preset that has their options
+    "extract": "networks/extract_lora_from_models.py",
+    "resize": "networks/resize_lora.py",
+}
 # What each type is called to a person, and how it is recognized. A bool is no number here.
 _TYPES: Mapping[str, tuple[str, Any]] = {
     "bool": ("true or false", lambda v: isinstance(v, bool)),

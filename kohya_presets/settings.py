@@ -14,14 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kohya_presets import options, patch_options, releases
-from kohya_presets.options import Option
+from kohya_presets.options import TOOLS, Option
 from kohya_presets.preset import Table
 from kohya_presets.problems import Place
 
-TOOLS = {
-    "extract": "networks/extract_lora_from_models.py",
-    "resize": "networks/resize_lora.py",
-}
 # A dataset's setting, and the training option that stands in for it under another name.
 STAND_INS = {"batch_size": "train_batch_size", "num_repeats": "dataset_repeats"}
 IMAGES = 20  # the fewest that the guide trains a concept with

@@ -60,7 +60,7 @@ def test_the_facts_are_those_of_the_real_modules_and_optimizers(measure: Measure
         ("full_bf16", "plain", "on", (640, 640, 4)),
     ],
 )
-def test_an_estimate_is_within_two_percent_of_a_real_step(
+def test_an_estimate_is_within_one_percent_of_a_real_step(
     precision: str,
     attention: str,
     checkpointing: str,
@@ -84,7 +84,7 @@ def test_an_estimate_is_within_two_percent_of_a_real_step(
     assert moments["step"].parts["gradients"] == real["gradients"]
     always = sum(moments["step"].parts[part] for part in ("weights", "optimizer state", "overhead"))
     beside = {name: moment.total - always for name, moment in moments.items()}
-    close = 0.02 * found.total
+    close = 0.01 * found.total
     assert beside["forward"] == pytest.approx(real["copies"] + real["top"], abs=close)
     highest = max(beside["forward"], beside["backward"], real["gradients"])
     assert highest == pytest.approx(real["highest"], abs=close)
