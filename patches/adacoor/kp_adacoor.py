@@ -196,10 +196,6 @@ def _chunks(triples: Sequence[tuple[Tensor, ...]]) -> Iterator[tuple[list[Tensor
         yield tuple(map(list, zip(*chunk, strict=True)))
 
 
-def _kinds(tensors: Iterable[Tensor]) -> list[tuple[torch.dtype, torch.device]]:
-    return [(t.dtype, t.device) for t in tensors]
-
-
 def _parts(triple: tuple[Tensor, ...]) -> Iterable[tuple[Tensor, ...]]:
     limit = AT_A_TIME.get(triple[0].device.type, 2**24)
     if triple[0].numel() <= limit or not all(t.is_contiguous() for t in triple):

@@ -18,6 +18,12 @@ EPSILON = 1e-8
 SHAPES = ((7, 5), (300, 400), (11,), (3, 2, 3, 3), ())  # the second is worked on in parts
 
 
+@pytest.fixture(autouse=True)
+def parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the parts be small, so that one of the shapes has several."""
+    monkeypatch.setitem(kp_adacoor.AT_A_TIME, "cpu", 2**16)
+
+
 def params(dtype: Any = None, seed: int = 0) -> list[Any]:
     draw = torch.Generator().manual_seed(seed)
     made = (torch.randn(shape, generator=draw).to(dtype or torch.float32) for shape in SHAPES)

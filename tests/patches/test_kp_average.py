@@ -32,6 +32,7 @@ class Model(torch.nn.Module):  # type: ignore[misc, name-defined]
 @pytest.fixture(autouse=True)
 def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kp_average, "STAGING", 2**15)
+    monkeypatch.setattr(kp_average, "IN_CACHE", 2**15)
     kp_average._buffer.cache_clear()
 
 
