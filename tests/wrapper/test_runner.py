@@ -90,7 +90,7 @@ def test_untrained_text_encoders_are_not_missed(prepare: Prepare) -> None:
 
 
 def test_a_failing_stage_tells_its_last_words_and_its_log(prepare: Prepare) -> None:
-    run = prepare("skynet", "train.optimizer_type=Nonesuch").run
+    run = prepare("skynet", "train.optimizer_type=torch.optim.Nonesuch").run
     with pytest.raises(TrainerError, match=r"train stopped .* 'Nonesuch'") as caught:
         runner.carry_out(run, Talk())
     assert str(run.folder / "logs" / "train.log") in str(caught.value)
