@@ -144,16 +144,16 @@ def _setting(
     if key not in known:
         yield _unknown(table, key, place(table, key), known, s)
     elif fault := options.check(known[key], value):
-        yield _misfit(table, known[key], value, fault, place(table, key))
+        yield _misfit(known[key], value, fault, place(table, key))
     elif fault := _unreadable(value):
         yield Problem("unreadable-value", "error", place(table, key), fault)
 
 
-def _misfit(table: str, known: Option, value: Any, fault: str, where: Place) -> Problem:
+def _misfit(known: Option, value: Any, fault: str, where: Place) -> Problem:
     """Return the problem of a value that is not what the option takes."""
     if not options.check(known._replace(choices=()), value):
-        newest = options.dataset() if table == "dataset" else options.newest(known.name)
-        later = getattr(newest.get(known.name), "choices_since", {}).get(str(value))
+        newest = options.newest(known.name)  # keys of the dataset file have no choices
+        later = newest.choices_since.get(str(value)) if newest else None
         hint = (
             f"It came with {later}." if later else did_you_mean(str(value), map(str, known.choices))
         )

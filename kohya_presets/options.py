@@ -73,10 +73,9 @@ def of(script: str, source: str | None = None) -> Mapping[str, Option]:
     return _table(script, source or _newest()) if script in SCRIPTS else {}
 
 
-def newest(name: str) -> Mapping[str, Option]:
+def newest(name: str) -> Option | None:
     """Return the option `name` of the first script that has it, as the newest release has it."""
-    found = (of(script)[name] for script in SCRIPTS if name in of(script))
-    return {option.name: option for option in [next(found, None)] if option}
+    return next((of(script)[name] for script in SCRIPTS if name in of(script)), None)
 
 
 def dataset(source: str | None = None) -> Mapping[str, Option]:
