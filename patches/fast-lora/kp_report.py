@@ -1,0 +1,47 @@
+"""Say in words how much of what fine-tuning changed a LoRA holds.
+
+Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 2.0 and newer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+
+from library.kp_lowrank import LowRank
+from library.kp_sdxl_modules import PARTS
+
+
+def of(modules: Mapping[str, LowRank], in_all: int, seconds: float) -> str:
+    """Return a line for each part of the model: how far off it is, and how far at least."""
+    lines = [
+        _line(name, [m for key, m in modules.items() if key.startswith(prefix)])
+        for prefix, name in PARTS.items()
+    ]
+    same = in_all - len(modules)
+    methods = ", ".join(f"{count} by {name}" for name, count in _methods(modules).items())
+    unchanged = f"; {same} weights are the same in both" if same else ""
+    lines.append(f"  {len(modules)} modules in {seconds:.1f} s: {methods}{unchanged}")
+    return "\n".join(lines)
+
+
+def _line(part: str, modules: list[LowRank]) -> str:
+    if not modules:
+        return f"  {part}: no module"
+    norm, error, best = (
+        math.sqrt(sum(value**2 for value in values))
+        for values in (
+            [m.norm for m in modules],
+            [m.error for m in modules],
+            [m.best for m in modules],
+        )
+    )
+    return (
+        f"  {part}: {1 - (error / norm) ** 2:.2%} of the change (squared) in rank "
+        f"{max(m.rank for m in modules)}; off by {error / norm:.2%}, at least {best / norm:.2%}"
+    )
+
+
+def _methods(modules: Mapping[str, LowRank]) -> Counter[str]:
+    return Counter(module.method for module in modules.values())
