@@ -47,7 +47,7 @@ def settings(sheets: Sequence[Sheet], header: Table, *, whole: bool = True) -> I
     known = {
         "train": _train(header, whole=whole),
         "dataset": options.dataset(),
-        **{table: options.of(tool) for table, tool in SCRIPTS.items()},
+        **{table: _tool(table, header) for table in SCRIPTS},
     }
     for sheet in sheets:
         for table, key, value in () if _jumbled(sheet) else sheet.settings():
@@ -116,9 +116,18 @@ def _train(header: Table, *, whole: bool) -> Mapping[str, Option]:
     """
     script, patches = header.get("script"), header.get("patches", [] if whole else None)
     scripts = [script] if script in TRAINERS else TRAINERS
-    listed = isinstance(patches, list) and all(isinstance(name, str) for name in patches)
-    added = patch_options.of(patches if listed else tuple(patch_options.PATCH_OPTIONS))
+    added = patch_options.of(patches if _listed(patches) else tuple(patch_options.PATCH_OPTIONS))
     return {k: v for table in (*map(options.of, scripts), added) for k, v in table.items()}
+
+
+def _tool(table: str, header: Table) -> Mapping[str, Option]:
+    patches = header.get("patches", [])
+    added = patch_options.of_tool(table, patches if _listed(patches) else ())
+    return {**options.of(SCRIPTS[table]), **added}
+
+
+def _listed(patches: Any) -> bool:
+    return isinstance(patches, list) and all(isinstance(name, str) for name in patches)
 
 
 def _unknown_script(sheets: Sequence[Sheet], script: str) -> Problem:

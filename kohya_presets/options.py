@@ -37,6 +37,7 @@ _TYPES: Mapping[str, tuple[str, Any]] = {
     "ints": ("a list of whole numbers", lambda v: _all(v, _int)),
     "table": ("a table", lambda v: isinstance(v, dict)),
     "float pair": ("two numbers", lambda v: _all(v, _number) and len(v) == 2),
+    "int or ints": ("a whole number or a list of them", lambda v: _int(v) or _all(v, _int)),
     "int or int pair": (
         "a whole number or two, such as [1024, 1024]",
         lambda v: _int(v) or (_all(v, _int) and len(v) == 2),

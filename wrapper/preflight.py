@@ -120,7 +120,9 @@ def written(preset: Preset, base: Header) -> int:
     for table, key in ((preset.extract, "dim"), (preset.resize, "new_rank")):
         if table is not None:
             size = _BYTES.get(table.get("save_precision", ""), 4)
-            total += _lora_numbers(base, table.get(key, 4)) * size
+            ranks = table.get(key, 4)
+            for rank in ranks if isinstance(ranks, list) else [ranks]:
+                total += _lora_numbers(base, rank) * size
     return total
 
 

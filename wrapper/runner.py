@@ -147,6 +147,8 @@ def _settled(stage: Stage) -> Stage:
     digest = weights.sha256(file)
     stage.output.parent.mkdir(parents=True, exist_ok=True)
     file.replace(stage.output)
+    for other in stage.makes.parent.glob("*.safetensors"):  # the same at other ranks
+        other.replace(stage.output.with_name(other.name))
     shutil.rmtree(stage.makes.parent, ignore_errors=True)
     return replace(stage, state="done", sha256=digest)
 

@@ -59,7 +59,7 @@ def test_saved_again_by_the_gui_it_still_trains_the_same(
     same = {"batch_size": 1, "min_bucket_reso": 256, "bucket_reso_steps": 64, "num_repeats": 1}
     assert usual | found.train == usual | preset.train
     assert same | found.dataset == same | preset.dataset
-    assert found.patches == preset.patches
+    assert set(found.patches) == set(preset.patches) - {"fast-lora"}  # nothing is extracted
     assert (found.extract, found.resize) == (None, None)
 
 
