@@ -164,7 +164,9 @@ def modules(tensors: dict[str, Any]) -> set[str]:
 
 
 def product(tensors: dict[str, Any], name: str) -> Any:
-    up, down = (tensors[f"{name}.lora_{half}.weight"].flatten(1).double() for half in ("up", "down"))
+    up, down = (
+        tensors[f"{name}.lora_{half}.weight"].flatten(1).double() for half in ("up", "down")
+    )
     return up @ down
 
 
@@ -273,8 +275,10 @@ def test_clamping_only_when_asked_for(tmp_path: Path) -> None:
     files = pair(tmp_path)
     name = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
     free, clamped = (extract(tmp_path, files, clamp_quantile=q) for q in (None, 0.9))
-    both = [torch.cat([t[f"{name}.lora_{h}.weight"].flatten() for h in ("up", "down")])
-            for t in (free, clamped)]
+    both = [
+        torch.cat([t[f"{name}.lora_{h}.weight"].flatten() for h in ("up", "down")])
+        for t in (free, clamped)
+    ]
     limit = torch.quantile(both[0], 0.9)
     assert torch.allclose(both[1].abs().max(), limit, rtol=1e-5)
     assert both[0].abs().max() > limit
