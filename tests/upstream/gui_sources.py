@@ -67,7 +67,7 @@ def replay(gui: Path, tab: Tab, file: Path, work: Path, **filled: str) -> dict[s
 
     Those "script" and "mixed_precision" of the answer are what accelerate is told.
     """
-    return _options(tab, printed(gui, tab, file, work, **filled))
+    return effective(tab, printed(gui, tab, file, work, **filled))
 
 
 def printed(gui: Path, tab: Tab, file: Path, work: Path, **filled: str) -> Printed:
@@ -90,7 +90,7 @@ def printed(gui: Path, tab: Tab, file: Path, work: Path, **filled: str) -> Print
     return Printed(said["words"], said["toml"] or "")
 
 
-def _options(tab: Tab, said: Printed) -> dict[str, Any]:
+def effective(tab: Tab, said: Printed) -> dict[str, Any]:
     """Return the options in effect: the command line's over those of the file."""
     line, at = said.words, said.script
     known = meaning.every(tab.script)
