@@ -34,6 +34,7 @@ FLAGS = {
             "hunyuan_image_checkbox",
             "anima_checkbox",
             "lumina_checkbox",
+            "is_chroma",
             "generate_caption_database",
             "generate_image_buckets",
         ),

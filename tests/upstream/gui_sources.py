@@ -34,12 +34,13 @@ class Printed(NamedTuple):
         return next(n for n, word in enumerate(self.words) if word.endswith(ends))
 
 
-def get(tag: str, into: Path) -> Path:
-    """Return a folder with the sources of a version, or skip the test with the reason."""
-    folder = into / tag
+def get(version: str, into: Path) -> Path:
+    """Return a folder with the sources of a tag or a commit, or skip the test with the reason."""
+    folder = into / version
     if not folder.is_dir():
+        revision = f"refs/tags/{version}" if version.startswith("v") else version
         try:
-            acquire.from_git(REMOTE, f"refs/tags/{tag}", folder, needed=NEEDED)
+            acquire.from_git(REMOTE, revision, folder, needed=NEEDED)
         except UserError as error:
             pytest.skip(f"the Kohya GUI cannot be had: {error}")
     return folder
