@@ -16,6 +16,7 @@ EXPLAINED: dict[str, tuple[Any, str]] = {
     "caption_dropout_rate": (0, "0 drops no caption"),
     "clip_skip": (1, "the SDXL scripts warn and take no notice"),
     "dataset_repeats": (..., "the dataset config says it"),
+    "discrete_flow_shift": (3.0, "sd-scripts' default"),
     "dynamo_backend": ("no", "read only with torch_compile"),
     "epoch": (..., "no option of sd-scripts"),
     "gradient_accumulation_steps": (1, "sd-scripts' default"),

@@ -134,7 +134,7 @@ def test_import_of_sd_scripts_own_config(tmp_path: Path) -> None:
     ("name", "data"),
     [
         ("x.json", b"[1]"),
-        ("x.json", b'{"sdxl": false, "network_dim": 8}'),
+        ("x.json", b'{"sdxl": false, "sd3_checkbox": true, "network_dim": 8}'),
         ("x.json", b" " * 5_000_000),
         ("x.toml", b"\xff"),
         ("x.toml", b"a = ["),
