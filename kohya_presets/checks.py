@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kohya_presets import options, patch_options, releases, toml_text
+from kohya_presets import options, patch_options, releases, toml_text, trainers
 from kohya_presets.options import TOOLS, Option
 from kohya_presets.preset import TABLES, Sheet, Table
-from kohya_presets.problems import Place, Problem, did_you_mean
+from kohya_presets.problems import Place, Problem, did_you_mean, listed
 
 if TYPE_CHECKING:  # `show` has no need of it
     from kohya_presets.settings import Settings
 
-TRAINERS = ("sdxl_train.py", "sdxl_train_network.py")
+TRAINERS = tuple(trainers.EVERY)
 SCRIPTS = TOOLS
 # What the job fills in for every run; in a preset they would tie it to one machine.
 PATHS = frozenset(
@@ -235,7 +235,7 @@ def _elsewhere(table: str, key: str) -> tuple[str, str, str] | None:
     others = [script for script in options.SCRIPTS if key in options.of(script)]
     if not others:
         return None
-    message = f"{key} is an option of {' and '.join(others)}"
+    message = f"{key} is an option of {listed(others)}"
     tables = [f"[{name}]" for name, script in TOOLS.items() if script in others]
     hint = f"Move it to {' or '.join(tables)}." if tables else "Leave it out."
     return "other-script", message, hint

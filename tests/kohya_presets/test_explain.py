@@ -234,7 +234,8 @@ train.min_snr_gamma
     type      a number
     default   none
     releases  every one
-    place     [train] of sdxl_train.py and sdxl_train_network.py
+    place     [train] of sdxl_train.py, sdxl_train_network.py, train_network.py and
+              flux_train_network.py
     GUI       Min SNR gamma
 """
     )
@@ -249,7 +250,7 @@ train.min_snr_gamma
         ("learning_rate_te1", "guide\n    says nothing about it"),
         ("huber_scale", "Only its facts are known here."),
         ("huber_scale", "no shipped preset sets it"),
-        ("network_dim", "place     [train] of sdxl_train_network.py\n"),
+        ("network_dim", "place     [train] of sdxl_train_network.py, train_network.py and"),
         ("output_dir", "in no preset: set for each run"),
         ("caption_extension", 'default   ".caption"'),
         ("num_repeats", "default   1"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,3 +138,15 @@ def test_a_name_must_be_one_for_files_everywhere(name: str) -> None:
 
 def test_other_names_are_free() -> None:
     assert preflight.name("Korra (épisode 東京) v1.2") == "Korra (épisode 東京) v1.2"
+
+
+def test_flux_wants_its_parts(shipped: Catalogue, tmp_path: Path) -> None:
+    preset = shipped.load("skynet")
+    assert not list(preflight.parts(preset))
+    flux = replace(preset, script="flux_train_network.py")
+    assert [p.code for p in preflight.parts(flux)] == ["part"] * 3
+    (tmp_path / "x.safetensors").touch()
+    given = dict.fromkeys(("ae", "clip_l"), str(tmp_path / "x.safetensors"))
+    gone = {"t5xxl": str(tmp_path / "gone.safetensors")}
+    (left,) = preflight.parts(replace(flux, train={**flux.train, **given, **gone}))
+    assert "needs t5xxl: there is no file" in left.message
