@@ -307,7 +307,7 @@ def test_an_unknown_option_is_an_error_too() -> None:
 def test_a_preset_is_told_line_by_line(shipped: Catalogue) -> None:
     lines = explain_text.text(explain.named("lion", shipped)).splitlines()
     assert lines[0] == "lion: Lion"
-    about = "2023-12-09, 48 GB, sdxl_train.py, releases >=0.7.1, patches: none"
+    about = "2023-12-09, 48 GB, sdxl_train.py, releases >=0.7.1, patches: fast-lora"
     assert lines[lines.index("train") - 2].strip() == about
     assert [line for line in lines if line and line[0] != " "][1:] == [
         "train",

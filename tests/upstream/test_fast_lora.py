@@ -11,6 +11,7 @@ import pytest
 
 from kohya_presets.catalogue import Catalogue
 from patches import registry
+from tests.patches import runtime
 from tests.upstream.training import Training
 from wrapper import checkout as checkouts
 from wrapper import patching, rewriting
@@ -72,8 +73,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Case]
     cases: dict[str, Case] = {}
     yield cases
     for case in cases.values():
-        shutil.rmtree(case.folder)  # gigabytes
-        shutil.rmtree(case.training.folder)
+        shutil.rmtree(case.folder, ignore_errors=True)  # gigabytes
 
 
 @pytest.fixture(params=RELEASES)
@@ -126,6 +126,19 @@ def product(tensors: dict[str, Any], module: str) -> Any:
     return up.reshape(len(up), -1) @ down.reshape(len(down), -1)
 
 
+def changes(base: Path, tuned: Path) -> dict[str, Any]:
+    """Return what fine-tuning changed, in double precision, by module."""
+    names = ("kp_tensors", "kp_sdxl_modules", "kp_difference")
+    pair = runtime.load("fast-lora", *names).Pair(base, tuned, convolutions=False)
+    found: dict[str, Any] = {}
+    for target in pair.targets:
+        change = pair.difference(target.key)
+        if change is not None:
+            parts = change.chunk(len(target.modules))
+            found |= {n: p.double().numpy() for n, p in zip(target.modules, parts, strict=True)}
+    return found
+
+
 def modules(tensors: dict[str, Any]) -> list[str]:
     return sorted(name.removesuffix(".alpha") for name in tensors if name.endswith(".alpha"))
 
@@ -141,11 +154,10 @@ def test_an_extracted_lora_is_stocks_as_near_as_fp16(case: Case) -> None:
     )
     assert_alike(stock, fast)
     one, other = read(stock)[0], read(fast)[0]
-    full = read(case.extract(case.stock, "full", "--dim=512", "--save_precision=float"))[0]
-    for name in modules(one):
-        change = product(full, name)  # all of it: no layer of the miniature is wider
-        least, error = (norm(change - product(found, name)) for found in (one, other))
-        assert error <= 1.001 * least + FP16 * norm(change), name
+    # Of the files as they are: stock's text encoders lose some of it where one is fp32.
+    for name, change in changes(case.base, case.tuned).items():
+        by_stock, by_us = (norm(change - product(found, name)) for found in (one, other))
+        assert by_us <= 1.001 * by_stock + FP16 * norm(change), name
     halved = [case.extract(scripts, "fp16") for scripts in (case.stock, case.fast)]
     assert_alike(*halved)
 

@@ -57,10 +57,11 @@ def test_a_patch_that_is_missing_is_told_with_the_command(
 ) -> None:
     scripts = shutil.copytree(STANDIN, tmp_path / "sd scripts")
     adacoor, checkout = shipped.load("adacoor"), like("v0.10.1", scripts)
-    (problem,) = preflight.patches(adacoor, checkout)
+    problem, also = preflight.patches(adacoor, checkout)
+    assert "fast-lora" in also.message
     assert "it is absent" in problem.message
     assert problem.hint == f'kohya-presets patch apply adacoor --checkout "{scripts}"'
-    rewriting.carry_out(patching.applying(checkout, [registry.find("adacoor")]))
+    rewriting.carry_out(patching.applying(checkout, map(registry.find, adacoor.patches)))
     assert not list(preflight.patches(adacoor, checkout))
 
 
