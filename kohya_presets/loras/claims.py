@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from kohya_presets.loras import names
 from kohya_presets.loras.info import Info
 from kohya_presets.problems import Place, Problem, plural
 
@@ -17,6 +18,7 @@ _NAMED_RANK = (
     re.compile(r"(?:^|[-_ ])(4|8|16|32|64|128|256|512|1024)(?=$|[-_ ])"),  # alone: as is usual
 )
 _NAMED_SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)[-_ ]?(mb|gb)(?![a-z])")
+_UNUSED_BLOCK = "te1 layer 11"  # the last: SDXL takes what goes into it (hidden state 11)
 _NAMED_PRECISION = re.compile(r"(?<![a-z])(fp16|bf16|fp32)(?!\d)")
 
 
@@ -83,9 +85,7 @@ def _by_content(info: Info) -> Iterator[tuple[str, str]]:
         yield "lora-no-unet", "nothing of the U-Net"
     still = [each.module.name for each in info.all.modules if each.norm == 0]
     if still:
-        more = ", …" if len(still) > 1 else ""
-        text = f"{plural(len(still), 'module')} that change nothing: {still[0]}{more}"
-        yield "lora-still", text
+        yield "lora-still", f"{plural(len(still), 'module')} without any change: {_told(still)}"
     without = sum(each.alpha is None for each in info.all.modules)
     if without:
         text = f"no alpha in {plural(without, 'module')}: taken for the rank, as sd-scripts does"
@@ -97,6 +97,12 @@ def _by_content(info: Info) -> Iterator[tuple[str, str]]:
             "lora-not-measured",
             f"{plural(count, 'layer')} with {kind}, which the norms leave out",
         )
+
+
+def _told(still: Sequence[str]) -> str:
+    if {names.block(name) for name in still} == {_UNUSED_BLOCK}:
+        return f"all of {_UNUSED_BLOCK}, whose output SDXL does not use"
+    return still[0] + (", …" if len(still) > 1 else "")
 
 
 def _network_args(info: Info) -> dict[str, object]:

@@ -104,11 +104,11 @@ def _together(name: str, members: tuple[Apart, ...]) -> Apart:
 
 def _apart(name: str, a: tuple[Reader, Module | None], b: tuple[Reader, Module | None]) -> Apart:
     read_a, read_b = (reader.factors(module) if module else None for reader, module in (a, b))
-    norm_a, norm_b = (factors.norm(read) if read else 0.0 for read in (read_a, read_b))
     if read_a is None or read_b is None:
+        norm_a, norm_b = (factors.norm(read) if read else 0.0 for read in (read_a, read_b))
         return Apart(name, norm_a, norm_b, 0.0, max(norm_a, norm_b))
-    distance = factors.distance(read_a, read_b)
-    return Apart(name, norm_a, norm_b, factors.inner(read_a, read_b), distance)
+    found = factors.compared(read_a, read_b)
+    return Apart(name, found.norm_a, found.norm_b, found.inner, found.distance)
 
 
 def _require_same_model(

@@ -25,7 +25,7 @@ from kohya_presets.weights import Header, Tensor
 
 Matrix = NDArray[np.float64]
 
-CANCELLED = 1e-6  # of both norms' squares; a distance below it is computed the slower, exact way
+CANCELLED = 1e-10  # of both norms' squares; below it, the distance is had the slower, exact way
 _STORED = {  # bfloat16, which numpy does not know, is the upper half of a float32
     "F64": "<f8",
     "F32": "<f4",
@@ -43,6 +43,16 @@ class Factors:
     up: Matrix
     down: Matrix
     alpha: float | None  # None where the file has none
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Frobenius norms of a, b and a - b (`distance`), and the inner product of a and b."""
+
+    norm_a: float
+    norm_b: float
+    inner: float
+    distance: float
 
 
 class Reader:
@@ -96,16 +106,20 @@ def inner(a: Factors, b: Factors) -> float:
     return float(((a.up.T @ b.up) * (a.down @ b.down.T)).sum())
 
 
-def distance(a: Factors, b: Factors) -> float:
-    """Return the Frobenius norm of a - b.
+def compared(a: Factors, b: Factors) -> Compared:
+    """Return how two changes of one layer lie to each other.
 
     Of two that are nearly the same the squares cancel; then a - b, which is [U_a, -U_b] times
     [D_a; D_b], is brought to a triangular core by QR, which loses nothing.
     """
-    total = inner(a, a) + inner(b, b)
-    squared = total - 2 * inner(a, b)
-    if squared > CANCELLED * total:
-        return math.sqrt(squared)
+    norm_a, norm_b, product = norm(a), norm(b), inner(a, b)
+    total = norm_a**2 + norm_b**2
+    squared = total - 2 * product
+    apart = math.sqrt(squared) if squared > CANCELLED * total else _distance(a, b)
+    return Compared(norm_a, norm_b, product, apart)
+
+
+def _distance(a: Factors, b: Factors) -> float:
     up, down = np.hstack([a.up, -b.up]), np.vstack([a.down, b.down])
     return float(np.linalg.norm(_triangle(up) @ _triangle(down.T).T))
 

@@ -8,7 +8,7 @@ from typing import Any
 from kohya_presets.loras.info import Group, Info
 from kohya_presets.problems import Problem
 
-VALUE_WIDTH = 60  # of metadata; the tags of a data set fill pages
+VALUE_WIDTH = 72  # of metadata; the tags of a data set fill pages
 _BASE_KEYS = ("ss_base_model_version", "modelspec.architecture", "ss_sd_model_name")
 
 

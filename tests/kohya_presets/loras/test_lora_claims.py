@@ -133,8 +133,17 @@ def test_what_is_easily_overlooked_is_told(tmp_path: Path) -> None:
     made["lora_unet_x.hada_w1_a"] = np.ones((2, 2), "float32")
     found = said(lora_files.write(tmp_path / "a.safetensors", made))
     assert found == {
-        "lora-still": f"1 module that change nothing: {UNET}",
+        "lora-still": f"1 module without any change: {UNET}",
         "lora-no-alpha": "no alpha in 1 module: taken for the rank, as sd-scripts does",
         "lora-mixed-precision": "stored as fp32 and fp16",
         "lora-not-measured": "1 layer with LoHa, which the norms leave out",
     }
+
+
+def test_the_layer_that_sdxl_does_not_use_is_told_as_such(tmp_path: Path) -> None:
+    name = "lora_te1_text_model_encoder_layers_11_mlp_fc1"
+    made = lora_files.whole(4)
+    made |= lora_files.halves(name, np.zeros((4, 2), "float32"), np.ones((2, 4), "float32"), 2)
+    found = said(lora_files.write(tmp_path / "a.safetensors", made))
+    text = "1 module without any change: all of te1 layer 11, whose output SDXL does not use"
+    assert found == {"lora-still": text}

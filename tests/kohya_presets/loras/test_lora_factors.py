@@ -36,7 +36,9 @@ def test_norm_inner_product_and_distance_are_those_of_the_full_matrices(
     a, b = random(rank_a, 1), random(rank_b, 2)
     assert factors.norm(a) == pytest.approx(np.linalg.norm(full(a)), rel=1e-12)
     assert factors.inner(a, b) == pytest.approx((full(a) * full(b)).sum(), rel=1e-10)
-    assert factors.distance(a, b) == pytest.approx(np.linalg.norm(full(a) - full(b)), rel=1e-12)
+    assert factors.compared(a, b).distance == pytest.approx(
+        np.linalg.norm(full(a) - full(b)), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("apart", [1e-2, 1e-6, 1e-9, 1e-12])
@@ -45,14 +47,14 @@ def test_a_small_distance_is_not_lost_in_large_norms(apart: float) -> None:
     shift = random(1, 3)
     b = Factors(np.hstack([a.up, apart * shift.up]), np.vstack([a.down, shift.down]), None)
     expected = apart * factors.norm(shift)
-    assert factors.distance(a, b) == pytest.approx(expected, rel=1e-2)
+    assert factors.compared(a, b).distance == pytest.approx(expected, rel=1e-2)
 
 
 def test_the_same_product_from_other_matrices_is_no_distance() -> None:
     a = random(6, 1)
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(6, 6))).Q
     b = Factors(a.up @ turn, turn.T @ a.down, None)
-    assert factors.distance(a, b) <= 1e-14 * factors.norm(a)
+    assert factors.compared(a, b).distance <= 1e-14 * factors.norm(a)
 
 
 @pytest.mark.parametrize(("alpha", "scale"), [(8.0, 2.0), (1.0, 0.25), (0.0, 1.0), (None, 1.0)])

@@ -71,7 +71,7 @@ def test_the_text_is_a_table_with_everything_in_it(tmp_path: Path) -> None:
         "",
         "metadata",
         "  ss_base_model_version: sdxl_base_v1-0",
-        "  ss_tag_frequency: " + ("tag, " * 12)[:59] + "…",
+        "  ss_tag_frequency: " + ("tag, " * 15)[:71] + "…",
     ]
 
 
