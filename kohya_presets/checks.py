@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kohya_presets import options, patch_options, releases, toml_text
+from kohya_presets import options, patch_options, releases, toml_text, trainers
 from kohya_presets.options import TOOLS, Option
 from kohya_presets.preset import TABLES, Sheet, Table
-from kohya_presets.problems import Place, Problem, did_you_mean
+from kohya_presets.problems import Place, Problem, did_you_mean, listed
 
 if TYPE_CHECKING:  # `show` has no need of it
     from kohya_presets.settings import Settings
 
-TRAINERS = ("sdxl_train.py", "sdxl_train_network.py")
+TRAINERS = tuple(trainers.EVERY)
 SCRIPTS = TOOLS
 # What the job fills in for every run; in a preset they would tie it to one machine.
 PATHS = frozenset(
@@ -47,7 +47,7 @@ def settings(sheets: Sequence[Sheet], header: Table, *, whole: bool = True) -> I
     known = {
         "train": _train(header, whole=whole),
         "dataset": options.dataset(),
-        **{table: options.of(tool) for table, tool in SCRIPTS.items()},
+        **{table: _tool(table, header) for table in SCRIPTS},
     }
     for sheet in sheets:
         for table, key, value in () if _jumbled(sheet) else sheet.settings():
@@ -116,9 +116,18 @@ def _train(header: Table, *, whole: bool) -> Mapping[str, Option]:
     """
     script, patches = header.get("script"), header.get("patches", [] if whole else None)
     scripts = [script] if script in TRAINERS else TRAINERS
-    listed = isinstance(patches, list) and all(isinstance(name, str) for name in patches)
-    added = patch_options.of(patches if listed else tuple(patch_options.PATCH_OPTIONS))
+    added = patch_options.of(patches if _listed(patches) else tuple(patch_options.PATCH_OPTIONS))
     return {k: v for table in (*map(options.of, scripts), added) for k, v in table.items()}
+
+
+def _tool(table: str, header: Table) -> Mapping[str, Option]:
+    patches = header.get("patches", [])
+    added = patch_options.of_tool(table, patches if _listed(patches) else ())
+    return {**options.of(SCRIPTS[table]), **added}
+
+
+def _listed(patches: Any) -> bool:
+    return isinstance(patches, list) and all(isinstance(name, str) for name in patches)
 
 
 def _unknown_script(sheets: Sequence[Sheet], script: str) -> Problem:
@@ -226,7 +235,7 @@ def _elsewhere(table: str, key: str) -> tuple[str, str, str] | None:
     others = [script for script in options.SCRIPTS if key in options.of(script)]
     if not others:
         return None
-    message = f"{key} is an option of {' and '.join(others)}"
+    message = f"{key} is an option of {listed(others)}"
     tables = [f"[{name}]" for name, script in TOOLS.items() if script in others]
     hint = f"Move it to {' or '.join(tables)}." if tables else "Leave it out."
     return "other-script", message, hint

@@ -11,6 +11,7 @@ from kohya_presets.explain import Entry, Explanation, PresetExplanation
 from kohya_presets.option_texts import Text
 from kohya_presets.options import Option
 from kohya_presets.preset import SETTINGS
+from kohya_presets.problems import listed
 
 WIDTH = 88
 
@@ -89,7 +90,7 @@ def _releases(entry: Entry, option: Option) -> str:
 
 def _place(entry: Entry, option: Option) -> str:
     table = entry.key.table
-    scripts = f" of {' and '.join(entry.scripts)}" if entry.scripts else ""
+    scripts = f" of {listed(entry.scripts)}" if entry.scripts else ""
     if entry.key.name in checks.PATHS:
         return f"in no preset: set for each run{scripts}"
     level = f", {option.level} level" if option.level else ""

@@ -19,7 +19,11 @@ SCRIPTS = (
     "sdxl_train_network.py",
     "networks/extract_lora_from_models.py",
     "networks/resize_lora.py",
+    "train_network.py",
+    "flux_train_network.py",
 )
+KIN_OF = "sdxl_train_network.py"  # whose options the last two have, but for some
+_KIN = SCRIPTS[-2:]
 TOOLS = {  # by the table of a preset that has their options
     "extract": "networks/extract_lora_from_models.py",
     "resize": "networks/resize_lora.py",
@@ -37,6 +41,7 @@ _TYPES: Mapping[str, tuple[str, Any]] = {
     "ints": ("a list of whole numbers", lambda v: _all(v, _int)),
     "table": ("a table", lambda v: isinstance(v, dict)),
     "float pair": ("two numbers", lambda v: _all(v, _number) and len(v) == 2),
+    "int or ints": ("a whole number or a list of them", lambda v: _int(v) or _all(v, _int)),
     "int or int pair": (
         "a whole number or two, such as [1024, 1024]",
         lambda v: _int(v) or (_all(v, _int) and len(v) == 2),
@@ -124,11 +129,43 @@ def _table(part: str, source: str) -> Mapping[str, Option]:
     """Return the options of one part of one source: those it follows, and its own changes."""
     before = _facts()["after"][source]
     table = dict(_table(part, before)) if before else {}
-    for name, fact in _facts()[part].get(source, {}).items():
+    for name, fact in _changes(part).get(source, {}).items():
         was = table.pop(name, None)
         if fact is not None:
             table[name] = _option(name, fact, was, source)
     return table
+
+
+@functools.cache
+def _changes(part: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return what each source has otherwise than the one it follows; None: has no more."""
+    if part not in _KIN:
+        return _facts()[part]  # type: ignore[no-any-return]
+    found = {}
+    for source, before in _facts()["after"].items():
+        now, was = _kin(part, source), _kin(part, before) if before else {}
+        gone = {name: None for name in was if name not in now}
+        found[source] = {n: fact for n, fact in now.items() if was.get(n) != fact} | gone
+    return found
+
+
+@functools.cache
+def _kin(part: str, source: str) -> Mapping[str, Any]:
+    """Return the facts of a script that is told as what it has otherwise than `KIN_OF`."""
+    told, at = _facts()[part], source
+    while at not in told:
+        at = _facts()["after"][at]
+    return {} if told[at] is None else _laid(_raw(KIN_OF, source), told[at])
+
+
+@functools.cache
+def _raw(part: str, source: str) -> Mapping[str, Any]:
+    before = _facts()["after"][source]
+    return _laid(_raw(part, before) if before else {}, _facts()[part].get(source, {}))
+
+
+def _laid(facts: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: fact for name, fact in {**facts, **changes}.items() if fact is not None}
 
 
 def _option(name: str, fact: Mapping[str, Any], was: Option | None, source: str) -> Option:

@@ -1,4 +1,4 @@
-"""Options that our patches add to `sdxl_train.py`, which no release of sd-scripts has itself.
+"""Options that our patches add to sd-scripts, or let take more, and no release has itself.
 
 Names, types and defaults of the first four are those of sd-scripts' pull request 893.
 """
@@ -22,13 +22,24 @@ PATCH_OPTIONS: Mapping[str, Mapping[str, Option]] = {
         )
     },
     "adacoor": {},
+    "fast-lora": {},
+}
+# By patch and table of a preset: options of the tools, in place of those of the release.
+TOOL_OPTIONS: Mapping[str, Mapping[str, tuple[Option, ...]]] = {
+    "fast-lora": {"extract": (Option("dim", "int or ints", default=4),)},
 }
 OPTIMIZERS: Mapping[str, tuple[str, ...]] = {"adacoor": ("AdaCoor",)}
 
 
 def of(patches: Sequence[str]) -> dict[str, Option]:
-    """Return the options that a checkout carrying `patches` knows besides its own."""
+    """Return the training options that a checkout carrying `patches` knows besides its own."""
     return {k: v for patch in patches for k, v in PATCH_OPTIONS.get(patch, {}).items()}
+
+
+def of_tool(table: str, patches: Sequence[str]) -> dict[str, Option]:
+    """Return the options of a tool that a checkout carrying `patches` knows otherwise."""
+    added = (TOOL_OPTIONS.get(patch, {}).get(table, ()) for patch in patches)
+    return {option.name: option for options in added for option in options}
 
 
 def patch_with(option: str) -> str | None:

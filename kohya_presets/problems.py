@@ -51,6 +51,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     return f"Did you mean {' or '.join(repr(n) for n in near)}?" if near else None
 
 
+def listed(names: Iterable[str]) -> str:
+    """Return names as a sentence has them: "a", "a and b", "a, b and c"."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def plural(count: int, noun: str) -> str:
     """Return "1 problem", "2 problems"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -123,6 +123,12 @@ class Settings:
         rate_1, rate_2 = (self.train("learning_rate") if r is None else r for r in rates)
         return rate_1 != 0, rate_2 != 0
 
+    @property
+    def rank(self) -> int | None:
+        """The rank that is extracted, or the first of several; None where it is not given."""
+        dim = self.given("extract", "dim")
+        return (dim[0] if dim else None) if isinstance(dim, list) else dim
+
     def steps(self) -> int:
         """Return how many optimizer steps the training takes, about, with `images` images."""
         epochs = self.train("max_train_epochs")
@@ -147,7 +153,7 @@ def _known(table: str, script: str, source: str, patches: tuple[str, ...]) -> Ma
     if table == "dataset":
         return options.dataset(source)
     if table in TOOLS:
-        return options.of(TOOLS[table], source)
+        return {**options.of(TOOLS[table], source), **patch_options.of_tool(table, patches)}
     return {**options.of(script, source), **patch_options.of(patches)}
 
 

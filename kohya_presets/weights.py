@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,19 +93,19 @@ def kind(header: Header) -> str:
     return "something that is no Stable Diffusion model"
 
 
-def require_sdxl(file: Path) -> Header:
-    """Return the header of an SDXL checkpoint in its single-file form.
+def require(file: Path, kinds: Sequence[str] = ("an SDXL checkpoint",)) -> Header:
+    """Return the header of a base model in its single-file form, of one of the `kinds`.
 
     Raises:
         UserError: it is something else, which the message names.
     """
     header = read(file)
-    if (found := kind(header)) != "an SDXL checkpoint":
-        raise UserError(
-            f"expected an SDXL checkpoint, {file} is {found}",
-            hint="Give the base model in one file, e.g. "
-            "--base stabilityai/stable-diffusion-xl-base-1.0/sd_xl_base_1.0.safetensors",
-        )
+    if (found := kind(header)) not in kinds:
+        hint = "Give the base model in one file"
+        if "an SDXL checkpoint" in kinds:
+            hint += ", e.g. "
+            hint += "--base stabilityai/stable-diffusion-xl-base-1.0/sd_xl_base_1.0.safetensors"
+        raise UserError(f"expected {' or '.join(kinds)}, {file} is {found}", hint=hint)
     return header
 
 

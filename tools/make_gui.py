@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets import releases
-from tools import read_gui, read_gui_command, read_gui_config, read_gui_network
+from tools import make_releases, read_gui, read_gui_command, read_gui_config, read_gui_network
 from tools.make_options import GUI
 from tools.make_releases import FIRST_GUI
 from wrapper import acquire, proc
 
 NEEDED = ("/*_gui.py", "/kohya_gui/*.py", "/library/*_gui.py", "/library/class_*.py", "/.release")
 
-PARTS = ("fields", "options", "networks", "ways")
+PARTS = ("fields", "options", "networks", "ways", *read_gui.MODELS)
 
 Facts = dict[str, Any]
 
@@ -41,7 +41,7 @@ def fetched(into: Path) -> list[Path]:
     """Return folders with the sources of every tag, got now."""
     listed = proc.run(["git", "ls-remote", "--tags", "--refs", GUI]).stdout.split()
     tags = [ref.removeprefix("refs/tags/") for ref in listed if ref.startswith("refs/tags/v")]
-    for tag in (tags := [tag for tag in tags if releases.order(tag) >= FIRST_GUI]):
+    for tag in (tags := [tag for tag in tags if make_releases.order(tag) >= FIRST_GUI]):
         acquire.from_git(GUI, f"refs/tags/{tag}", into / tag, needed=NEEDED)
     return [into / tag for tag in tags]
 
@@ -79,6 +79,7 @@ def everything(gui: read_gui.Gui) -> tuple[dict[str, dict[str, Facts]], bool]:
             "options": dict(read_gui.rules(gui, tab)),
             "networks": read_gui_network.networks(gui) if tab == "lora" else {},
             "ways": ways,
+            **{model: read_gui.differing(gui, tab, model) for model in read_gui.MODELS},
         }
     return tabs, read_gui_command.extra_first(gui)
 

@@ -28,6 +28,8 @@ SCRIPTS = (
     "networks/extract_lora_from_models.py",
     "networks/resize_lora.py",
 )
+# Scripts that share nearly all with another one: told as what each source's has otherwise.
+KIN = dict.fromkeys(("train_network.py", "flux_train_network.py"), "sdxl_train_network.py")
 ANYWHERE = ("general", "dataset", "subset")
 
 
@@ -111,7 +113,15 @@ def gathered(folders: Sequence[Path]) -> dict[str, Any]:
     for part in (*SCRIPTS, "dataset"):
         pairs = ((name, known[base][part] if base else {}) for name, base in after.items())
         facts[part] = {name: changes(was, known[name][part]) for name, was in pairs}
+    for script, other in KIN.items():
+        kin = {f.name: kinship(f, script, known[f.name][other]) for f in folders}
+        facts[script] = {n: kin[n] for n, b in after.items() if b is None or kin[n] != kin[b]}
     return facts
+
+
+def kinship(folder: Path, script: str, other: Facts) -> Facts | None:
+    """Return what a script has otherwise than another one; None where there is no such script."""
+    return changes(other, declared(folder, script)) if (folder / script).is_file() else None
 
 
 def everything(folder: Path) -> dict[str, Facts]:
@@ -164,10 +174,15 @@ def written(facts: Mapping[str, Any]) -> str:
     for part in (*SCRIPTS, "dataset"):
         steps = (_step(name, known) for name, known in facts[part].items() if known)
         blocks.append(f" {json.dumps(part)}: {{\n" + ",\n".join(steps) + "\n }")
+    for part in KIN:
+        steps = (_step(name, known) for name, known in facts[part].items())
+        blocks.append(f" {json.dumps(part)}: {{\n" + ",\n".join(steps) + "\n }")
     return '{\n "generator": "tools/make_options.py",\n' + ",\n".join(blocks) + "\n}\n"
 
 
-def _step(name: str, known: Facts) -> str:
+def _step(name: str, known: Facts | None) -> str:
+    if known is None:
+        return f"  {json.dumps(name)}: null"
     lines = (f"   {json.dumps(option)}: {json.dumps(fact)}" for option, fact in known.items())
     return f"  {json.dumps(name)}: {{\n" + ",\n".join(lines) + "\n  }"
 

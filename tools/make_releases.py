@@ -33,8 +33,8 @@ def main() -> None:
 
 def tagged(repository: str, first: tuple[int, ...]) -> list[str]:
     """Return the version tags of a repository from `first` on, oldest first."""
-    tags = [tag for tag in git(repository, "tag").split() if _order(tag) >= first]
-    return sorted(tags, key=_order)
+    tags = [tag for tag in git(repository, "tag").split() if order(tag) >= first]
+    return sorted(tags, key=order)
 
 
 def release(repository: str, tag: str) -> dict[str, Any]:
@@ -90,7 +90,8 @@ def git(repository: str, *words: str) -> str:
     return proc.run(["git", "-C", repository, *words]).stdout
 
 
-def _order(tag: str) -> tuple[int, ...]:
+def order(tag: str) -> tuple[int, ...]:
+    """Return `releases.order`'s key; of what is no version ("v21.1.1b"), one before all others."""
     try:
         return releases.order(tag)
     except ValueError:

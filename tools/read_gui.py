@@ -2,7 +2,8 @@
 
 Two tabs, `finetune` and `lora`. Of each: its fields (the parameters of `save_configuration`) with
 their widgets, and for each option of sd-scripts the field it comes from and what is done to it.
-All of it as for SDXL: tests on the check boxes of other models are answered here.
+All of it as for one model: tests on the check boxes of models are answered here. For SDXL, unless
+`rules` is asked for another.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tools.read_parser import Unreadable
 
@@ -34,11 +36,17 @@ FLAGS = {
             "hunyuan_image_checkbox",
             "anima_checkbox",
             "lumina_checkbox",
+            "is_chroma",
             "generate_caption_database",
             "generate_image_buckets",
         ),
         False,
     ),
+}
+# What is answered otherwise for other models, whose LoRAs sd-scripts has a script for.
+MODELS = {
+    "SD": dict.fromkeys(("sdxl_checkbox", "sdxl"), False),
+    "FLUX": {**dict.fromkeys(("sdxl_checkbox", "sdxl"), False), "flux1_checkbox": True},
 }
 # Options that need more than their own field: `kohya_presets.gui.emitted` has them by hand.
 BY_HAND = {
@@ -218,8 +226,22 @@ def _choices(gui: Gui, built: ast.FunctionDef, node: ast.expr) -> list[Any] | No
         return None
 
 
-def rules(gui: Gui, tab: str) -> dict[str, Rule]:
+def differing(gui: Gui, tab: str, model: str) -> dict[str, Rule]:
+    """Return the rules that are others for another model, empty where an option is not sent."""
+    if tab != "lora" or (model == "FLUX" and "flux1_checkbox" not in fields(gui, tab)):
+        return {}
+    usual, own = rules(gui, tab), rules(gui, tab, model)
+    found = {option: rule for option, rule in own.items() if usual.get(option) != rule}
+    return {**found, **{option: [] for option in usual if option not in own}}
+
+
+def rules(gui: Gui, tab: str, model: str | None = None) -> dict[str, Rule]:
     """Return how each option comes about, but for those of `BY_HAND`."""
+    with mock.patch.dict(FLAGS, MODELS.get(model or "", {})):
+        return _rules(gui, tab)
+
+
+def _rules(gui: Gui, tab: str) -> dict[str, Rule]:
     from tools.read_gui_command import commands
     from tools.read_gui_config import config
 

@@ -127,6 +127,8 @@ def _tested(rule: Rule | None, test: ast.expr) -> Rule | None:
             return rule  # what is empty is left out in any case
         case ast.Compare(ops=[ast.NotEq() | ast.Gt()], comparators=[ast.Constant(0)]):
             return _with(rule, "set")
+        case ast.Name(id=name):
+            return rule and [*rule, f"{name}=True"]
         case ast.Constant():
             return rule  # `if not 0`: a slip of upstream's, always true
     raise Unreadable(f"{ast.unparse(test)[:80]}")

@@ -117,11 +117,13 @@ def next_steps(exported: Exported, preset: Preset, file: Path, *, has_data: bool
     folder = "" if has_data or exported.tab.name == "lora" else " and the dataset (metadata) folder"
     steps = [
         "Restart the GUI: it looks for presets only when it starts.",
-        f"On the {tab} tab, under Training, choose the preset {shown}.",
-        f"Fill in the base model, {images}output folder and output name{folder}.",
+        f"On the {tab} tab, under Training, fill in the base model, {images}output folder and "
+        f"output name{folder}.",
+        f"Then choose the preset {shown}. Not before: the GUI unticks SDXL where it does not see "
+        "that a base model is one.",
     ]
     if has_data and exported.tab.is_shell:
-        steps[2] += " The image folder is only counted."
+        steps[1] += " The image folder is only counted."
     if preset.patches:
         names = " ".join(preset.patches)
         steps.insert(0, f"Before training: kohya-presets patch apply {names} --checkout THIS_GUI")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kohya_presets import preset as preset_files
-from kohya_presets import render
+from kohya_presets import render, trainers
 from kohya_presets.checks import SCRIPTS
 from kohya_presets.preset import Preset, Table
 from wrapper.launch import RUN_MARK, Launch
@@ -102,14 +102,16 @@ def _train(preset: Preset, name: str, site: Site) -> Stage:
         str(site.scripts / preset.script),
         f"--config_file={site.run_dir / 'config.toml'}",
     )
-    return _stage("train", argv, name, site, "model", "an SDXL checkpoint")
+    makes = trainers.EVERY[preset.script].makes
+    into = "lora" if makes == trainers.LORA else "model"
+    return _stage("train", argv, name, site, into, makes)
 
 
 def _tool(stage: str, options: Table, name: str, site: Site, into: str) -> Stage:
     options = {**options, "save_to": str(_made(stage, name, site))}
     script = str(site.scripts / SCRIPTS[stage])
     argv = (site.python, *site.in_front, script, *render.arguments(options))
-    return _stage(stage, argv, name, site, into, "a LoRA")
+    return _stage(stage, argv, name, site, into, trainers.LORA)
 
 
 def _stage(

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from kohya_presets import dataset, releases, validate, weights
+from kohya_presets import dataset, releases, trainers, validate, weights
 from kohya_presets.errors import UserError
 from kohya_presets.preset import Preset
 from kohya_presets.problems import Place, Problem
@@ -68,9 +68,20 @@ def inputs(preset: Preset, data: Path, base: Path) -> Iterator[Problem]:
     extension = preset.dataset.get("caption_extension", ".txt")
     yield from dataset.problems(dataset.scan(data, caption_extension=extension))
     try:
-        weights.require_sdxl(base)
+        weights.require(base, trainers.EVERY[preset.script].bases)
     except UserError as error:
         yield Problem("base", "error", Place(), str(error), error.hint)
+
+
+def parts(preset: Preset) -> Iterator[Problem]:
+    """Yield the files beside the base model that the script needs and the preset has not."""
+    for option in trainers.EVERY[preset.script].needs:
+        file = preset.train.get(option)
+        if not isinstance(file, str) or not Path(file).expanduser().is_file():
+            found = f"there is no file {file}" if file else "it is not given"
+            message = f"{preset.script} needs {option}: {found}"
+            hint = f"--set train.{option}=FILE, with its whole path"
+            yield Problem("part", "error", Place(preset.file), message, hint)
 
 
 def environment(preset: Preset, probe: Probe, *, cpu: bool) -> Iterator[Problem]:
@@ -120,7 +131,9 @@ def written(preset: Preset, base: Header) -> int:
     for table, key in ((preset.extract, "dim"), (preset.resize, "new_rank")):
         if table is not None:
             size = _BYTES.get(table.get("save_precision", ""), 4)
-            total += _lora_numbers(base, table.get(key, 4)) * size
+            ranks = table.get(key, 4)
+            for rank in ranks if isinstance(ranks, list) else [ranks]:
+                total += _lora_numbers(base, rank) * size
     return total
 
 

@@ -41,7 +41,7 @@ def measure(request: Request, talk: Talk) -> Curve:
         UserError: a file is no SDXL checkpoint, or is not usable, or both are the same.
     """
     for file in (request.base, request.tuned):
-        weights.require_sdxl(file)
+        weights.require(file)
     python = _environment(request, talk).python
     with tempfile.TemporaryDirectory(prefix="kohya-presets-rank-") as work:
         out, log = Path(work) / "rank.json", Path(work) / "rank.log"

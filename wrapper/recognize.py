@@ -76,9 +76,8 @@ def _newest_with_options(scripts: Path) -> str:
     """Return the newest release of which no option is missing from the text of `scripts`."""
     files = [file for pattern in _DECLARES for file in scripts.glob(pattern)]
     text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
-    known = [
-        o for s in options.SCRIPTS if s != "sdxl_train_network.py" for o in options.of(s).values()
-    ]
+    declaring = ("sdxl_train.py", *options.TOOLS.values())
+    known = [option for script in declaring for option in options.of(script).values()]
     missing = [releases.order(o.since) for o in known if f'"--{o.name}"' not in text]
     limit = min(missing, default=(999,))
     older = [tag for tag in releases.tags() if releases.order(tag) < limit]

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from kohya_presets import lora, weights
+from kohya_presets import lora, trainers, weights
 from kohya_presets.errors import TrainerError, UserError
 from kohya_presets.lora import Lora
 from wrapper import advice, launch, manifest
@@ -65,9 +65,9 @@ def carry_out(run: Run, watcher: Watcher) -> Lora | None:
                 watcher.say(f"{stage.name}: done before, {stage.output.name} is whole")
                 continue
             run = run.with_stage(_carry_out(run, stage, watcher))
-        if len(run.stages) == 1 or run.stages[-1].expects != "a LoRA":
+        if run.stages[-1].expects != trainers.LORA:
             return None
-        return _verified(run)
+        return _verified(run) if run.stages[-1].name != "train" else _trained(run.product)
 
 
 def is_done(stage: Stage) -> bool:
@@ -147,6 +147,8 @@ def _settled(stage: Stage) -> Stage:
     digest = weights.sha256(file)
     stage.output.parent.mkdir(parents=True, exist_ok=True)
     file.replace(stage.output)
+    for other in stage.makes.parent.glob("*.safetensors"):  # the same at other ranks
+        other.replace(stage.output.with_name(other.name))
     shutil.rmtree(stage.makes.parent, ignore_errors=True)
     return replace(stage, state="done", sha256=digest)
 
@@ -168,6 +170,14 @@ def _tail(log: Path) -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(text.replace("\r", "\n").splitlines()[-launch.TAIL_LINES :])
+
+
+def _trained(product: Path) -> Lora | None:
+    """Return what a LoRA holds that was trained as one; None for a kind without ranks (LoKr)."""
+    try:
+        return lora.describe(product)
+    except UserError:
+        return None
 
 
 def _verified(run: Run) -> Lora:

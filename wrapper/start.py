@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from kohya_presets import dataset, weights
+from kohya_presets import dataset, trainers, weights
 from kohya_presets.errors import PresetError, ProblemsError, UserError
 from kohya_presets.preset import Preset
 from kohya_presets.problems import Problem, errors
@@ -77,10 +77,11 @@ def train(request: Request, data: Path, base: str, talk: Talk) -> Run:
     preflight.name(request.name)
     _free(request.folder)
     # What costs nothing to look at comes before minutes of downloads.
+    _stop_at(preflight.parts(preset), talk, preset.script)
     found = dataset.scan(data, caption_extension=_extension(preset))
     _stop_at(dataset.problems(found), talk, f"the images in {data}")
     model = base_model.find(base, on_step=talk.say)
-    weights.require_sdxl(model.file)
+    weights.require(model.file, trainers.EVERY[preset.script].bases)
     _stop_at(preflight.disk(preset, model.file, request.folder), talk, "the disk")
     checkout = site.checkout_for(request.release, request.checkout, talk)
     checkout = _fitting(request, checkout, talk)
@@ -110,7 +111,14 @@ def train(request: Request, data: Path, base: str, talk: Talk) -> Run:
 
 
 def rehearse(request: Request, talk: Talk) -> Rehearsal:
-    """Return a rehearsal with its folder made; an earlier rehearsal in that folder is replaced."""
+    """Return a rehearsal with its folder made; an earlier rehearsal in that folder is replaced.
+
+    Raises:
+        UserError: the preset is for a model of which there is no miniature.
+    """
+    if not trainers.is_sdxl(request.preset.script):
+        message = f"{request.preset.script} cannot be rehearsed: the miniature is an SDXL"
+        raise UserError(message, hint="`train --dry-run` shows what would be run.")
     _validate(request, talk)
     if request.standin:
         checkout = site.standin()

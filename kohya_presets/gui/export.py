@@ -43,7 +43,7 @@ def export(preset: Preset, tag: str, *, dataset_config: Path | None = None) -> E
     if preset.script not in fields.SCRIPTS:
         started = " or ".join(fields.SCRIPTS)
         raise UserError(f"expected a preset for {started}, found {preset.script}")
-    tab = fields.tab(fields.SCRIPTS[preset.script], tag)
+    tab = fields.for_script(preset.script, tag)
     known = dict(options.of(tab.script, tab.release)) | patch_options.of(preset.patches)
     wanted, report = _wanted(preset, known, has_file=dataset_config is not None)
     made = _filled(tab, known, wanted)
@@ -93,8 +93,9 @@ def _filled(tab: Tab, known: Mapping[str, Option], wanted: Mapping[str, Any]) ->
 
 def _neutral(tab: Tab, field: Field, known: Mapping[str, Option]) -> Any:
     """Return the value that says nothing; None leaves the field to what is on the screen."""
-    if field.name in tables.FIXED:
-        return values.to_field(field, tables.FIXED[field.name])
+    fixed = {**tables.FIXED, **tables.MODEL[tab.model]}
+    if fixed.get(field.name) is not None:
+        return values.to_field(field, fixed[field.name])
     if field.name in tables.EMPTIED:
         return ""
     if field.name in tables.PATHS or field.name in tables.SECRETS | tables.MISWIRED:

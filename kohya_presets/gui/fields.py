@@ -13,14 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kohya_presets import releases
+from kohya_presets import releases, trainers
 from kohya_presets.errors import UserError
 from kohya_presets.problems import did_you_mean
 
 FACTS = Path(__file__).parents[1] / "facts" / "gui.json"
-SCRIPTS = {"sdxl_train.py": "finetune", "sdxl_train_network.py": "lora"}
+SCRIPTS = {
+    "sdxl_train.py": "finetune",
+    **dict.fromkeys(("sdxl_train_network.py", "train_network.py", "flux_train_network.py"), "lora"),
+}
 ENFORCING = (25, 0, 0)  # from here on the GUI's server refuses what is not among the choices
-_PARTS = ("fields", "options", "networks", "ways")
+_OTHERS = ("SD", "FLUX")  # models whose rules differ from SDXL's
+_PARTS = ("fields", "options", "networks", "ways", *_OTHERS)
 
 
 class Field(NamedTuple):
@@ -67,11 +71,13 @@ class Tab:
     drops: str
     whole: frozenset[str]
     extra_first: bool
+    model: str = "SDXL"  # whose rules these are
 
     @property
     def script(self) -> str:
-        """The script of sd-scripts that it starts for SDXL."""
-        return next(script for script, tab in SCRIPTS.items() if tab == self.name)
+        """The script of sd-scripts that it starts for its model."""
+        every = trainers.EVERY
+        return next(s for s, t in SCRIPTS.items() if (t, every[s].model) == (self.name, self.model))
 
     @property
     def release(self) -> str:
@@ -114,19 +120,33 @@ def of_fingerprint(fingerprint: str) -> tuple[str, ...]:
     return tuple(tag for tag, print_ in _facts()["fingerprints"].items() if print_ == fingerprint)
 
 
+def for_script(script: str, tag: str) -> Tab:
+    """Return the tab of one known version that starts a script of `SCRIPTS`.
+
+    Raises:
+        UserError: the version does not start it.
+    """
+    found = tab(SCRIPTS[script], tag, trainers.EVERY[script].model)
+    if found.model == "FLUX" and "flux1_checkbox" not in found.fields:
+        raise UserError(f"{tag} of the Kohya GUI knows no FLUX", hint="It came with v25.0.0.")
+    return found
+
+
 @functools.cache
-def tab(name: str, tag: str) -> Tab:
-    """Return one tab, "finetune" or "lora", of one known version."""
+def tab(name: str, tag: str, model: str = "SDXL") -> Tab:
+    """Return one tab, "finetune" or "lora", of one known version, as for one model."""
     raw = _table(name, tag)
+    rules = {**raw["options"], **raw.get(model, {})}
     return Tab(
         name,
         tag,
         {key: _field(key, told) for key, told in raw["fields"].items()},
-        {key: _rule(key, told) for key, told in raw["options"].items()},
+        {key: _rule(key, told) for key, told in sorted(rules.items()) if told},
         {key: _network(told) for key, told in raw["networks"].items()},
         raw["ways"]["left out"],
         frozenset(raw["ways"]["whole"]),
         tag in _facts()["extra_first"],
+        model,
     )
 
 

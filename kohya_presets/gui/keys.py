@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kohya_presets import trainers
 from kohya_presets.gui import fields, meaning, tables, values
 from kohya_presets.gui.fields import Tab
 from kohya_presets.gui.report import Item
@@ -36,7 +37,7 @@ def told(
             yield Item("dropped", shown, why)
         elif value == "" or name == "additional_parameters":
             yield Item("default", shown, "empty")
-        elif name in ("sdxl", "sdxl_checkbox"):
+        elif name in ("sdxl", "sdxl_checkbox") or (name == "flux1_checkbox" and value):
             yield Item("converted", shown, "to the script")
         else:
             yield _outcome(tab, shown, name, value, read, here, settings.dropped)
@@ -48,6 +49,8 @@ def _refused(tab: Tab, name: str, key: str, value: Any, read: Mapping[str, Any])
         return _unknown(tab, key)
     if value is None:
         return "null: the GUI keeps what is on the screen"
+    if key in trainers.EVERY[tab.script].needs:
+        return meaning.PLACE
     if key in tables.MISWIRED:
         return "not for SDXL, and v25 saved another field's value in it"
     if (read.get(name) is None or _is_no_number(tab, name, value)) and value != "":
@@ -98,7 +101,7 @@ def _outcome(
         return Item("dropped", shown, "a secret: keep it out of files")
     if options or value == tab.fields[name].default:
         return Item("default", shown, meaning.DEFAULT)
-    return Item("dropped", shown, "no option of SDXL's scripts comes from it")
+    return Item("dropped", shown, f"no option of {tab.script} comes from it")
 
 
 def _made(shown: str, name: str, value: Any, made: list[str], here: Mapping[str, Any]) -> Item:

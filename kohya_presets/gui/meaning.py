@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kohya_presets import checks, options, patch_options, releases, toml_text
+from kohya_presets import checks, options, patch_options, releases, toml_text, trainers
 from kohya_presets.gui import tables, values
 from kohya_presets.options import Option
 from kohya_presets.settings import STAND_INS
 
 DEFAULT = "says what holds anyway"
 PLACE = "a place on one machine: give it for each run"
-PLACES = (tables.PATHS | tables.EMPTIED | checks.PATHS) - {"sample_prompts"}
+_PARTS = trainers.EVERY["flux_train_network.py"].needs
+PLACES = (tables.PATHS | tables.EMPTIED | checks.PATHS | {*_PARTS}) - {"sample_prompts"}
 _KEYS = {option: key for key, option in STAND_INS.items()}
 # Options that do nothing without one of others.
 _NEEDS: Mapping[str, tuple[str, ...]] = {

@@ -38,10 +38,18 @@ def fields(
         network = tab.networks[name]
         if network.module != module:
             continue
-        found = {"LoRA_type": name, **_filled(tab, network, given)}
+        found = {"LoRA_type": name, **_emptied(tab, network), **_filled(tab, network, given)}
         if sorted(sent(tab, {**others, **found}).get("network_args", [])) == sorted(args):
             return found
     return None
+
+
+def _emptied(tab: Tab, network: Network) -> dict[str, Any]:
+    """Return the fields that are sent unless they are empty, empty: some have a default."""
+    empty: dict[str, Any] = {"bool": False, "number": 0}
+    there = [tab.fields[name] for name in network.set if name in tab.fields]
+    found = {field.name: empty.get(field.kind, "") for field in there}
+    return {n: v for n, v in found.items() if tab.fields[n].free or v in tab.fields[n].choices}
 
 
 def _filled(tab: Tab, network: Network, given: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import checks
+from kohya_presets import checks, trainers
 from kohya_presets.errors import UserError
 from kohya_presets.gui import (
     emitted,
@@ -26,6 +26,7 @@ from kohya_presets.gui.fields import Tab
 from kohya_presets.gui.report import Item
 from kohya_presets.options import Option
 from kohya_presets.preset import Preset
+from kohya_presets.problems import listed
 
 _MODELS: Mapping[str, str] = {box: box.removesuffix("_checkbox") for box in tables.MODELS}
 _SCRIPTS = {"flux1": "flux"}  # where a model's script has another name than its check box
@@ -48,7 +49,7 @@ class Imported:
         """
         if self.preset.script in checks.TRAINERS:
             return self.preset
-        known = " and ".join(checks.TRAINERS)
+        known = listed(checks.TRAINERS)
         raise UserError(
             f"the file is for {self.preset.script}: it cannot become a preset that can be checked",
             hint=f"Known are the options of {known}. Train this one in the GUI it is from.",
@@ -86,8 +87,9 @@ def slug(name: str) -> str:
 def _fields(saved: Mapping[str, Any], name: str, tag: str | None) -> Imported:
     """Return what the fields alone say."""
     which = recognize.tab(saved)
-    tab = fields.tab(which, tag or recognize.version(which, saved))
-    script, report = _script(tab, saved)
+    script, report = _script(which, saved)
+    model = trainers.EVERY[script].model if script in fields.SCRIPTS else "SDXL"
+    tab = fields.tab(which, tag or recognize.version(which, saved), model)
     read = _read(tab, saved)
     known = meaning.every(tab.script)
     extra, lost = words.read(str(read.get("additional_parameters") or ""), known)
@@ -140,21 +142,24 @@ def _completed(found: dict[str, Any], known: Mapping[str, Option]) -> dict[str, 
     return {**tables.LEAST, **rate, **found}
 
 
-def _script(tab: Tab, saved: Mapping[str, Any]) -> tuple[str, list[Item]]:
+def _script(which: str, saved: Mapping[str, Any]) -> tuple[str, list[Item]]:
     """Return the script that the file is for."""
-    sdxl = saved.get("sdxl_checkbox" if tab.name == "finetune" else "sdxl")
+    sdxl = saved.get("sdxl_checkbox" if which == "finetune" else "sdxl")
+    usual = next(script for script, tab in fields.SCRIPTS.items() if tab == which)
     ticked = next((model for box, model in _MODELS.items() if _is_on(saved.get(box))), None)
-    network = "_network" if tab.name == "lora" else ""
+    network = "_network" if which == "lora" else ""
     if _is_on(sdxl):
-        return tab.script, []
+        return usual, []
     if ticked:
         script = f"{_SCRIPTS.get(ticked, ticked)}_train{network}.py"
     elif sdxl is None:
         why = "not in the file, so for any model: taken as SDXL, whose scripts are known here"
-        return tab.script, [Item("note", "sdxl", why)]
+        return usual, [Item("note", "sdxl", why)]
     else:
         script = "train_network.py" if network else "fine_tune.py"
-    return script, [Item("note", "sdxl", f"off: for {script}, and read as if for {tab.script}")]
+    if script in fields.SCRIPTS:
+        return script, []
+    return script, [Item("note", "sdxl", f"off: for {script}, and read as if for {usual}")]
 
 
 def _is_on(value: Any) -> bool:

@@ -27,6 +27,7 @@ PATHS = frozenset(
         "wandb_run_name",
         "training_comment",
         "sample_prompts",
+        "ae",  # of FLUX, whose other parts are below
     }
 )
 # Places too, but what is on the screen would change the training: an export empties them.
@@ -104,6 +105,12 @@ FIXED: Mapping[str, object] = {
     "stop_text_encoder_training_pct": 0,
     "noise_offset_type": "Original",
     "t5xxl_lr": 0,
+}
+# What of it is otherwise for another model; None: a field like any other.
+MODEL: Mapping[str, Mapping[str, object]] = {
+    "SDXL": {},
+    "SD": {"sdxl": False, "v2": None, "v_parameterization": None},
+    "FLUX": {"sdxl": False, "flux1_checkbox": True},
 }
 # Where every value that the field can have is sent: the one that changes least.
 LEAST: Mapping[str, object] = {"save_precision": "float", "save_model_as": "safetensors"}

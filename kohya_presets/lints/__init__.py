@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
+from kohya_presets import trainers
 from kohya_presets.lints import (
     arguments,
     files,
@@ -43,7 +44,10 @@ RULES: tuple[Rule, ...] = (
 
 def check(settings: Settings) -> Iterator[Problem]:
     """Yield what the rules find wrong with `settings`."""
+    of_sdxl = trainers.is_sdxl(settings.script)
     for rule in _held(settings.source):
+        if rule.is_of_sdxl and not of_sdxl:
+            continue
         if problem := rule.check(settings):
             yield problem
 

@@ -42,7 +42,7 @@ def low_clamp(s: Settings) -> Finding | None:
 
 
 def large_rank(s: Settings) -> Finding | None:
-    rank = s.given("extract", "dim")
+    rank = s.rank
     if not rank or rank <= LARGEST_RANK or s.has("resize"):
         return None
     message = f"a LoRA of rank {rank} is larger than {LARGEST_RANK} and hardly better"

@@ -41,6 +41,11 @@ class Rule(NamedTuple):
         """Return whether the rule names an option."""
         return re.search(rf"(?<![\w]){re.escape(option)}(?![\w])", self.says) is not None
 
+    @property
+    def is_of_sdxl(self) -> bool:
+        """Whether it is read from what the SDXL scripts alone run, or is the guide's about SDXL."""
+        return "sdxl" in self.source.lower() or self.source.startswith("guide")
+
     def holds_for(self, source: str) -> bool:
         """Return whether the rule is about this release, or commit between two."""
         near = options.nearest_release(source)

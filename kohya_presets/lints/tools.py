@@ -28,7 +28,7 @@ def no_dynamic_param(s: Settings) -> Finding | None:
 
 
 def resize_gains_nothing(s: Settings) -> Finding | None:
-    had, wanted = s.given("extract", "dim"), s.given("resize", "new_rank")
+    had, wanted = s.rank, s.given("resize", "new_rank")
     if not had or not wanted or wanted <= had:
         return None
     message = f"new_rank is {wanted}, and the LoRA is extracted at {had}"

@@ -18,6 +18,7 @@ _NAMED_RANK = (
     re.compile(r"(?:^|[-_ ])(4|8|16|32|64|128|256|512|1024)(?=$|[-_ ])"),  # alone: as is usual
 )
 _NAMED_SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)[-_ ]?(mb|gb)(?![a-z])")
+_ONE = ("text encoder",)
 _UNUSED_BLOCK = "te1 layer 11"  # the last: SDXL takes what goes into it (hidden state 11)
 _NAMED_PRECISION = re.compile(r"(?<![a-z])(fp16|bf16|fp32)(?!\d)")
 
@@ -74,8 +75,8 @@ def _by_metadata(info: Info) -> Iterator[tuple[str, str]]:
 
 def _by_content(info: Info) -> Iterator[tuple[str, str]]:
     there = {part.name for part in info.parts}
-    lacking = [f"text encoder {n}" for n in (1, 2) if f"text encoder {n}" not in there]
-    if "U-Net" in there and lacking and "text encoder" not in there:
+    lacking = [name for name in _text_encoders(info) if name not in there]
+    if "U-Net" in there and lacking:
         yield (
             "lora-no-text-encoder",
             f"nothing of {' and '.join(lacking)}: trained without, or left out by the extraction, "
@@ -97,6 +98,12 @@ def _by_content(info: Info) -> Iterator[tuple[str, str]]:
             "lora-not-measured",
             f"{plural(count, 'layer')} with {kind}, which the norms leave out",
         )
+
+
+def _text_encoders(info: Info) -> tuple[str, ...]:
+    """Return what text encoders a LoRA of its model is expected to have: of FLUX, none."""
+    expected = {"FLUX": (), "Stable Diffusion 1": _ONE, "Stable Diffusion 2": _ONE}
+    return expected.get(info.shapes_of or "", ("text encoder 1", "text encoder 2"))
 
 
 def _told(still: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from kohya_presets.loras.modules import Module
 from kohya_presets.weights import Header
 
 PRECISIONS = {"F16": "fp16", "BF16": "bf16", "F32": "fp32", "F64": "fp64"}
+_FLUX = ("lora_unet_double_blocks_", "lora_unet_single_blocks_")
 _CONTEXTS = {2048: "SDXL", 768: "Stable Diffusion 1", 1024: "Stable Diffusion 2"}
 
 
@@ -81,8 +82,10 @@ class Info:
 
     @property
     def shapes_of(self) -> str | None:
-        """Which model the shapes fit, by the width of its cross-attention's context."""
+        """Which model the modules fit: by name, or the width of its cross-attention's context."""
         for each in self.all.modules:
+            if each.module.name.startswith(_FLUX):
+                return "FLUX"
             if each.module.name.endswith("attn2_to_k"):
                 return _CONTEXTS.get(each.module.shape[1])
         return None

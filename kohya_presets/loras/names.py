@@ -41,7 +41,7 @@ _ENDS = {
     "add_embedding_linear_1": "label_emb_0_0",
     "add_embedding_linear_2": "label_emb_0_2",
 }
-_BLOCK = re.compile(r"lora_unet_(input_blocks_\d+|middle_block|output_blocks_\d+)_")
+_BLOCK = re.compile(r"lora_unet_((?:input|output|double|single)_blocks_\d+|middle_block)_")
 _LAYER = re.compile(r"lora_(te\d?)_text_model_encoder_layers_(\d+)_")
 
 

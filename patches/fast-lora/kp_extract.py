@@ -52,8 +52,9 @@ def extract(args: argparse.Namespace, script: Script) -> bool:
     Exits with a message, and without a file, where a checkpoint cannot be used.
     """
     dims = args.dim if isinstance(args.dim, list) else [args.dim]
-    files = (args.model_org, args.model_tuned, args.save_to)
-    if args.sdxl and all(str(file).endswith(".safetensors") for file in files):
+    if len(dims) == 1:
+        args.dim = dims[0]
+    if args.sdxl and _is_stock(script) and _all_safetensors(args):
         try:
             _extract(args, dims, script)
         except (UnusableError, NotCertifiedError, OSError) as error:
@@ -61,11 +62,19 @@ def extract(args: argparse.Namespace, script: Script) -> bool:
         return True
     if len(dims) > 1:
         raise SystemExit("several ranks in one pass: only with --sdxl and safetensors files")
-    args.dim = dims[0]
     for option, value in ONLY_IF_GIVEN.items():
         if getattr(args, option, value) is None:
             setattr(args, option, value)
     return False
+
+
+def _all_safetensors(args: argparse.Namespace) -> bool:
+    files = (args.model_org, args.model_tuned, args.save_to)
+    return all(str(file).lower().endswith(".safetensors") for file in files)
+
+
+def _is_stock(script: Script) -> bool:
+    return {"svd", "tqdm", "sai_model_spec", "sdxl_model_util"} <= script.keys()
 
 
 @dataclass(frozen=True)

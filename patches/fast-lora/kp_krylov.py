@@ -17,7 +17,8 @@ from torch import Tensor
 TOLERANCE = 1e-3  # of the least squared error: the error itself is at most 1.001 of the least
 SETTLED = 3e-8  # of |A|^2: what fp32 cannot tell from nothing
 SHRINKING = (0.25, 0.95)  # by what the gain of a step is taken to shrink to that of the next
-IN_CACHE = 2**18  # numbers of a matrix in fp32 that a CPU's own cache holds, or nearly
+IN_CACHE = 2**18  # numbers of a matrix in fp32 that a CPU core's own cache holds, or nearly
+STAYS = 2**22  # numbers that the cache of all cores holds from one product to the next
 
 
 def largest(
@@ -41,12 +42,16 @@ def largest(
     start = torch.randn(size, length, generator=generator, device=tall.device)
     rows, chained = _next_block((start @ tall) * scale, basis[:0], generator)
     following = torch.empty_like(rows)
+    fused = not tall.is_cuda and tall.numel() > STAYS
     energies: list[float] = []
     for at in range(0, most, size):
         end = at + size
         basis[at:end] = rows
         image = images[at:end]
-        _there_and_back(tall, rows, scale, image, following)
+        if fused:
+            _there_and_back(tall, rows, scale, image, following)
+        else:
+            image.copy_(rows @ tall.T).mul_(scale)
         if chained:
             small[at:end, at:end] = image @ image.T
         else:
@@ -62,6 +67,8 @@ def largest(
                 return _best_of(basis[:end], images[:end], rank, scale, to_come, norm)
         if end == most:
             return None  # the next method is the sooner one by now
+        if not fused:  # only now: the last step has no use for it
+            torch.mm(image, tall, out=following).mul_(scale)
         rows, still = _next_block(following, basis[:end], generator)
         if not still:  # directions of which nothing is known yet: nothing can be foretold
             chained = False
@@ -99,7 +106,7 @@ def _there_and_back(
 
     In pieces that a CPU's cache still holds for the second product: memory is read once.
     """
-    piece = tall.shape[0] if tall.is_cuda else max(IN_CACHE // tall.shape[1], 1)
+    piece = max(IN_CACHE // tall.shape[1], 1)
     following.zero_()
     for part, at in zip(tall.split(piece), image.split(piece, dim=1), strict=True):
         torch.mm(rows, part.T, out=at) if at.is_contiguous() else at.copy_(rows @ part.T)

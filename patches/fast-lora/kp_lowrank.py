@@ -40,7 +40,7 @@ class NotCertifiedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class LowRank:
-    """`up` (m x r) times `down` (r x n, orthonormal rows), and how far that is from the matrix.
+    """`up` (m x r) times `down` (r x n, rows of length 1), and how far that is from the matrix.
 
     `values` are the r singular values, largest first. `norm`, `error` and `best` (the least
     possible error at this rank, estimated from below) are Frobenius norms.
@@ -168,7 +168,7 @@ def _made(
     if squared < SMALL_RESIDUAL:
         squared = _residual(tall, inner, images, norm)
     error = norm * math.sqrt(squared)
-    values = torch.linalg.vector_norm(images, dim=1)
+    values = torch.linalg.vector_norm(unit, dim=1) * norm  # whose squares may be beyond fp32
     if matrix.shape[0] >= matrix.shape[1]:
         up, down = images.T, inner
     else:

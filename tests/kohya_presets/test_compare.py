@@ -7,7 +7,7 @@ from kohya_presets.catalogue import Catalogue
 def test_every_kind_of_difference_has_its_sign(shipped: Catalogue) -> None:
     found = [str(d) for d in compare.presets(shipped.load("adacoor"), shipped.load("lion"))]
     assert found == [
-        '~ preset.patches = ["adacoor"] -> []',
+        '~ preset.patches = ["adacoor", "fast-lora"] -> ["fast-lora"]',
         '~ train.optimizer_type = "AdaCoor" -> "Lion"',
         '- train.optimizer_args = ["epsilon=1e-8"]',
         "~ train.learning_rate = 1.0 -> 1e-07",

@@ -234,7 +234,8 @@ train.min_snr_gamma
     type      a number
     default   none
     releases  every one
-    place     [train] of sdxl_train.py and sdxl_train_network.py
+    place     [train] of sdxl_train.py, sdxl_train_network.py, train_network.py and
+              flux_train_network.py
     GUI       Min SNR gamma
 """
     )
@@ -249,7 +250,7 @@ train.min_snr_gamma
         ("learning_rate_te1", "guide\n    says nothing about it"),
         ("huber_scale", "Only its facts are known here."),
         ("huber_scale", "no shipped preset sets it"),
-        ("network_dim", "place     [train] of sdxl_train_network.py\n"),
+        ("network_dim", "place     [train] of sdxl_train_network.py, train_network.py and"),
         ("output_dir", "in no preset: set for each run"),
         ("caption_extension", 'default   ".caption"'),
         ("num_repeats", "default   1"),
@@ -306,7 +307,7 @@ def test_an_unknown_option_is_an_error_too() -> None:
 def test_a_preset_is_told_line_by_line(shipped: Catalogue) -> None:
     lines = explain_text.text(explain.named("lion", shipped)).splitlines()
     assert lines[0] == "lion: Lion"
-    about = "2023-12-09, 48 GB, sdxl_train.py, releases >=0.7.1, patches: none"
+    about = "2023-12-09, 48 GB, sdxl_train.py, releases >=0.7.1, patches: fast-lora"
     assert lines[lines.index("train") - 2].strip() == about
     assert [line for line in lines if line and line[0] != " "][1:] == [
         "train",

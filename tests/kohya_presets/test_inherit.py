@@ -22,7 +22,7 @@ def test_a_child_keeps_what_it_does_not_change(shipped: Catalogue) -> None:
     lion, adacoor = shipped.load("lion"), shipped.load("adacoor")
     assert lion.train["optimizer_type"] == "Lion"
     assert "optimizer_args" not in lion.train
-    assert lion.patches == ()
+    assert lion.patches == ("fast-lora",)
     assert lion.dataset == adacoor.dataset
     assert lion.extends == ("adacoor",)
 

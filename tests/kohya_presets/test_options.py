@@ -11,7 +11,28 @@ TRAIN = options.of("sdxl_train.py")
 
 
 def test_counts_are_those_of_the_newest_release() -> None:
-    assert [len(options.of(script)) for script in options.SCRIPTS] == [178, 198, 16, 10]
+    assert [len(options.of(script)) for script in options.SCRIPTS] == [
+        *(178, 198, 16, 10),
+        *(195, 219),
+    ]
+
+
+def test_kin_have_what_the_sdxl_script_has_but_for_some() -> None:
+    sdxl = options.of(options.KIN_OF)
+    assert sdxl.keys() - options.of("train_network.py").keys() == {
+        *("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk"),
+        "disable_mmap_load_safetensors",
+    }
+    flux = options.of("flux_train_network.py")
+    assert sdxl.keys() < flux.keys()
+    assert (flux["guidance_scale"].since, flux["learning_rate"].since) == ("v0.10.0", "v0.10.0")
+    assert flux["show_timesteps"].since == "v0.11.1"
+    assert options.releases_with("flux_train_network.py", "ae")[0] == "v0.10.0"
+
+
+def test_a_script_that_a_release_has_not_has_no_options_there() -> None:
+    assert options.of("flux_train_network.py", "v0.9.1") == {}
+    assert len(options.of("train_network.py", "v0.7.0")) == 133
 
 
 def test_an_unknown_script_has_no_options() -> None:

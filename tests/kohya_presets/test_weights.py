@@ -48,7 +48,7 @@ def test_weights_are_known_by_their_names(
 def test_a_lora_is_no_base_model(tmp_path: Path) -> None:
     file = tensors.write(tmp_path / "korra.safetensors", tensors.lora())
     with pytest.raises(UserError, match=r"expected an SDXL checkpoint, .* is a LoRA"):
-        weights.require_sdxl(file)
+        weights.require(file)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_is_no_weights_file_is_called_by_its_name(
     file = tmp_path / "model.safetensors"
     file.write_bytes(content)
     with pytest.raises(UserError, match=message):
-        weights.require_sdxl(file)
+        weights.require(file)
 
 
 @pytest.mark.parametrize("cut", [1, 100])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import toml
 
+from kohya_presets import releases
 from kohya_presets.errors import UserError
 from kohya_presets.gui import fields, meaning, words
 from kohya_presets.gui.fields import Tab
@@ -20,22 +21,60 @@ NEEDED = ("/*.py", "/library/**", "/kohya_gui/**", "/presets/**", "/localization
 REPLAY = Path(__file__).with_name("gui_replay.py")
 
 
-def get(tag: str, into: Path) -> Path:
-    """Return a folder with the sources of a version, or skip the test with the reason."""
-    folder = into / tag
+class Printed(NamedTuple):
+    """What the GUI would start: the words of a command, and the text of its config file."""
+
+    words: list[str]
+    toml: str
+
+    @property
+    def script(self) -> int:
+        """Which of the words is sd-scripts' script."""
+        ends = ("train.py", "train_network.py")
+        return next(n for n, word in enumerate(self.words) if word.endswith(ends))
+
+
+def get(version: str, into: Path) -> Path:
+    """Return a folder with the sources of a tag or a commit, or skip the test with the reason."""
+    folder = into / version
     if not folder.is_dir():
+        revision = f"refs/tags/{version}" if version.startswith("v") else version
         try:
-            acquire.from_git(REMOTE, f"refs/tags/{tag}", folder, needed=NEEDED)
+            acquire.from_git(REMOTE, revision, folder, needed=NEEDED)
         except UserError as error:
             pytest.skip(f"the Kohya GUI cannot be had: {error}")
     return folder
 
 
-def replay(gui: Path, tab: Tab, file: Path, work: Path, **filled: str) -> dict[str, Any]:
-    """Return the options of the command that the GUI's own functions print for a saved file.
+def tree(tag: str, into: Path) -> Path:
+    """Return what `get` does with the sd-scripts that the version pins, as a user has it."""
+    gui = get(tag, into)
+    scripts = gui / "sd-scripts"
+    if not (scripts / "library").is_dir():
+        if scripts.is_dir():
+            scripts.rmdir()  # git made it for the submodule
+        name = releases.of_gui(tag) or ""
+        release = releases.get(name)
+        pins = (b.commits[-1] for b in releases.between() if b.name == name)
+        try:
+            acquire.from_git(acquire.REMOTE, release.commit if release else next(pins), scripts)
+        except UserError as error:
+            pytest.skip(f"sd-scripts cannot be had: {error}")
+    return gui
 
-    `filled` are the fields a person fills in; those "script" and "mixed_precision" of the answer
-    are what accelerate is told.
+
+def replay(gui: Path, tab: Tab, file: Path, work: Path, **filled: str) -> dict[str, Any]:
+    """Return the options of the command that `printed` returns.
+
+    Those "script" and "mixed_precision" of the answer are what accelerate is told.
+    """
+    return effective(tab, printed(gui, tab, file, work, **filled))
+
+
+def printed(gui: Path, tab: Tab, file: Path, work: Path, **filled: str) -> Printed:
+    """Return what the GUI's own functions print for a saved file.
+
+    `filled` are the fields that a person fills in.
     """
     screen = {name: field.default for name, field in tab.fields.items()}
     empty: dict[str, Any] = {"bool": False, "number": 0}
@@ -49,21 +88,16 @@ def replay(gui: Path, tab: Tab, file: Path, work: Path, **filled: str) -> dict[s
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("REPLAY ")]
     said = json.loads(line.removeprefix("REPLAY "))
     assert said["words"], done.stdout
-    return _options(tab, said)
+    return Printed(said["words"], said["toml"] or "")
 
 
-def _options(tab: Tab, said: dict[str, Any]) -> dict[str, Any]:
+def effective(tab: Tab, said: Printed) -> dict[str, Any]:
     """Return the options in effect: the command line's over those of the file."""
-    line = said["words"]
-    at = next(
-        n
-        for n, word in enumerate(line)
-        if word.endswith("train.py") or word.endswith("train_network.py")
-    )
+    line, at = said.words, said.script
     known = meaning.every(tab.script)
     given, lost = words.read([word for word in line[at + 1 :] if word], known)  # type: ignore[arg-type]
     given.pop("config_file", None)
-    found = {**toml.loads(said["toml"] or ""), **given, "script": Path(line[at]).name}
+    found = {**toml.loads(said.toml), **given, "script": Path(line[at]).name}
     strange = [text for text, _ in lost if text]
     assert not strange, f"sd-scripts would not know {strange}"
     if "--mixed_precision" in line[:at]:

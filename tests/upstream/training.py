@@ -21,7 +21,8 @@ class Training:
         request = Request(preset, f"rehearsal-{preset.name}", runs, release)
         ready = start.rehearse(request, Talk())
         self.folder = ready.run.folder
-        miniature, self._train, *_ = ready.run.stages
+        miniature, self._train, *tools = ready.run.stages
+        self._tools = {stage.name: stage for stage in tools}
         self._start(miniature)
         self.base = miniature.makes.replace(miniature.output)
 
@@ -54,6 +55,14 @@ class Training:
         (into / "dataset.toml").write_text(render.dataset(preset, paths), "utf-8")
         option = f"--config_file={into / 'config.toml'}"  # the last one counts
         return self._start(self._train, option, check=False)
+
+    def tool(self, name: str, scripts: Path, *options: str) -> Result:
+        """Run extract or resize with the scripts in another folder; return what was said."""
+        launch = self._tools[name].launch
+        ours, theirs = str(self.scripts), str(scripts)
+        argv = [word.replace(ours, theirs) for word in launch.argv]
+        env = {key: value.replace(ours, theirs) for key, value in launch.env.items()}
+        return proc.run((*argv, *options), cwd=scripts, env=env)
 
     def _start(self, stage: Stage, *options: str, check: bool = True) -> Result:
         stage.makes.parent.mkdir(parents=True, exist_ok=True)

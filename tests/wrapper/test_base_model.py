@@ -155,7 +155,7 @@ def test_a_download_that_was_cut_goes_on_where_it_stopped(hub: Hub, tmp_path: Pa
     said = find(reference, hub, tmp_path)
     assert said.returncode == 0, said.stderr
     assert any(not asked.startswith("bytes=0-") for asked in hub.ranges)
-    weights.require_sdxl(Path(said.stdout.splitlines()[0]))
+    weights.require(Path(said.stdout.splitlines()[0]))
 
 
 @pytest.mark.parametrize(

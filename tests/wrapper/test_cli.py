@@ -231,6 +231,7 @@ def test_patches_from_the_command_line(layout: str, tmp_path: Path) -> None:
     assert {found["patch"]: found["state"] for found in json.loads(said)} == {
         "adacoor": "absent",
         "ema": "applied",
+        "fast-lora": "absent",
     }
     assert "nothing to do" in typed("patch", "apply", "ema", *where).stderr
     assert "removed" in typed("patch", "revert", *where).stdout

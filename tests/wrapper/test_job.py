@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,15 @@ def test_every_process_can_be_told_to_be_the_runs(shipped: Catalogue) -> None:
 @pytest.mark.parametrize("name", ["skynet", "lion", "a6000"])
 def test_same_input_same_plan(name: str, shipped: Catalogue) -> None:
     assert plan(name, shipped) == plan(name, shipped)
+
+
+@pytest.mark.parametrize(
+    "script", ["sdxl_train_network.py", "train_network.py", "flux_train_network.py"]
+)
+def test_a_lora_script_makes_a_lora_and_that_is_the_product(
+    script: str, shipped: Catalogue
+) -> None:
+    preset = replace(shipped.load("skynet"), script=script, extract=None, resize=None)
+    (train,) = job.plan(preset, "korra", SITE, seed=7).stages
+    assert (train.expects, train.output) == ("a LoRA", RUN / "lora/korra.safetensors")
+    assert str(SITE.scripts / script) in train.launch.argv

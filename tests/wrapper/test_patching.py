@@ -257,7 +257,7 @@ def test_a_clone_of_yours_is_not_patched_without_being_asked(
     before = contents(clone.folder)
     found = site.with_patches(clone, ["adacoor"], Talk())
     assert contents(found.folder) == before
-    (problem,) = preflight.patches(shipped.load("adacoor"), found)
+    problem, _ = preflight.patches(shipped.load("adacoor"), found)
     assert (problem.code, problem.severity) == ("patch", "error")
     assert problem.hint == f'kohya-presets patch apply adacoor --checkout "{clone.folder}"'
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,10 +57,11 @@ def test_a_patch_that_is_missing_is_told_with_the_command(
 ) -> None:
     scripts = shutil.copytree(STANDIN, tmp_path / "sd scripts")
     adacoor, checkout = shipped.load("adacoor"), like("v0.10.1", scripts)
-    (problem,) = preflight.patches(adacoor, checkout)
+    problem, also = preflight.patches(adacoor, checkout)
+    assert "fast-lora" in also.message
     assert "it is absent" in problem.message
     assert problem.hint == f'kohya-presets patch apply adacoor --checkout "{scripts}"'
-    rewriting.carry_out(patching.applying(checkout, [registry.find("adacoor")]))
+    rewriting.carry_out(patching.applying(checkout, map(registry.find, adacoor.patches)))
     assert not list(preflight.patches(adacoor, checkout))
 
 
@@ -137,3 +139,15 @@ def test_a_name_must_be_one_for_files_everywhere(name: str) -> None:
 
 def test_other_names_are_free() -> None:
     assert preflight.name("Korra (épisode 東京) v1.2") == "Korra (épisode 東京) v1.2"
+
+
+def test_flux_wants_its_parts(shipped: Catalogue, tmp_path: Path) -> None:
+    preset = shipped.load("skynet")
+    assert not list(preflight.parts(preset))
+    flux = replace(preset, script="flux_train_network.py")
+    assert [p.code for p in preflight.parts(flux)] == ["part"] * 3
+    (tmp_path / "x.safetensors").touch()
+    given = dict.fromkeys(("ae", "clip_l"), str(tmp_path / "x.safetensors"))
+    gone = {"t5xxl": str(tmp_path / "gone.safetensors")}
+    (left,) = preflight.parts(replace(flux, train={**flux.train, **given, **gone}))
+    assert "needs t5xxl: there is no file" in left.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,4 +108,11 @@ def test_a_dry_run_looks_at_nothing(preset: Preset, tmp_path: Path) -> None:
     words = plan.stages[1].launch.argv
     assert f"--model_org=owner{os.sep}repo{os.sep}x.safetensors" in words
     assert "v0.9.1" in plan.stages[0].launch.argv[0]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_model_without_a_miniature_is_not_rehearsed(preset: Preset, tmp_path: Path) -> None:
+    flux = replace(preset, script="flux_train_network.py")
+    with pytest.raises(UserError, match="cannot be rehearsed"):
+        start.rehearse(Request(flux, "x", tmp_path / "runs", "v0.10.1"), Talk())
     assert not (tmp_path / "runs").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from kohya_presets import trainers
 from kohya_presets.lora import Lora
 from wrapper import runner
 from wrapper.manifest import Run
@@ -13,6 +14,7 @@ from wrapper.talk import Talk
 def finish(run: Run, talk: Talk) -> Lora | None:
     """Return what the run made, having said it: the file on stdout, the rest as talk."""
     made = runner.carry_out(run, talk)
-    talk.say(f"{run.product.name}: {made}" if made else f"{run.product.name}: a model, no LoRA")
+    lone = "a model, no LoRA" if run.stages[-1].expects != trainers.LORA else "a LoRA"
+    talk.say(f"{run.product.name}: {made or lone}")
     click.echo(run.product)
     return made

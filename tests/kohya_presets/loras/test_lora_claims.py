@@ -147,3 +147,25 @@ def test_the_layer_that_sdxl_does_not_use_is_told_as_such(tmp_path: Path) -> Non
     found = said(lora_files.write(tmp_path / "a.safetensors", made))
     text = "1 module without any change: all of te1 layer 11, whose output SDXL does not use"
     assert found == {"lora-still": text}
+
+
+@pytest.mark.parametrize(
+    ("module", "columns", "codes"),
+    [
+        ("lora_unet_double_blocks_0_img_attn_qkv", 8, []),
+        ("lora_unet_down_blocks_0_attentions_0_attn2_to_k", 768, ["lora-no-text-encoder"]),
+    ],
+)
+def test_text_encoders_are_missed_where_the_model_has_them(
+    module: str, columns: int, codes: list[str], tmp_path: Path
+) -> None:
+    up, down = np.ones((4, 2), "float32"), np.ones((2, columns), "float32")
+    made = lora_files.halves(module, up, down, 2)
+    assert list(said(lora_files.write(tmp_path / "a.safetensors", made))) == codes
+
+
+def test_an_older_model_has_one_text_encoder(tmp_path: Path) -> None:
+    up, down = np.ones((4, 2), "float32"), np.ones((2, 768), "float32")
+    made = lora_files.halves("lora_unet_down_blocks_0_attentions_0_attn2_to_k", up, down, 2)
+    made |= lora_files.halves("lora_te_text_model_encoder_layers_0_mlp_fc1", up, down, 2)
+    assert said(lora_files.write(tmp_path / "a.safetensors", made)) == {}

@@ -54,6 +54,7 @@ def test_a_module_has_one_name_whoever_wrote_it(stored: str, ours: str) -> None:
         ("lora_unet_input_blocks_4_1_proj_in", "U-Net", "input_blocks_4"),
         ("lora_unet_middle_block_1_proj_in", "U-Net", "middle_block"),
         ("lora_unet_out_2", "U-Net", "unet other"),
+        ("lora_unet_double_blocks_7_img_mlp_0", "U-Net", "double_blocks_7"),
         ("lora_te1_text_model_encoder_layers_0_mlp_fc1", "text encoder 1", "te1 layer 0"),
         ("lora_te2_text_model_encoder_layers_31_mlp_fc1", "text encoder 2", "te2 layer 31"),
         ("lora_te_text_model_encoder_layers_1_mlp_fc1", "text encoder", "te layer 1"),

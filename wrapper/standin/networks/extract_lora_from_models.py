@@ -85,4 +85,6 @@ def setup_parser():
 
 
 if __name__ == "__main__":
-    svd(setup_parser().parse_args())
+    parser = setup_parser()
+    args = parser.parse_args()
+    svd(args)

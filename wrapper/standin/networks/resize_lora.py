@@ -87,4 +87,6 @@ def setup_parser():
 
 
 if __name__ == "__main__":
-    resize(setup_parser().parse_args())
+    parser = setup_parser()
+    args = parser.parse_args()
+    resize(args)

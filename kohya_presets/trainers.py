@@ -1,0 +1,32 @@
+"""The training scripts that a preset can be for: what each starts from, and what it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+CHECKPOINT, LORA = "an SDXL checkpoint", "a LoRA"  # in `weights.kind`'s words
+
+
+class Trainer(NamedTuple):
+    """A script; `needs` are options, files all of them, without which it does not start."""
+
+    model: str
+    bases: tuple[str, ...]  # kinds of weights file
+    makes: str
+    needs: tuple[str, ...] = ()
+
+
+EVERY: Mapping[str, Trainer] = {
+    "sdxl_train.py": Trainer("SDXL", (CHECKPOINT,), CHECKPOINT),
+    "sdxl_train_network.py": Trainer("SDXL", (CHECKPOINT,), LORA),
+    "train_network.py": Trainer(
+        "SD", ("a Stable Diffusion 1 checkpoint", "a Stable Diffusion 2 checkpoint"), LORA
+    ),
+    "flux_train_network.py": Trainer("FLUX", ("a Flux model",), LORA, ("ae", "clip_l", "t5xxl")),
+}
+
+
+def is_sdxl(script: str) -> bool:
+    """Return whether a script trains SDXL, as one that is not known here is taken to."""
+    return script not in EVERY or EVERY[script].model == "SDXL"

@@ -1,0 +1,207 @@
+"""LoRAs that the patched scripts make, beside those of the stock scripts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kohya_presets.catalogue import Catalogue
+from patches import registry
+from tests.patches import runtime
+from tests.upstream.training import Training
+from wrapper import checkout as checkouts
+from wrapper import patching, rewriting
+from wrapper.checkout import Checkout
+
+RELEASES = ("v0.10.1", "v0.7.1", "v0.8.8", "v0.9.1", "v0.11.1")
+USUAL = RELEASES[:1]
+RATES = ("--learning_rate=1e-4",)  # so that fp16 shows what changed
+RANK, LESS = 16, 4
+# What tells one file from another: its title, when it was made, and its own hash.
+OWN = ("modelspec.title", "modelspec.date", "sshs_model_hash", "sshs_legacy_hash")
+DYNAMIC = (("sv_ratio", 4), ("sv_fro", 0.9), ("sv_cumulative", 0.7))
+FP16 = 1e-3  # relative: two factors rounded to 11 bits
+
+pytestmark = [
+    pytest.mark.upstream,
+    pytest.mark.xdist_group("upstream"),  # they share one home
+    pytest.mark.trainer,
+]
+
+
+class Case:
+    """Two checkpoints, and the scripts of one release with the patch and without."""
+
+    def __init__(self, training: Training, folder: Path) -> None:
+        self.training, self.folder = training, folder
+        self.base = training.base
+        made, _ = training.run("tuned", *RATES)
+        (self.tuned,) = made.glob("*.safetensors")
+        self.stock, self.fast = (folder / name for name in ("stock ü", "fast"))
+        for scripts in (self.stock, self.fast):
+            shutil.copytree(training.scripts, scripts)
+            self._patch(scripts, apply=scripts == self.fast)
+
+    def extract(self, scripts: Path, name: str, *options: str) -> Path:
+        """Return what a script extracted; later options win over those of the preset."""
+        to = self.folder / f"{name}-{scripts.name}.safetensors"
+        models = (f"--model_org={self.base}", f"--model_tuned={self.tuned}")
+        return self._made("extract", scripts, to, *models, *options)
+
+    def resize(self, scripts: Path, lora: Path, name: str, *options: str) -> Path:
+        """Return what a script resized `lora` to."""
+        to = self.folder / f"{name}-{scripts.name}.safetensors"
+        return self._made("resize", scripts, to, f"--model={lora}", *options)
+
+    def _made(self, stage: str, scripts: Path, to: Path, *options: str) -> Path:
+        self.said = self.training.tool(stage, scripts, *options, f"--save_to={to}").stdout
+        return to
+
+    def _patch(self, scripts: Path, *, apply: bool) -> None:
+        found = checkouts.open_folder(scripts)
+        rewriting.carry_out(patching.reverting(found, ["fast-lora"]))
+        if apply:
+            rewriting.carry_out(patching.applying(found, [registry.find("fast-lora")]))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Case]]:
+    cases: dict[str, Case] = {}
+    yield cases
+    for case in cases.values():
+        shutil.rmtree(case.folder, ignore_errors=True)  # gigabytes
+
+
+@pytest.fixture(params=RELEASES)
+def case(
+    request: pytest.FixtureRequest,
+    upstream: Callable[[str], Checkout],
+    shipped: Catalogue,
+    shared: dict[str, Case],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Case:
+    release: str = request.param
+    if release not in USUAL and not request.config.getoption("--every-release"):
+        pytest.skip("only with --every-release (make upstream)")
+    if release not in shared:
+        upstream(release)
+        folder = tmp_path_factory.mktemp(release)
+        training = Training(shipped.load("skynet"), release, folder / "runs ü")
+        shared[release] = Case(training, folder)
+    return shared[release]
+
+
+def read(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return tensors, in double precision, and metadata."""
+    from safetensors import safe_open
+
+    with safe_open(file, "np") as opened:
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        return tensors, opened.metadata()
+
+
+def assert_alike(stock: Path, fast: Path) -> None:
+    """Fail unless keys, shapes, dtypes, alphas and metadata are the same."""
+    (one, about_one), (other, about_other) = read(stock), read(fast)
+    assert other.keys() == one.keys()
+    assert [(n, t.shape, t.dtype) for n, t in sorted(other.items())] == [
+        (n, t.shape, t.dtype) for n, t in sorted(one.items())
+    ]
+    alphas = [name for name in one if name.endswith(".alpha")]
+    assert alphas
+    assert all(one[name] == other[name] for name in alphas)
+    assert about_one.keys() == about_other.keys()
+    for key in about_one.keys() - set(OWN):
+        assert about_other[key] == about_one[key], key
+
+
+def product(tensors: dict[str, Any], module: str) -> Any:
+    up, down = (
+        tensors[f"{module}.lora_{half}.weight"].astype("float64") for half in ("up", "down")
+    )
+    return up.reshape(len(up), -1) @ down.reshape(len(down), -1)
+
+
+def changes(base: Path, tuned: Path) -> dict[str, Any]:
+    """Return what fine-tuning changed, in double precision, by module."""
+    names = ("kp_tensors", "kp_sdxl_modules", "kp_difference")
+    pair = runtime.load("fast-lora", *names).Pair(base, tuned, convolutions=False)
+    found: dict[str, Any] = {}
+    for target in pair.targets:
+        change = pair.difference(target.key)
+        if change is not None:
+            parts = change.chunk(len(target.modules))
+            found |= {n: p.double().numpy() for n, p in zip(target.modules, parts, strict=True)}
+    return found
+
+
+def modules(tensors: dict[str, Any]) -> list[str]:
+    return sorted(name.removesuffix(".alpha") for name in tensors if name.endswith(".alpha"))
+
+
+def norm(matrix: Any) -> float:
+    return float((matrix**2).sum() ** 0.5)
+
+
+def test_an_extracted_lora_is_stocks_as_near_as_fp16(case: Case) -> None:
+    options = (f"--dim={RANK}", "--save_precision=float")
+    stock, fast = (
+        case.extract(scripts, "precise", *options) for scripts in (case.stock, case.fast)
+    )
+    assert_alike(stock, fast)
+    one, other = read(stock)[0], read(fast)[0]
+    # Of the files as they are: stock's text encoders lose some of it where one is fp32.
+    for name, change in changes(case.base, case.tuned).items():
+        by_stock, by_us = (norm(change - product(found, name)) for found in (one, other))
+        assert by_us <= 1.001 * by_stock + FP16 * norm(change), name
+    halved = [case.extract(scripts, "fp16") for scripts in (case.stock, case.fast)]
+    assert_alike(*halved)
+
+
+def test_several_ranks_of_one_pass_are_each_as_good(case: Case) -> None:
+    options = ("--save_precision=float", "--dim", "32", str(RANK))
+    first = case.extract(case.fast, "several", *options)
+    second = first.with_name(f"{first.stem}-dim{RANK}.safetensors")
+    alone = case.extract(case.fast, "alone", "--save_precision=float", f"--dim={RANK}")
+    assert_alike(alone, second)
+    assert read(first)[1]["ss_network_dim"] == "32"
+
+
+@pytest.mark.parametrize("dynamic", [None, *DYNAMIC], ids=str)
+def test_a_resized_lora_is_stocks(case: Case, dynamic: tuple[str, float] | None) -> None:
+    lora = case.folder / f"wide-{case.stock.name}.safetensors"
+    if not lora.exists():
+        case.extract(case.stock, "wide", "--dim=48")
+    options = ["--save_precision=float", f"--new_rank={LESS}"]
+    if dynamic:
+        options[1:] = ["--new_rank=32", f"--dynamic_method={dynamic[0]}"]
+        options += [f"--dynamic_param={dynamic[1]}", "--verbose"]
+    name = dynamic[0] if dynamic else "fixed"
+    stock, fast = (
+        case.resize(scripts, lora, name, *options) for scripts in (case.stock, case.fast)
+    )
+    assert_alike(stock, fast)
+    whole, one, other = (read(file)[0] for file in (lora, stock, fast))
+    for module in modules(one):
+        before = product(whole, module)
+        size = norm(before)
+        least, error = (norm(before - product(found, module)) for found in (one, other))
+        assert abs(error - least) <= 1e-5 * size, module
+
+
+def test_skynet_ends_in_the_same_lora_by_either_way(case: Case) -> None:
+    high = [case.extract(scripts, "high", "--dim=512") for scripts in (case.stock, case.fast)]
+    stock, fast = (
+        case.resize(scripts, lora, "low", f"--new_rank={RANK}")
+        for scripts, lora in zip((case.stock, case.fast), high, strict=True)
+    )
+    assert_alike(stock, fast)
+    whole, one, other = (read(file)[0] for file in (high[0], stock, fast))
+    for module in modules(one):
+        before = product(whole, module)
+        least, error = (norm(before - product(found, module)) for found in (one, other))
+        assert error <= 1.001 * least + FP16 * norm(before), module
