@@ -19,6 +19,7 @@ MAY_IMPORT = {  # folder -> what its files may import besides the standard libra
     # These run in the trainer's Python; `library` is sd-scripts' own.
     "patches/adacoor": {"torch"},
     "patches/ema": {"torch", "safetensors", "library"},
+    "patches/fast-lora": {"torch", "safetensors", "library"},
     "wrapper": {
         "wrapper",
         "patches",
