@@ -15,7 +15,6 @@ from library import kp_extract, kp_factors, kp_lowrank
 from torch import Tensor
 
 QUANTILE = 0.99  # sd-scripts' default
-MORE = 3  # steps of the direct way beyond what the error alone asks for
 
 Halves = tuple[Tensor, Tensor]  # up (m x r) and down (r x n)
 
@@ -24,15 +23,18 @@ Halves = tuple[Tensor, Tensor]  # up (m x r) and down (r x n)
 def check(matrix: Tensor, high: int, low: int) -> dict[str, float]:
     """Return how far both ways end from `matrix` (m x n, fp32), and from each other.
 
+    Both begin with the same decomposition, as both do in sd-scripts, and no step is approximate:
+    where singular values are nearly the same, as of noise, it would pick others of the same size.
+
     `direct` and `through` are distances from the matrix per its norm, `apart` that of the two
     results per the direct one's norm. Without suffix all is fp32; `_fp16` stores each file's
     matrices as fp16; `_clamped` clamps them before, as sd-scripts does when it is not told to.
     """
     norm = kp_lowrank.norm_of(matrix)
-    made = kp_lowrank.truncate(matrix, low, more=MORE)
-    direct = (made.up, made.down)
     made = kp_lowrank.truncate(matrix, high)
     between = (made.up, made.down)
+    made = made.cut(low)
+    direct = (made.up, made.down)
     found = {}
     for suffix, stored in (("", _as_is), ("_fp16", _half), ("_clamped", _clamped)):
         one = stored(direct)
@@ -46,8 +48,8 @@ def check(matrix: Tensor, high: int, low: int) -> dict[str, float]:
 
 
 def _resized(halves: Halves, rank: int) -> Halves:
-    found = kp_factors.decompose(*halves, rank)
-    return found.left * found.values, found.right
+    found = kp_factors.decompose(*halves)  # all of it: its own, looser way is not what is asked
+    return found.left[:, :rank] * found.values[:rank], found.right[:rank]
 
 
 def _distance(halves: Halves, matrix: Tensor | None) -> float:

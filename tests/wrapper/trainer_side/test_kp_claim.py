@@ -40,6 +40,15 @@ def test_both_ways_are_the_same_in_exact_arithmetic(
     assert found["apart"] <= 1e-3
 
 
+def test_of_noise_too_whose_parts_are_hard_to_tell_apart(claim: Any) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    found = claim.check(torch.randn(200, 160), HIGH, LOW)
+    assert found["through"] == pytest.approx(found["direct"], rel=1e-5)
+    assert found["apart"] <= 1e-3
+
+
 @pytest.mark.parametrize("decay", [0.3, 1.0])
 def test_fp16_in_between_costs_no_more_than_its_rounding(decay: float, claim: Any) -> None:
     found = claim.check(change(decay), HIGH, LOW)
