@@ -37,10 +37,15 @@ _KINDS = (  # first one whose every prefix is found
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor as the header has it; `dtype` in safetensors' words, e.g. "F16"."""
+    """One tensor as the header has it; `dtype` in safetensors' words, e.g. "F16".
+
+    Its `size` bytes begin at byte `start` of the file.
+    """
 
     dtype: str
     shape: tuple[int, ...]
+    start: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -70,14 +75,13 @@ def read(file: Path) -> Header:
             text = opened.read(length)
     except OSError as error:
         raise UserError(f"expected a weights file, {file}: {error.strerror}") from None
-    header, end = _parsed(file, text)
-    if end != size - 8 - length:
+    metadata, tensors = _parsed(file, text)
+    end = max((t.start + t.size for t in tensors.values()), default=8 + length)
+    if end != size:
         raise UserError(
-            f"{file} is cut short: its header tells of {end + 8 + length} bytes, it has {size}",
+            f"{file} is cut short: its header tells of {end} bytes, it has {size}",
             hint="Download or make it again.",
         )
-    metadata = header.pop("__metadata__", {})
-    tensors = {n: Tensor(t["dtype"], tuple(t["shape"])) for n, t in header.items()}
     return Header(file, size, tensors, metadata)
 
 
@@ -116,15 +120,22 @@ def sha256(file: Path, *, on_bytes: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()
 
 
-def _parsed(file: Path, text: bytes) -> tuple[dict[str, Any], int]:
-    """Return the header and where its last tensor ends, in bytes after the header."""
+def _parsed(file: Path, text: bytes) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         header: dict[str, Any] = json.loads(text)
-        ends = [t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"]
-        return header, max(ends, default=0)
+        metadata: dict[str, str] = dict(header.pop("__metadata__", {}))
+        return metadata, {name: _tensor(t, 8 + len(text)) for name, t in header.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         hint = "Download or make it again."
         raise UserError(f"{file} has no readable safetensors header", hint=hint) from None
+
+
+def _tensor(entry: Mapping[str, Any], data: int) -> Tensor:
+    start, end = map(int, entry["data_offsets"])
+    shape = tuple(map(int, entry["shape"]))
+    if not 0 <= start <= end or min(shape, default=0) < 0:
+        raise ValueError(entry)
+    return Tensor(str(entry["dtype"]), shape, data + start, end - start)
 
 
 def _not_safetensors(file: Path, head: bytes, size: int, length: int) -> UserError:

@@ -13,11 +13,13 @@ from wrapper import proc
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {  # folder -> what its files may import besides the standard library
     "kohya_presets": {"kohya_presets", "tomli", "toml"},
+    "kohya_presets/loras": {"kohya_presets", "numpy"},
     "patches": {f"kohya_presets.{name}" for name in ("errors", "problems", "toml_source")}
     | {"patches"},
     # These run in the trainer's Python; `library` is sd-scripts' own.
     "patches/adacoor": {"torch"},
     "patches/ema": {"torch", "safetensors", "library"},
+    "patches/fast-lora": {"torch", "safetensors", "library"},
     "wrapper": {
         "wrapper",
         "patches",
@@ -39,6 +41,7 @@ MAY_IMPORT = {  # folder -> what its files may import besides the standard libra
         "diffusers",
         "library",
         "kp_miniature",
+        "kp_claim",
     },
     "wrapper/standin": {
         "torch",
@@ -106,4 +109,4 @@ def test_light_commands_import_nothing_of_the_trainer(words: tuple[str, ...]) ->
     done = proc.run([sys.executable, "-c", code, "kohya-presets", *words])
     loaded = set(done.stdout.splitlines()[-1].split())
     heavy = {"torch", "accelerate", "diffusers", "transformers", "safetensors", "huggingface_hub"}
-    assert not loaded & (heavy | {"rich", "tomlkit", "PIL", "psutil"})
+    assert not loaded & (heavy | {"rich", "tomlkit", "PIL", "psutil", "numpy"})

@@ -21,6 +21,7 @@ COMMANDS = (
     "patch",
     "gui",
     "captions",
+    "lora",
     "train",
     "resume",
     "rehearse",

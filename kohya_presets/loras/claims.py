@@ -1,0 +1,136 @@
+"""Whether a LoRA is what its name and its metadata say, and what else about it may surprise."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from kohya_presets.loras import names
+from kohya_presets.loras.info import Info
+from kohya_presets.problems import Place, Problem, plural
+
+SIZE_TOLERANCE = 0.3  # a name's "100MB" is a round number
+ALPHA_TOLERANCE = 2e-3  # fp16's rounding
+_NAMED_RANK = (
+    re.compile(r"(?<![a-z])(?:dim|rank|r)[-_ ]?(\d+)(?![\d.])"),
+    re.compile(r"(?<![\d.])(\d+)[-_ ]?(?:dim|rank)(?![a-z])"),
+    re.compile(r"(?:^|[-_ ])(4|8|16|32|64|128|256|512|1024)(?=$|[-_ ])"),  # alone: as is usual
+)
+_NAMED_SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)[-_ ]?(mb|gb)(?![a-z])")
+_ONE = ("text encoder",)
+_UNUSED_BLOCK = "te1 layer 11"  # the last: SDXL takes what goes into it (hidden state 11)
+_NAMED_PRECISION = re.compile(r"(?<![a-z])(fp16|bf16|fp32)(?!\d)")
+
+
+def of(info: Info) -> tuple[Problem, ...]:
+    """Return what does not fit together in `info`, or is easily overlooked: warnings."""
+    said = (*_by_name(info), *_by_metadata(info), *_by_content(info))
+    return tuple(Problem(code, "warning", Place(info.file), text) for code, text in said)
+
+
+def _by_name(info: Info) -> Iterator[tuple[str, str]]:
+    name = info.file.stem.lower()
+    ranks = {int(number) for pattern in _NAMED_RANK for number in pattern.findall(name)}
+    if ranks and info.rank not in ranks:
+        told = " or ".join(map(str, sorted(ranks)))
+        yield "lora-name-rank", f"its name says rank {told}, it is {info.rank}"
+    if found := _NAMED_SIZE.search(name):
+        told_mb = float(found[1]) * (1000 if found[2] == "gb" else 1)
+        if abs(info.size / 1e6 - told_mb) > SIZE_TOLERANCE * told_mb:
+            yield "lora-name-size", f"its name says {found[0]}, it is {info.size / 1e6:.1f} MB"
+    if (found := _NAMED_PRECISION.search(name)) and found[1] not in info.precisions:
+        is_ = " and ".join(info.precisions)
+        yield "lora-name-precision", f"its name says {found[1]}, it is stored as {is_}"
+
+
+def _by_metadata(info: Info) -> Iterator[tuple[str, str]]:
+    data = info.metadata
+    for key, told, kernels in (
+        ("ss_network_dim", data.get("ss_network_dim"), False),
+        ("ss_network_args: conv_dim", _network_args(info).get("conv_dim"), True),
+    ):
+        ranks = {m.module.rank for m in info.all.modules if _has_kernel(m.module.shape) == kernels}
+        if ranks and (number := _number(told)) is not None and number != max(ranks):
+            there = max(ranks)
+            yield "lora-metadata-rank", f"its metadata says {key} {told}, the largest is {there}"
+    alphas = {each.alpha for each in info.all.modules if not _has_kernel(each.module.shape)}
+    told_alpha = _number(data.get("ss_network_alpha"))
+    alpha = alphas.pop() if len(alphas) == 1 else None
+    same = told_alpha is None or alpha is None or _near(alpha, told_alpha)
+    if not same:
+        yield (
+            "lora-metadata-alpha",
+            f"its metadata says ss_network_alpha {told_alpha:g}, it is {alpha:g}",
+        )
+    told_base = f"{data.get('ss_base_model_version', '')} {data.get('modelspec.architecture', '')}"
+    told_xl = "xl" in told_base.lower()
+    if told_base.strip() and info.shapes_of and told_xl != (info.shapes_of == "SDXL"):
+        text = f"its metadata says {told_base.strip()}, its shapes are those of {info.shapes_of}"
+        yield "lora-metadata-base", text
+    if data.get("sshs_model_hash", info.data_sha256) != info.data_sha256:
+        text = "its weights are not those that its metadata has the hash of (sshs_model_hash)"
+        yield "lora-hash", text
+
+
+def _by_content(info: Info) -> Iterator[tuple[str, str]]:
+    there = {part.name for part in info.parts}
+    lacking = [name for name in _text_encoders(info) if name not in there]
+    if "U-Net" in there and lacking:
+        yield (
+            "lora-no-text-encoder",
+            f"nothing of {' and '.join(lacking)}: trained without, or left out by the extraction, "
+            "which says nothing where no weight of theirs moved by more than --min_diff (0.01)",
+        )
+    if "U-Net" not in there:
+        yield "lora-no-unet", "nothing of the U-Net"
+    still = [each.module.name for each in info.all.modules if each.norm == 0]
+    if still:
+        yield "lora-still", f"{plural(len(still), 'module')} without any change: {_told(still)}"
+    without = sum(each.alpha is None for each in info.all.modules)
+    if without:
+        text = f"no alpha in {plural(without, 'module')}: taken for the rank, as sd-scripts does"
+        yield "lora-no-alpha", text
+    if len(info.precisions) > 1:
+        yield "lora-mixed-precision", f"stored as {' and '.join(info.precisions)}"
+    for kind, count in info.others.items():
+        yield (
+            "lora-not-measured",
+            f"{plural(count, 'layer')} with {kind}, which the norms leave out",
+        )
+
+
+def _text_encoders(info: Info) -> tuple[str, ...]:
+    """Return what text encoders a LoRA of its model is expected to have: of FLUX, none."""
+    expected = {"FLUX": (), "Stable Diffusion 1": _ONE, "Stable Diffusion 2": _ONE}
+    return expected.get(info.shapes_of or "", ("text encoder 1", "text encoder 2"))
+
+
+def _told(still: Sequence[str]) -> str:
+    if {names.block(name) for name in still} == {_UNUSED_BLOCK}:
+        return f"all of {_UNUSED_BLOCK}, whose output SDXL does not use"
+    return still[0] + (", …" if len(still) > 1 else "")
+
+
+def _network_args(info: Info) -> dict[str, object]:
+    try:
+        found = json.loads(info.metadata.get("ss_network_args", "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(told: object) -> float | None:
+    """Return the number in a metadata value; "Dynamic" and the like have none."""
+    try:
+        return float(told) if isinstance(told, (str, int, float)) else None
+    except ValueError:
+        return None
+
+
+def _near(alpha: float, told: float) -> bool:
+    return abs(alpha - told) <= ALPHA_TOLERANCE * abs(told)
+
+
+def _has_kernel(shape: tuple[int, ...]) -> bool:
+    return any(size != 1 for size in shape[2:])

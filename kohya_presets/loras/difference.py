@@ -1,0 +1,131 @@
+"""How far two LoRAs are apart, as the change they make to the model.
+
+Not as matrices: those differ between any two ways to the same product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from kohya_presets import weights
+from kohya_presets.errors import UserError
+from kohya_presets.loras import factors, modules, names
+from kohya_presets.loras.factors import Reader
+from kohya_presets.loras.modules import Module
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Two changes, of one layer or of several together: their norms and inner product."""
+
+    name: str
+    norm_a: float
+    norm_b: float
+    inner: float
+    distance: float  # norm of a - b
+
+    @property
+    def relative(self) -> float | None:
+        """The distance per norm of a; None where a changes nothing."""
+        return self.distance / self.norm_a if self.norm_a else None
+
+    @property
+    def cosine(self) -> float | None:
+        """1 for the same direction, 0 for unrelated ones; None where one changes nothing."""
+        both = self.norm_a * self.norm_b
+        return self.inner / both if both else None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """All modules of two files. One that only one file has is compared with no change."""
+
+    files: tuple[Path, Path]
+    modules: tuple[Apart, ...]
+    lone: tuple[tuple[str, ...], tuple[str, ...]]  # names of those only in a, and only in b
+
+    @property
+    def all(self) -> Apart:
+        """Both LoRAs as a whole."""
+        return _together("all", self.modules)
+
+    @property
+    def parts(self) -> tuple[Apart, ...]:
+        """The U-Net, and each text encoder."""
+        return tuple(
+            _together(name, tuple(found))
+            for name, found in groupby(self.modules, lambda each: names.part(each.name))
+        )
+
+    @property
+    def blocks(self) -> tuple[Apart, ...]:
+        """Each block of the model."""
+        return tuple(
+            _together(name, tuple(found))
+            for name, found in groupby(self.modules, lambda each: names.block(each.name))
+        )
+
+
+def between(a: Path, b: Path) -> Difference:
+    """Return how far the LoRAs in two files are apart.
+
+    Raises:
+        UserError: one is no whole LoRA, or they are not for the same model.
+    """
+    headers = (weights.read(a), weights.read(b))
+    found = tuple({m.name: m for m in modules.of(header).all} for header in headers)
+    _require_same_model(a, b, *found)
+    in_order = sorted({**found[0], **found[1]}, key=names.order)
+    with Reader(headers[0]) as reader_a, Reader(headers[1]) as reader_b:
+        apart = tuple(
+            _apart(name, (reader_a, found[0].get(name)), (reader_b, found[1].get(name)))
+            for name in in_order
+        )
+    lone = tuple(
+        tuple(name for name in in_order if name in one and name not in other)
+        for one, other in (found, found[::-1])
+    )
+    return Difference((a, b), apart, (lone[0], lone[1]))
+
+
+def _together(name: str, members: tuple[Apart, ...]) -> Apart:
+    return Apart(
+        name,
+        math.sqrt(sum(each.norm_a**2 for each in members)),
+        math.sqrt(sum(each.norm_b**2 for each in members)),
+        sum(each.inner for each in members),
+        math.sqrt(sum(each.distance**2 for each in members)),
+    )
+
+
+def _apart(name: str, a: tuple[Reader, Module | None], b: tuple[Reader, Module | None]) -> Apart:
+    read_a, read_b = (reader.factors(module) if module else None for reader, module in (a, b))
+    if read_a is None or read_b is None:
+        norm_a, norm_b = (factors.norm(read) if read else 0.0 for read in (read_a, read_b))
+        return Apart(name, norm_a, norm_b, 0.0, max(norm_a, norm_b))
+    found = factors.compared(read_a, read_b)
+    return Apart(name, found.norm_a, found.norm_b, found.inner, found.distance)
+
+
+def _require_same_model(
+    a: Path, b: Path, in_a: Mapping[str, Module], in_b: Mapping[str, Module]
+) -> None:
+    both = [name for name in in_a if name in in_b]
+    if not both:
+        raise UserError(
+            f"{a} and {b} have no module in common",
+            hint="They are for different models, e.g. Stable Diffusion 1 and SDXL.",
+        )
+    for name in both:
+        one, other = _bare(in_a[name].shape), _bare(in_b[name].shape)
+        if one != other:
+            raise UserError(f"{name} is {one} in {a}, {other} in {b}: not for the same model")
+
+
+def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without the kernel of a 1x1 convolution, which is a matrix all the same."""
+    return shape if any(size != 1 for size in shape[2:]) else shape[:2]

@@ -1,0 +1,148 @@
+"""Say what each rank would keep of what fine-tuning changed, in one pass over two checkpoints.
+
+    python kp_rank.py --base FILE --tuned FILE --modules patches/fast-lora --out FILE.json
+
+Of each module's change all squared singular values are computed, which are the eigenvalues of its
+Gram matrix (the smaller side's): their sum is the squared norm, that of the r largest is what the
+best matrix of rank r keeps of it (Eckart and Young, 1936). Needs torch and safetensors;
+sd-scripts is not imported: `library` is the folder of the patch fast-lora.
+
+In fp32 what is kept is off by up to 1e-7 of the whole (measured on flat and on steep spectra).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+import types
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+CHECKED = 4  # modules, those that changed most: extracting high and resizing against directly
+HIGH, LOW = 512, 16  # the guide's
+UNUSABLE = 3  # exit code: a checkpoint is not what it has to be, said in the last line
+
+
+def find_library(folder: Path) -> None:
+    """Let `from library import kp_…` find the modules in `folder`."""
+    library = types.ModuleType("library")
+    library.__path__ = [str(folder)]
+    sys.modules["library"] = library
+
+
+def retained(matrix: torch.Tensor, ranks: Sequence[int] = RANKS) -> tuple[float, list[float]]:
+    """Return the norm of a matrix (m x n, fp32), and what part of its square each rank keeps.
+
+    Raises:
+        ValueError: it holds something that is not finite.
+    """
+    from library import kp_lowrank
+
+    norm = kp_lowrank.norm_of(matrix)
+    if not math.isfinite(norm):
+        raise ValueError("expected finite numbers, found inf or nan")
+    if norm == 0:
+        return 0.0, [1.0] * len(ranks)
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    scaled = tall * (math.sqrt(tall.shape[1]) / norm)
+    values = torch.linalg.eigvalsh(scaled.T @ scaled).flip(0).clamp(min=0).double()
+    kept = (values.cumsum(0) / values.sum()).tolist()
+    return norm, [kept[min(rank, len(kept)) - 1] for rank in ranks]
+
+
+def measure(base: Path, tuned: Path, *, convolutions: bool) -> dict[str, Any]:
+    """Return what each rank keeps of each module, and how far the guide's two ways are apart."""
+    import kp_claim
+    from library import kp_threads
+    from library.kp_difference import Pair
+
+    pair = Pair(base, tuned, convolutions=convolutions)
+    found: list[dict[str, Any]] = []
+    try:
+        with kp_threads.one_for_each_worker():
+            for modules in _all(pair, kp_threads.workers(torch.device("cpu"))):
+                found += modules
+            changed = sorted(found, key=lambda module: module["norm"], reverse=True)[:CHECKED]
+            claims = [
+                {"name": module["name"], **kp_claim.check(_matrix(pair, module), HIGH, LOW)}
+                for module in changed
+                if module["norm"]
+            ]
+    finally:
+        pair.close()
+    claim = {"high": HIGH, "low": LOW, "quantile": kp_claim.QUANTILE, "modules": claims}
+    return {"ranks": RANKS, "modules": found, "claim": claim}
+
+
+def _all(pair: Any, workers: int) -> Iterator[list[dict[str, Any]]]:
+    started = time.monotonic()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            done = pool.map(lambda target: _measured(pair, target), pair.targets)
+            for count, modules in enumerate(done, start=1):
+                yield modules
+                _tell(count, len(pair.targets), time.monotonic() - started)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _measured(pair: Any, target: Any) -> list[dict[str, Any]]:
+    from library.kp_tensors import UnusableError
+
+    found = []
+    difference = pair.difference(target.key)
+    shape = pair.shape(target.key)
+    rows = shape[0] // len(target.modules)
+    for index, name in enumerate(target.modules):
+        norm, kept = 0.0, [1.0] * len(RANKS)
+        if difference is not None:
+            try:
+                norm, kept = retained(difference[index * rows : (index + 1) * rows].flatten(1))
+            except ValueError as error:
+                raise UnusableError(f"{target.key}: {error}") from None
+        found.append({"name": name, "shape": [rows, *shape[1:]], "norm": norm, "retained": kept})
+    return found
+
+
+def _matrix(pair: Any, module: dict[str, Any]) -> torch.Tensor:
+    target = next(target for target in pair.targets if module["name"] in target.modules)
+    part = target.modules.index(module["name"])
+    matrix: torch.Tensor = pair.difference(target.key).chunk(len(target.modules))[part].flatten(1)
+    return matrix
+
+
+def _tell(done: int, total: int, seconds: float) -> None:
+    """Print a bar as tqdm does, which is what the reader of this output knows."""
+    rate = done / max(seconds, 1e-9)
+    spent, left = (f"{int(s) // 60:02}:{int(s) % 60:02}" for s in (seconds, (total - done) / rate))
+    print(f"rank: {done}/{total} [{spent}<{left}, {rate:.2f}it/s]", flush=True)
+
+
+def main() -> None:
+    """Write what the command line asks for."""
+    parser = argparse.ArgumentParser()
+    for name in ("base", "tuned", "modules", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--convolutions", action="store_true")
+    args = parser.parse_args()
+    find_library(args.modules)
+    from library.kp_tensors import UnusableError
+
+    try:
+        found = measure(args.base, args.tuned, convolutions=args.convolutions)
+    except (UnusableError, OSError) as error:
+        print(error)
+        raise SystemExit(UNUSABLE) from None
+    args.out.write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
