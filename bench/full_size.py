@@ -1,6 +1,6 @@
 """Extract a LoRA from two made-up SDXL checkpoints of full size with the patched script.
 
-They take 14 GB of disk while this runs, in --folder. What they hold beside the 986 weights that a
+They take 14 GB of disk, in --models where they stay for the next time. What they hold beside the 986 weights that a
 LoRA has modules for is one tensor of the right size: only the patched script reads that, the stock
 one would need 28 GB of memory. Told: seconds in all, and the most memory it held.
 """
@@ -38,15 +38,17 @@ def main() -> None:
         sys.exit("no checkout has an environment yet: make rehearse makes both")
     used = environment.find(real[-1])
     assert used
-    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+    with tempfile.TemporaryDirectory(dir=options.models) as temporary:
         folder = Path(temporary)
-        base, tuned = folder / "base.safetensors", folder / "tuned.safetensors"
+        models = options.models or folder
+        base, tuned = models / "base.safetensors", models / "tuned.safetensors"
         scripts = folder / "sd-scripts"
         shutil.copytree(real[-1].scripts, scripts, ignore=shutil.ignore_patterns(".git"))
         found = checkout.open_folder(scripts)
         rewriting.carry_out(patching.applying(found, [registry.find("fast-lora")]))
-        print(f"making two checkpoints with {len(list(_weights()))} weights", flush=True)
-        _write(base, tuned)
+        if not base.exists():
+            print(f"making two checkpoints with {len(list(_weights()))} weights", flush=True)
+            _write(base, tuned)
         argv = [
             str(used.python),
             *in_front(False),
@@ -76,7 +78,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dim", type=int, nargs="+", default=[32])
-    parser.add_argument("--folder", type=Path, help="with 14 GB free (the usual temporary one)")
+    parser.add_argument("--models", type=Path, help="folder that they stay in (else they go)")
     parser.add_argument("--device", help="of the script")
     return parser.parse_args()
 

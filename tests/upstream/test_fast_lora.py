@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +130,13 @@ def product(tensors: dict[str, Any], module: str) -> Any:
 def changes(base: Path, tuned: Path) -> dict[str, Any]:
     """Return what fine-tuning changed, in double precision, by module."""
     names = ("kp_tensors", "kp_sdxl_modules", "kp_difference")
-    pair = runtime.load("fast-lora", *names).Pair(base, tuned, convolutions=False)
     found: dict[str, Any] = {}
-    for target in pair.targets:
-        change = pair.difference(target.key)
-        if change is not None:
-            parts = change.chunk(len(target.modules))
-            found |= {n: p.double().numpy() for n, p in zip(target.modules, parts, strict=True)}
+    with closing(runtime.load("fast-lora", *names).Pair(base, tuned, convolutions=False)) as pair:
+        for target in pair.targets:
+            change = pair.difference(target.key)
+            if change is not None:
+                parts = change.chunk(len(target.modules))
+                found |= {n: p.double().numpy() for n, p in zip(target.modules, parts, strict=True)}
     return found
 
 
@@ -147,17 +148,21 @@ def norm(matrix: Any) -> float:
     return float((matrix**2).sum() ** 0.5)
 
 
+def assert_as_near(case: Case, stock: Path, fast: Path) -> None:
+    """Fail unless `fast` is as near to what changed as `stock`, module by module."""
+    one, other = read(stock)[0], read(fast)[0]
+    for name, change in changes(case.base, case.tuned).items():
+        by_stock, by_us = (norm(change - product(found, name)) for found in (one, other))
+        assert by_us <= 1.001 * by_stock + FP16 * norm(change), name
+
+
 def test_an_extracted_lora_is_stocks_as_near_as_fp16(case: Case) -> None:
     options = (f"--dim={RANK}", "--save_precision=float")
     stock, fast = (
         case.extract(scripts, "precise", *options) for scripts in (case.stock, case.fast)
     )
     assert_alike(stock, fast)
-    one, other = read(stock)[0], read(fast)[0]
-    # Of the files as they are: stock's text encoders lose some of it where one is fp32.
-    for name, change in changes(case.base, case.tuned).items():
-        by_stock, by_us = (norm(change - product(found, name)) for found in (one, other))
-        assert by_us <= 1.001 * by_stock + FP16 * norm(change), name
+    assert_as_near(case, stock, fast)
     halved = [case.extract(scripts, "fp16") for scripts in (case.stock, case.fast)]
     assert_alike(*halved)
 
@@ -200,8 +205,4 @@ def test_skynet_ends_in_the_same_lora_by_either_way(case: Case) -> None:
         for scripts, lora in zip((case.stock, case.fast), high, strict=True)
     )
     assert_alike(stock, fast)
-    whole, one, other = (read(file)[0] for file in (high[0], stock, fast))
-    for module in modules(one):
-        before = product(whole, module)
-        least, error = (norm(before - product(found, module)) for found in (one, other))
-        assert error <= 1.001 * least + FP16 * norm(before), module
+    assert_as_near(case, stock, fast)

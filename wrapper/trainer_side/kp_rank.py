@@ -115,7 +115,9 @@ def _measured(pair: Any, target: Any) -> list[dict[str, Any]]:
 def _matrix(pair: Any, module: dict[str, Any]) -> torch.Tensor:
     target = next(target for target in pair.targets if module["name"] in target.modules)
     part = target.modules.index(module["name"])
-    matrix: torch.Tensor = pair.difference(target.key).chunk(len(target.modules))[part].flatten(1)
+    matrix: torch.Tensor = (
+        pair.difference(target.key).chunk(len(target.modules))[part].flatten(1).clone()
+    )
     return matrix
 
 
