@@ -1,8 +1,8 @@
 """Extract a LoRA from two made-up SDXL checkpoints of full size with the patched script.
 
-They take 14 GB of disk, in --models where they stay for the next time. What they hold beside the 986 weights that a
-LoRA has modules for is one tensor of the right size: only the patched script reads that, the stock
-one would need 28 GB of memory. Told: seconds in all, and the most memory it held.
+They take 14 GB of disk; in --models they stay for the next time. What they hold beside the 986
+weights that a LoRA has modules for is one tensor of the right size: only the patched script reads
+that, the stock one would need 28 GB of memory. Told: seconds in all, the most memory it held.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def test_a_users_patch_works_like_ours(tmp_path: Path) -> None:
             ("sdxl_train.py",),
         ]
     names = [patch.name for patch in registry.every(tmp_path)]
-    assert names == ["adacoor", "ema", "mine"]
+    assert names == ["adacoor", "ema", "fast-lora", "mine"]
 
 
 def test_the_documented_example_is_a_patch(tmp_path: Path) -> None:
