@@ -206,3 +206,23 @@ def test_skynet_ends_in_the_same_lora_by_either_way(case: Case) -> None:
     )
     assert_alike(stock, fast)
     assert_as_near(case, stock, fast)
+
+
+def test_it_loads_and_acts_as_stocks_does(case: Case) -> None:
+    options = (f"--dim={RANK}", "--save_precision=float")
+    files = [case.extract(scripts, "acting", *options) for scripts in (case.stock, case.fast)]
+    bare, stock, fast = (forward(case, str(file)) for file in ("none", *files))
+    for name, before in bare.items():
+        moved = norm(stock[name] - before)
+        assert moved > 0, name
+        assert norm(fast[name] - stock[name]) < 0.05 * moved, name
+
+
+def forward(case: Case, lora: str) -> dict[str, Any]:
+    out = case.folder / "forward.safetensors"
+    said = case.training.script(
+        Path(__file__).with_name("forward.py"), str(case.base), lora, str(out)
+    )
+    if lora != "none":
+        assert "<All keys matched successfully>" in said.stdout
+    return {name: t.astype("float64") for name, t in read(out)[0].items()}

@@ -64,6 +64,13 @@ class Training:
         env = {key: value.replace(ours, theirs) for key, value in launch.env.items()}
         return proc.run((*argv, *options), cwd=scripts, env=env)
 
+    def script(self, file: Path, *arguments: str) -> Result:
+        """Run a script of the test with the trainer's Python, on the miniature."""
+        launch = self._tools["extract"].launch
+        at = next(i for i, word in enumerate(launch.argv) if word.startswith(str(self.scripts)))
+        argv = (*launch.argv[:at], str(file), *arguments)
+        return proc.run(argv, cwd=launch.cwd, env=launch.env)
+
     def _start(self, stage: Stage, *options: str, check: bool = True) -> Result:
         stage.makes.parent.mkdir(parents=True, exist_ok=True)
         launch = stage.launch
