@@ -2,7 +2,7 @@
 
 Rivals: a loop over tensors, and diffusers' EMAModel, with its `foreach` and without; of bfloat16
 weights it makes an average in bfloat16, so it is also told to keep one in fp32, as ours is. Not
-ahead of a rival per byte is a failure.
+ahead of a rival per byte, nor level with it at the memory's limit, is a failure.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 They are compared by time per byte that the formula must move: each tensor that it reads, and each
 that it writes, once. How fast memory can be is told by a `copy_` in the same rounds. (A processor
 also reads what a copy overwrites, so that an update in place may go faster than that.)
+
+Ours must be ahead. Where it moves bytes as fast as memory can, nothing can be ahead of what does so
+too: there, level is enough. Behind is a failure anywhere.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import torch
 
 COPIED = 2**26  # numbers in fp32, far more than a cache holds
 SURELY = 0.75  # of the rounds; equals win 12 of 15 against each other once in 57 times
+LIMIT = 0.9  # of the bytes that `copy_` moves in a second: as fast as memory can
 COLUMNS = ("ms", "ns/param", "B kept", "B moved", "ns/B", "GB/s", "of copy_", "x ours", "we won")
 
 
@@ -102,7 +106,7 @@ def measure(
 
 
 def show(ours: Timing, rivals: Sequence[Timing], copy: Timing) -> list[str]:
-    """Print a line for each; return what ours is not ahead of for a byte, in words.
+    """Print a line for each, and what that says of ours; return what of it is a failure.
 
     B kept and moved are for each parameter. x ours, and the rounds that we won, are for each byte.
     """
@@ -112,7 +116,24 @@ def show(ours: Timing, rivals: Sequence[Timing], copy: Timing) -> list[str]:
         ratios = rival.ratios(ours)
         print(f"{_line(rival, copy)}{statistics.median(ratios):9.2f}{_won(ratios):9.0%}")
     print(_line(copy, copy))
-    return [said for rival in rivals if (said := _not_ahead(ours, rival))]
+    verdicts = [verdict(ours, rival, copy) for rival in rivals]
+    print("\n".join(said for said, _ in verdicts))
+    return [said for said, is_failure in verdicts if is_failure]
+
+
+def verdict(ours: Timing, rival: Timing, copy: Timing) -> tuple[str, bool]:
+    """Return how ours does against a rival, in words, and whether that is a failure."""
+    ratios = rival.ratios(ours)
+    won, name = _won(ratios), ours.rival.name
+    than = f"{rival.rival.name}, which takes {statistics.median(ratios):.2f} of its time for a byte"
+    if won >= SURELY:
+        return f"{name} is ahead of {than}", False
+    if won <= 1 - SURELY:
+        return f"{name} is behind {than}", True
+    of_copy = statistics.median(copy.ratios(ours))
+    if of_copy >= LIMIT:
+        return f"{name} is at the memory's limit ({of_copy:.0%} of copy_), level with {than}", False
+    return f"{name} is level with {than}, and at {of_copy:.0%} of copy_ only", True
 
 
 def _line(timing: Timing, copy: Timing) -> str:
@@ -127,16 +148,6 @@ def _line(timing: Timing, copy: Timing) -> str:
 
 def _won(ratios: Sequence[float]) -> float:
     return sum(ratio > 1 for ratio in ratios) / len(ratios)
-
-
-def _not_ahead(ours: Timing, rival: Timing) -> str | None:
-    ratios = rival.ratios(ours)
-    if (won := _won(ratios)) >= SURELY:
-        return None
-    word = "behind" if won <= 1 - SURELY else "level with"
-    ratio = statistics.median(ratios)
-    time_of = f"{rival.rival.name}, which takes {ratio:.2f} of its time for a byte"
-    return f"{ours.rival.name} is {word} {time_of}"
 
 
 def _settle(on: torch.device) -> None:

@@ -40,6 +40,9 @@ class AdaCoor(torch.optim.Optimizer):
         stochastic_rounding: Round the bfloat16 among state and weights up or down by chance, so
             that small changes add up on average.
         weight_decay: Decoupled: p <- p * (1 - lr * weight_decay) at each step.
+        compiled: Let torch.compile make one kernel of the step, which reads and writes each number
+            once. Where it cannot, and for what is not contiguous, the step is the usual one. Not
+            with stochastic_rounding.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class AdaCoor(torch.optim.Optimizer):
         state_dtype: str = "bfloat16",
         stochastic_rounding: bool = False,
         weight_decay: float = 0.0,
+        compiled: bool = False,
     ) -> None:
         if epsilon <= 0:
             raise ValueError(f"epsilon must be above 0, got {epsilon=}")
@@ -58,7 +62,10 @@ class AdaCoor(torch.optim.Optimizer):
             raise ValueError(f"lr and weight_decay must be 0 or more, got {lr=}, {weight_decay=}")
         if state_dtype not in ("bfloat16", "float32"):
             raise ValueError(f'state_dtype must be "bfloat16" or "float32", got {state_dtype=}')
+        if compiled and stochastic_rounding:
+            raise ValueError("compiled=True must be without stochastic_rounding=True")
         self.state_dtype = getattr(torch, state_dtype)
+        self.compiled = compiled
         self.stochastic_rounding = stochastic_rounding
         self.rates: list[Tensor | None] | None = None  # of each group, once somebody asks
         super().__init__(params, {"lr": lr, "epsilon": epsilon, "weight_decay": weight_decay})
@@ -75,12 +82,18 @@ class AdaCoor(torch.optim.Optimizer):
             if not params:
                 continue
             triples = [(p, p.grad, self._sum(p)) for p in params]
-            for chunk in _chunks(triples):
+            lr, epsilon, decay = float(group["lr"]), group["epsilon"], group["weight_decay"]
+            left = triples
+            if self.compiled:
+                from .kp_adacoor_compiled import step_of_what_fits
+
+                left = step_of_what_fits(triples, lr, epsilon, decay)
+            for chunk in _chunks(left):
                 adacoor(
                     *chunk,
-                    lr=float(group["lr"]),
-                    epsilon=group["epsilon"],
-                    weight_decay=group["weight_decay"],
+                    lr=lr,
+                    epsilon=epsilon,
+                    weight_decay=decay,
                     stochastic_rounding=self.stochastic_rounding,
                 )
             if self.rates is not None:

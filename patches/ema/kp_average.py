@@ -12,6 +12,7 @@ import functools
 import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -21,6 +22,8 @@ Pair = tuple[Tensor, Tensor]  # an average, and the weights it is of
 
 STAGING = 16 * 2**20  # weights on their way from one dtype or device to another at one time
 IN_CACHE = 2**20  # weights on a CPU whose copies in fp32 are still in its cache for the next pass
+UNSPLIT = 2**15  # so few torch does not share among its threads
+THREADS = 8  # enough for a CPU to wait for nothing but its memory
 
 
 def decay_at(step: int, *, decay: float, beta: float, steps: int) -> float:
@@ -224,9 +227,28 @@ def _lerp(pairs: Sequence[Pair], weight: float) -> None:
         averages, weights = zip(*alike, strict=True)
         torch._foreach_lerp_(averages, weights, weight)
     others = [(a, w) for a, w in pairs if a.dtype != w.dtype]
-    size = IN_CACHE if pairs and pairs[0][0].device.type == "cpu" else STAGING
-    for chunk in _chunks(others, size):
-        torch._foreach_lerp_([a for a, _ in chunk], [w.float() for _, w in chunk], weight)
+    on_cpu = bool(others) and others[0][0].device.type == "cpu"
+    shares = iter(list(_chunks(others, IN_CACHE if on_cpu else STAGING)))  # threads may share it
+    if not on_cpu or torch.get_num_threads() == 1:
+        _lerp_in_fp32(shares, weight, STAGING)
+        return
+    # Not by torch's own threads: they would meet after each pass over what a cache holds, and on a
+    # busy machine, as one that loads images is, wait ten times as long as they work.
+    count = min(THREADS, torch.get_num_threads())
+    for done in [_pool().submit(_lerp_in_fp32, shares, weight, UNSPLIT) for _ in range(count)]:
+        done.result()
+
+
+@torch.no_grad()
+def _lerp_in_fp32(shares: Iterator[Sequence[Pair]], weight: float, at_a_time: int) -> None:
+    for share in shares:
+        for chunk in _chunks(share, at_a_time):
+            torch._foreach_lerp_([a for a, _ in chunk], [w.float() for _, w in chunk], weight)
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="kp_average")
 
 
 def _chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:

@@ -33,6 +33,7 @@ class Model(torch.nn.Module):  # type: ignore[misc, name-defined]
 def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kp_average, "STAGING", 2**15)
     monkeypatch.setattr(kp_average, "IN_CACHE", 2**15)
+    monkeypatch.setattr(kp_average, "UNSPLIT", 2**10)
     kp_average._buffer.cache_clear()
 
 
@@ -88,6 +89,39 @@ def test_an_error_in_the_background_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     in_background(average, 0.5)
     with pytest.raises(RuntimeError, match="out of memory"):
         average.wait()
+
+
+def threads(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(kp_average.torch, "get_num_threads", lambda: count)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_several_threads_make_the_same_average(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = [Model(getattr(torch, dtype)), Model(torch.float32)]
+    averages = [Average(models) for _ in range(3)]
+    for average in averages:
+        average.start()
+    for _ in range(5):
+        drift(models)
+        for count, average in zip((1, 2, 50), averages, strict=True):
+            threads(monkeypatch, count)
+            average.update(0.9)
+    one, *others = (average.state() for average in averages)
+    for other in others:
+        assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def test_an_error_in_a_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    average = Average([Model(torch.bfloat16)])
+    average.start()
+    threads(monkeypatch, 2)
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(torch, "_foreach_lerp_", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        average.update(0.5)
 
 
 def test_each_trained_weight_is_averaged_once() -> None:

@@ -1,0 +1,162 @@
+"""AdaCoor's compiled step is its usual step, compiled once, and done without where it cannot be."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.patches import runtime
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
+kp_compiled = runtime.load("adacoor", "kp_adacoor", "kp_adacoor_compiled")
+kp_adacoor = sys.modules["library.kp_adacoor"]
+AdaCoor = kp_adacoor.AdaCoor
+
+pytestmark = [
+    pytest.mark.trainer,
+    # Torch's own as it compiles, which differ from one release to the next.
+    pytest.mark.filterwarnings("ignore"),
+]
+compiler = pytest.mark.skipif(
+    not any(map(shutil.which, ("g++", "clang++", "cl"))), reason="there is no C++ compiler"
+)
+EPSILON = 1e-8
+# Large, more small ones than go into one call, some of a kind, and what is left to the usual step.
+SHAPES = ((70_000,), (300, 400), (), (1,), *((5, 7 + n % 4) for n in range(20)), (3, 2, 3, 3))
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    kp_compiled._kernels.cache_clear()
+    kp_compiled._warn.cache_clear()
+    yield
+    torch._dynamo.reset()
+
+
+def params(dtype: Any) -> list[Any]:
+    draw = torch.Generator().manual_seed(0)
+    made = (torch.randn(shape, generator=draw).to(dtype) for shape in SHAPES)
+    return [torch.nn.Parameter(p) for p in made]
+
+
+def give_gradients(made: list[Any], seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    for p in made:
+        p.grad = (torch.randn(p.shape, generator=draw) * 0.01).to(p.dtype)
+
+
+def both(dtype: str, steps: int = 20, **options: Any) -> tuple[Any, Any]:
+    """Train with a compiled optimizer and a usual one; the rate changes at every step."""
+    pair = [AdaCoor(params(getattr(torch, dtype)), **options, compiled=c) for c in (True, False)]
+    for step in range(steps):
+        for optimizer in pair:
+            give_gradients(optimizer.param_groups[0]["params"], step)
+            optimizer.param_groups[0]["lr"] = 1 / (1 + step)
+            optimizer.step()
+    return pair[0], pair[1]
+
+
+@compiler
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("weights", "state"),
+    [("float32", "bfloat16"), ("float32", "float32"), ("bfloat16", "bfloat16")],
+)
+def test_it_is_the_usual_step(
+    weights: str, state: str, decay: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    compiled, usual = both(weights, state_dtype=state, weight_decay=decay)
+    assert kp_compiled.__name__ not in [record.name for record in caplog.records]
+    pairs = zip(*(o.param_groups[0]["params"] for o in (compiled, usual)), strict=True)
+    for p, q in pairs:
+        sums = compiled.state[p]["sum"], usual.state[q]["sum"]
+        assert sums[0].dtype == sums[1].dtype == getattr(torch, state)
+        if state == "bfloat16":
+            # One multiply-add rounds once or twice, as the compiler likes: seldom, that tips v.
+            torch.testing.assert_close(*sums, rtol=2**-7, atol=0)
+            assert int((sums[0] != sums[1]).sum()) <= 1e-3 * p.numel()
+        else:
+            torch.testing.assert_close(*sums, rtol=1e-6, atol=0)
+        if weights == "bfloat16":
+            assert int((p != q).sum()) <= 1e-3 * p.numel()
+        else:
+            torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
+
+
+@compiler
+def test_neither_shapes_nor_rates_nor_decay_compile_it_again() -> None:
+    counted = torch._dynamo.utils.counters["stats"]
+    counted.clear()
+    both("float32", steps=3)
+    assert counted["unique_graphs"] == 2  # for one tensor, and for several together
+    other = [torch.nn.Parameter(torch.randn(64, 3, 3, 3 + n % 5)) for n in range(40)]
+    other += [torch.nn.Parameter(torch.randn(500 + n, 400)) for n in range(3)]
+    optimizer = AdaCoor(other, lr=0.3, epsilon=1e-6, weight_decay=0.1, compiled=True)
+    give_gradients(other, 0)
+    optimizer.step()
+    assert counted["unique_graphs"] == 2
+
+
+@compiler
+def test_what_is_not_contiguous_takes_the_usual_step() -> None:
+    draw = torch.randn(64, 32, 3, 3).to(memory_format=torch.channels_last)
+    one, other = (torch.nn.Parameter(draw.clone()) for _ in range(2))
+    for p, compiled in ((one, True), (other, False)):
+        optimizer = AdaCoor([p], compiled=compiled)
+        p.grad = torch.full_like(p, 0.01)
+        optimizer.step()
+        assert p.grad.stride() == p.stride()
+    assert torch.equal(one, other)
+
+
+@compiler
+def test_it_steps_inside_of_the_backward_pass() -> None:
+    """As with --fused_optimizer_groups."""
+    p = torch.nn.Parameter(torch.ones(100_000))
+    optimizer = AdaCoor([p], compiled=True)
+    if not hasattr(p, "register_post_accumulate_grad_hook"):
+        pytest.skip("this torch has no such hook")
+    p.register_post_accumulate_grad_hook(lambda _: optimizer.step())
+    (p * 0.01).sum().backward()
+    expected = 1 - EPSILON * 0.01 / ((EPSILON * 0.01**2) ** 0.5 + EPSILON)
+    torch.testing.assert_close(p.detach(), torch.full_like(p, expected), rtol=1e-5, atol=0)
+
+
+def fails(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("Windows not yet supported\nfor torch.compile")
+
+
+def does_nothing(*_: Any) -> None:
+    """As a kernel that was compiled wrong."""
+
+
+@pytest.mark.parametrize(
+    ("compile_", "why"),
+    [
+        (fails, "RuntimeError: Windows not yet supported"),
+        (lambda *_, **__: fails, "RuntimeError: Windows not yet supported"),
+        (lambda *_, **__: does_nothing, "ArithmeticError: the compiled step is not the step"),
+    ],
+    ids=["no torch.compile", "no compiler", "a wrong kernel"],
+)
+def test_without_a_compiler_it_warns_once_and_takes_the_usual_step(
+    compile_: Any, why: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch, "compile", compile_)
+    with caplog.at_level(logging.WARNING):
+        for dtype in ("float32", "bfloat16"):
+            compiled, usual = both(dtype, steps=3)
+            pairs = zip(*(o.param_groups[0]["params"] for o in (compiled, usual)), strict=True)
+            assert all(torch.equal(p, q) for p, q in pairs)
+    (said,) = caplog.messages
+    assert said == f"AdaCoor runs without compiled=True, which does not work here ({why})"
+
+
+def test_it_excludes_stochastic_rounding() -> None:
+    with pytest.raises(ValueError, match="without stochastic_rounding"):
+        AdaCoor(params(torch.float32), compiled=True, stochastic_rounding=True)
