@@ -21,6 +21,7 @@ import torch
 COPIED = 2**26  # numbers in fp32, far more than a cache holds
 SURELY = 0.75  # of the rounds; equals win 12 of 15 against each other once in 57 times
 LIMIT = 0.9  # of the bytes that `copy_` moves in a second: as fast as memory can
+LEAST = 0.9  # of our time for a byte: whoever takes less is ahead of us, however few rounds say so
 COLUMNS = ("ms", "ns/param", "B kept", "B moved", "ns/B", "GB/s", "of copy_", "x ours", "we won")
 
 
@@ -124,11 +125,11 @@ def show(ours: Timing, rivals: Sequence[Timing], copy: Timing) -> list[str]:
 def verdict(ours: Timing, rival: Timing, copy: Timing) -> tuple[str, bool]:
     """Return how ours does against a rival, in words, and whether that is a failure."""
     ratios = rival.ratios(ours)
-    won, name = _won(ratios), ours.rival.name
-    than = f"{rival.rival.name}, which takes {statistics.median(ratios):.2f} of its time for a byte"
+    won, ratio, name = _won(ratios), statistics.median(ratios), ours.rival.name
+    than = f"{rival.rival.name}, which takes {ratio:.2f} of its time for a byte"
     if won >= SURELY:
         return f"{name} is ahead of {than}", False
-    if won <= 1 - SURELY:
+    if won <= 1 - SURELY or ratio < LEAST:  # too few rounds, or too noisy ones, hide no such gap
         return f"{name} is behind {than}", True
     of_copy = statistics.median(copy.ratios(ours))
     if of_copy >= LIMIT:

@@ -101,5 +101,6 @@ class Reader:
         return flat.view(entry.shape)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and give its memory back; what was returned last is gone with it."""
         self._file.close()
+        self._memory = bytearray()

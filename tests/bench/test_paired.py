@@ -38,7 +38,7 @@ def always(seconds: float) -> list[float]:
 
 def won(rounds: int, ours: float = 1.0) -> list[float]:
     """Seconds of a rival that is slower than ours in so many rounds, and faster in the others."""
-    return [ours * 1.2] * rounds + [ours / 1.2] * (ROUNDS - rounds)
+    return [ours * 1.05] * rounds + [ours / 1.05] * (ROUNDS - rounds)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,15 @@ def test_level_is_enough_at_the_limit_of_memory_only(
     )
     assert said in found[0]
     assert found[1] is is_failure
+
+
+def test_a_few_lucky_rounds_do_not_make_it_level() -> None:
+    theirs = timing("theirs", [1.2] * 6 + [0.66] * (ROUNDS - 6))
+    said, is_failure = paired.verdict(
+        timing("ours", always(1.0)), theirs, timing("copy_", always(2.0))
+    )
+    assert said == "ours is behind theirs, which takes 0.66 of its time for a byte"
+    assert is_failure
 
 
 def test_they_are_compared_by_the_byte() -> None:
