@@ -5,6 +5,7 @@ Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,17 +46,22 @@ class Pair:
         Raises:
             UnusableError: the shapes differ, or a dtype is unknown.
         """
-        base, tuned = (
-            reader.read(key, known[key])
-            for reader, known in zip(self._readers(), self._entries, strict=True)
-        )
-        if base.shape != tuned.shape:
-            found = " and ".join(str(tuple(weight.shape)) for weight in (base, tuned))
-            raise UnusableError(f"{key} has the shapes {found} in the two models")
-        if base.dtype == tuned.dtype and torch.equal(base, tuned):
-            return None
-        difference = self._scratch(base.numel()).view(base.shape)
-        return difference.copy_(tuned).sub_(base.float() if base.element_size() == 1 else base)
+        shapes = [known[key].shape for known in self._entries]
+        if shapes[0] != shapes[1]:
+            raise UnusableError(
+                f"{key} has the shapes {shapes[0]} and {shapes[1]} in the two models"
+            )
+        difference = self._scratch(math.prod(shapes[0]))
+        at, same = 0, True
+        pieces = [
+            r.pieces(key, e[key]) for r, e in zip(self._readers(), self._entries, strict=True)
+        ]
+        for base, tuned in zip(*pieces, strict=True):
+            part = difference[at : at + len(base)]
+            same = same and base.dtype == tuned.dtype and torch.equal(base, tuned)
+            part.copy_(tuned).sub_(base.float() if base.element_size() == 1 else base)
+            at += len(base)
+        return None if same else difference.view(shapes[0])
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Return the shape of a weight in the base model."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 HEADER_LIMIT = 100_000_000  # bytes; the format's own
+PIECE = 2**20  # numbers; few enough to stay in a cache until they are used
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -71,14 +73,14 @@ def entries(file: Path) -> dict[str, Entry]:
 
 
 class Reader:
-    """A file open for one thread. What it returns is overwritten by the next `read`."""
+    """A file open for one thread, read in pieces of at most `PIECE` numbers."""
 
     def __init__(self, file: Path) -> None:
         self._file: BinaryIO = file.open("rb", buffering=0)
-        self._memory = bytearray()
+        self._memory = bytearray(8 * PIECE)
 
-    def read(self, name: str, entry: Entry) -> Tensor:
-        """Return a tensor as it is stored.
+    def pieces(self, name: str, entry: Entry) -> Iterator[Tensor]:
+        """Yield a tensor as it is stored, flat, a piece at a time; the next overwrites the last.
 
         Raises:
             UnusableError: its dtype is unknown, or the file ends within it.
@@ -86,21 +88,22 @@ class Reader:
         if entry.dtype not in DTYPES:
             known = ", ".join(DTYPES)
             raise UnusableError(f"{name} is stored as {entry.dtype}, expected one of {known}")
-        if len(self._memory) < entry.size:
-            self._memory = bytearray(entry.size)
-        part = memoryview(self._memory)[: entry.size]
-        self._file.seek(entry.start)
-        read = 0
-        while read < entry.size:
-            count = self._file.readinto(part[read:])  # type: ignore[attr-defined]
-            if not count:
-                raise UnusableError(f"{self._file.name} ends within {name}")
-            read += count
-        dtype = DTYPES[entry.dtype]
-        flat = torch.frombuffer(self._memory, dtype=dtype, count=math.prod(entry.shape))
-        return flat.view(entry.shape)
+        dtype, numbers = DTYPES[entry.dtype], math.prod(entry.shape)
+        width = entry.size // max(numbers, 1)
+        for at in range(0, numbers, PIECE):
+            count = min(PIECE, numbers - at)
+            self._fill(name, entry.start + at * width, count * width)
+            yield torch.frombuffer(self._memory, dtype=dtype, count=count)
 
     def close(self) -> None:
-        """Close the file and give its memory back; what was returned last is gone with it."""
+        """Close the file."""
         self._file.close()
-        self._memory = bytearray()
+
+    def _fill(self, name: str, start: int, size: int) -> None:
+        part = memoryview(self._memory)[:size]
+        self._file.seek(start)
+        while part:
+            count = self._file.readinto(part)  # type: ignore[attr-defined]
+            if not count:
+                raise UnusableError(f"{self._file.name} ends within {name}")
+            part = part[count:]
