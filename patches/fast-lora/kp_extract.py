@@ -1,6 +1,6 @@
 """Extract a LoRA from two SDXL checkpoints the fast way; what the patch's inserted calls do.
 
-Runs inside sd-scripts: torch, safetensors and the standard library only, Python 3.10, torch 2.0.
+Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 2.0 and newer.
 
 Modules, keys, alphas and metadata are those of networks/extract_lora_from_models.py (read in
 v0.7.0 to v0.11.1). Without --min_diff, modules whose weights did not change are left out, each by

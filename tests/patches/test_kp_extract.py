@@ -258,6 +258,18 @@ def test_the_metadata(tmp_path: Path) -> None:
     }
 
 
+def test_the_file_is_as_safetensors_would_write_it(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    extract(tmp_path, pair(tmp_path), save_precision="bf16")
+    ours = (tmp_path / "out" / "lora.safetensors").read_bytes()
+    save_file(load_file(tmp_path / "out" / "lora.safetensors"), tmp_path / "again")
+    theirs = (tmp_path / "again").read_bytes()
+    starts = [8 + int.from_bytes(data[:8], "little") for data in (ours, theirs)]
+    assert starts[0] % 8 == 0
+    assert ours[starts[0] :] == theirs[starts[1] :]
+
+
 def test_what_did_not_change_has_no_module(tmp_path: Path) -> None:
     files = pair(tmp_path, tuned={TO_Q: "same"})
     left_out = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
