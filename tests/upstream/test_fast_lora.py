@@ -32,6 +32,13 @@ pytestmark = [
     pytest.mark.xdist_group("upstream"),  # they share one home
     pytest.mark.trainer,
 ]
+long = pytest.mark.usefixtures("every_release")
+
+
+@pytest.fixture
+def every_release(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--every-release"):
+        pytest.skip("only with --every-release (make upstream)")
 
 
 class Case:
@@ -59,7 +66,8 @@ class Case:
         return self._made("resize", scripts, to, f"--model={lora}", *options)
 
     def _made(self, stage: str, scripts: Path, to: Path, *options: str) -> Path:
-        self.said = self.training.tool(stage, scripts, *options, f"--save_to={to}").stdout
+        if not to.exists():
+            self.training.tool(stage, scripts, *options, f"--save_to={to}")
         return to
 
     def _patch(self, scripts: Path, *, apply: bool) -> None:
@@ -163,10 +171,9 @@ def test_an_extracted_lora_is_stocks_as_near_as_fp16(case: Case) -> None:
     )
     assert_alike(stock, fast)
     assert_as_near(case, stock, fast)
-    halved = [case.extract(scripts, "fp16") for scripts in (case.stock, case.fast)]
-    assert_alike(*halved)
 
 
+@long
 def test_several_ranks_of_one_pass_are_each_as_good(case: Case) -> None:
     options = ("--save_precision=float", "--dim", "32", str(RANK))
     first = case.extract(case.fast, "several", *options)
@@ -176,11 +183,11 @@ def test_several_ranks_of_one_pass_are_each_as_good(case: Case) -> None:
     assert read(first)[1]["ss_network_dim"] == "32"
 
 
-@pytest.mark.parametrize("dynamic", [None, *DYNAMIC], ids=str)
+@pytest.mark.parametrize(
+    "dynamic", [None, *(pytest.param(pair, marks=long) for pair in DYNAMIC)], ids=str
+)
 def test_a_resized_lora_is_stocks(case: Case, dynamic: tuple[str, float] | None) -> None:
-    lora = case.folder / f"wide-{case.stock.name}.safetensors"
-    if not lora.exists():
-        case.extract(case.stock, "wide", "--dim=48")
+    lora = case.extract(case.stock, "wide", "--dim=48")
     options = ["--save_precision=float", f"--new_rank={LESS}"]
     if dynamic:
         options[1:] = ["--new_rank=32", f"--dynamic_method={dynamic[0]}"]
@@ -198,6 +205,7 @@ def test_a_resized_lora_is_stocks(case: Case, dynamic: tuple[str, float] | None)
         assert abs(error - least) <= 1e-5 * size, module
 
 
+@long
 def test_skynet_ends_in_the_same_lora_by_either_way(case: Case) -> None:
     high = [case.extract(scripts, "high", "--dim=512") for scripts in (case.stock, case.fast)]
     stock, fast = (
@@ -210,7 +218,7 @@ def test_skynet_ends_in_the_same_lora_by_either_way(case: Case) -> None:
 
 def test_it_loads_and_acts_as_stocks_does(case: Case) -> None:
     options = (f"--dim={RANK}", "--save_precision=float")
-    files = [case.extract(scripts, "acting", *options) for scripts in (case.stock, case.fast)]
+    files = [case.extract(scripts, "precise", *options) for scripts in (case.stock, case.fast)]
     bare, stock, fast = (forward(case, str(file)) for file in ("none", *files))
     for name, before in bare.items():
         moved = norm(stock[name] - before)
