@@ -117,6 +117,9 @@ class Settings:
 
     def text_encoders(self) -> tuple[bool, bool]:
         """Return which of the two text encoders are trained."""
+        if self.script != "sdxl_train.py":  # a LoRA is trained of them unless told otherwise
+            trained = not self.train("network_train_unet_only")
+            return trained, trained
         if not self.train("train_text_encoder"):
             return False, False
         rates = (self.train(f"learning_rate_te{n}") for n in (1, 2))

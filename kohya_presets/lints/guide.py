@@ -128,6 +128,8 @@ def text_encoder_off(s: Settings) -> Finding | None:
     if any(s.text_encoders()):
         return None
     message = "without the text encoders trained, results are much worse"
+    if s.script != "sdxl_train.py":
+        return Finding("train", "network_train_unet_only", message, "Leave it out.")
     return Finding("train", "train_text_encoder", message, "Use train_text_encoder = true.")
 
 

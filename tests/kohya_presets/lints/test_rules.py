@@ -10,6 +10,7 @@ from kohya_presets.lints import files
 from kohya_presets.settings import Settings
 from kohya_presets.validate import Against
 from tests.kohya_presets.lints.cases import CASES, Case
+from tests.sheets import GOOD, Make
 
 SOURCES = (
     "sdxl_train.py",
@@ -80,3 +81,15 @@ def test_of_a_malformed_setting_no_rule_has_anything_to_say(table: str, shipped:
             tables = {**made.tables, table: {**made.tables[table], key: value}}
             found = list(lints.check(Settings(tables, patches=made.patches)))
             assert all(p.where.key != f"{table}.{key}" for p in found), (key, value)
+
+
+def test_a_lora_is_trained_of_the_text_encoders_unless_told_otherwise(make: Make) -> None:
+    network = GOOD.replace("[train]", '[train]\nnetwork_module = "networks.lora"').replace(
+        'script = "sdxl_train.py"', 'script = "sdxl_train_network.py"'
+    )
+    found = make(mine=network)
+    usual = {p.code for p in validate.loaded(found.load("mine"), Against("v0.10.1")).problems}
+    without = found.load("mine", overrides=["train.network_train_unet_only=true"])
+    told = {p.code: p for p in validate.loaded(without, Against("v0.10.1")).problems}
+    assert "text-encoder-off" not in usual
+    assert told["text-encoder-off"].hint == "Leave it out."
