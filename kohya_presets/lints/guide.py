@@ -42,6 +42,8 @@ def high_rate(s: Settings) -> Finding | None:
     rate, highest = s.train("learning_rate"), HIGHEST.get(s.optimizer())
     if highest is None or rate is None or rate <= highest:
         return None
+    if s.script != "sdxl_train.py":  # a LoRA's own rate is a hundred times that of the weights
+        return None
     message = f"learning_rate {rate:g} is above {highest:g}, where {s.optimizer()} ruins the model"
     return Finding("train", "learning_rate", message, f"Use {highest:g}.")
 

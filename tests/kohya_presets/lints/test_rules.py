@@ -83,6 +83,13 @@ def test_of_a_malformed_setting_no_rule_has_anything_to_say(table: str, shipped:
             assert all(p.where.key != f"{table}.{key}" for p in found), (key, value)
 
 
+def test_a_loras_rate_is_not_held_against_that_of_fine_tuning(make: Make) -> None:
+    of_lora = GOOD.replace("1e-6", "1e-4").replace("sdxl_train.py", "sdxl_train_network.py")
+    for name, text in (("whole", GOOD.replace("1e-6", "1e-4")), ("lora", of_lora)):
+        found = validate.loaded(make(**{name: text}).load(name), Against("v0.10.1")).problems
+        assert ("rate-too-high" in {p.code for p in found}) is (name == "whole")
+
+
 def test_a_lora_is_trained_of_the_text_encoders_unless_told_otherwise(make: Make) -> None:
     network = GOOD.replace("[train]", '[train]\nnetwork_module = "networks.lora"').replace(
         'script = "sdxl_train.py"', 'script = "sdxl_train_network.py"'
