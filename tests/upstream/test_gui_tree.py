@@ -45,7 +45,7 @@ def test_a_patched_tree_runs_what_its_gui_prints(
     if tag != USUAL and not request.config.getoption("--every-release"):
         pytest.skip("only with --every-release (make upstream)")
     tree = gui_sources.tree(tag, tmp_path / "gui")
-    run_cli("patch", "apply", NAME, "--checkout", tree)
+    run_cli("patch", "apply", *shipped.load(NAME).patches, "--checkout", tree)
     python = str(environment.make(upstream(LIKE[tag]), on_line=print).python)
     asked = Request(shipped.load(NAME), NAME, tmp_path / "runs", LIKE[tag], tree, python)
     ready = start.rehearse(asked, Talk())

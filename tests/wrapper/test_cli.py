@@ -200,15 +200,17 @@ def test_rehearse_falls_back_to_the_stand_in_and_says_so_first_and_last(
 
 
 @pytest.mark.trainer
-@pytest.mark.parametrize(("preset", "patch"), [("a100-ema", "ema"), ("adacoor", "adacoor")])
+@pytest.mark.parametrize(
+    ("preset", "patches"), [("a100-ema", ["ema"]), ("adacoor", ["adacoor", "fast-lora"])]
+)
 def test_a_preset_with_a_patch_is_rehearsed_on_a_patched_copy_of_the_stand_in(
-    preset: str, patch: str, trainer_python: str, home: Path, tmp_path: Path
+    preset: str, patches: list[str], trainer_python: str, home: Path, tmp_path: Path
 ) -> None:
     words = ("--standin", "--python", trainer_python, "--runs", tmp_path / "runs")
     result = typed("rehearse", preset, *words)
     assert result.returncode == 0, result.stderr
     run = toml.loads((tmp_path / f"runs/rehearsal-{preset}/run.toml").read_text("utf-8"))
-    assert list(run["patches"]) == [patch]
+    assert list(run["patches"]) == patches
     assert [found.parent for found in home.glob("stand-in/*/library/kp_*.py")]
     assert not list(STANDIN.rglob("kp_*.py"))
 

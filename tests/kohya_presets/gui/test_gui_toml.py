@@ -28,7 +28,7 @@ def test_what_render_wrote_is_read_as_it_was(name: str, shipped: Catalogue, tmp_
     found = toml_file(rendered(name, shipped, tmp_path), name).preset
     assert found.train == preset.train
     assert found.dataset == preset.dataset
-    assert found.patches == preset.patches
+    assert set(found.patches) == set(preset.patches) - {"fast-lora"}  # nothing is extracted
     assert found.script == preset.script
 
 
