@@ -29,6 +29,8 @@ def of(modules: Mapping[str, LowRank], in_all: int, seconds: float) -> str:
 def _line(part: str, modules: list[LowRank]) -> str:
     if not modules:
         return f"  {part}: no module"
+    if not any(module.norm for module in modules):
+        return f"  {part}: no change"
     norm, error, best = (
         math.sqrt(sum(value**2 for value in values))
         for values in (

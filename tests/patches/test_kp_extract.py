@@ -283,6 +283,14 @@ def test_with_min_diff_text_encoders_stay_or_go_together(tmp_path: Path) -> None
     assert modules(extract(tmp_path, files, min_diff=1.0)) == LINEAR - texts
 
 
+def test_a_part_that_is_kept_without_any_change_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unet: dict[str, Any] = {name: "same" for name in SHAPES if name.startswith(UNET)}
+    assert modules(extract(tmp_path, pair(tmp_path, tuned=unet), min_diff=1e-6)) == LINEAR
+    assert "U-Net: no change\n" in capsys.readouterr().out
+
+
 def test_clamping_only_when_asked_for(tmp_path: Path) -> None:
     files = pair(tmp_path)
     name = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
