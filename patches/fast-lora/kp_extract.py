@@ -15,10 +15,10 @@ import inspect
 import json
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,16 @@ def _extract(args: argparse.Namespace, dims: Sequence[int], script: Script) -> N
     modules: dict[str, Module] = {}
     count = sum(len(target.modules) for target in pair.targets)
     with closing(pair), script["tqdm"](total=count) as bar, kp_threads.one_for_each_worker():
-        for target, found in _found(pair, ranks, device, _dtype(args), min_diff is not None):
+        work = partial(
+            _modules,
+            pair=pair,
+            ranks=ranks,
+            device=device,
+            dtype=_dtype(args),
+            unchanged_too=min_diff is not None,
+        )
+        results = kp_threads.each(pair.targets, work, device)
+        for target, found in zip(pair.targets, results, strict=True):
             modules.update(found)
             bar.update(len(target.modules))
     modules = _gated(modules, min_diff)
@@ -125,21 +134,6 @@ def _extract(args: argparse.Namespace, dims: Sequence[int], script: Script) -> N
         kp_lora_file.save(file, _tensors(cut, args), _metadata(args, dim, script, file))
         low_ranks = {name: module.low_rank for name, module in cut.items()}
         print(f"{file}\n{kp_report.of(low_ranks, count, time.monotonic() - started)}", flush=True)
-
-
-def _found(
-    pair: Pair, ranks: Ranks, device: torch.device, dtype: torch.dtype, unchanged_too: bool
-) -> Iterator[tuple[Target, dict[str, Module]]]:
-    """Yield each target as it is done: several at once, on a GPU so that reading goes on."""
-
-    def work(target: Target) -> dict[str, Module]:
-        return _modules(target, pair, ranks, device, dtype, unchanged_too)
-
-    with ThreadPoolExecutor(kp_threads.workers(device)) as pool:
-        try:
-            yield from zip(pair.targets, pool.map(work, pair.targets), strict=True)
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _modules(

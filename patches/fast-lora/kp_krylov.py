@@ -109,8 +109,7 @@ def _there_and_back(
     piece = max(IN_CACHE // tall.shape[1], 1)
     following.zero_()
     for part, at in zip(tall.split(piece), image.split(piece, dim=1), strict=True):
-        torch.mm(rows, part.T, out=at) if at.is_contiguous() else at.copy_(rows @ part.T)
-        at.mul_(scale)
+        at.copy_(rows @ part.T).mul_(scale)
         following.addmm_(at, part, alpha=scale)
 
 

@@ -65,10 +65,5 @@ def targets(keys: Iterable[str], *, convolutions: bool) -> Iterator[Target]:
                 yield Target(key, tuple(layer + name for name in _QUERY_KEY_VALUE))
 
 
-def prefix(module: str) -> str:
-    """Return which of `PARTS` a module belongs to."""
-    return next(prefix for prefix in PARTS if module.startswith(prefix))
-
-
 def _flat(path: str) -> str:
     return path.replace(".", "_")

@@ -6,10 +6,15 @@ Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 MOST = 8  # each holds a weight of up to 52 MB in fp32, and both its stored forms
 
@@ -20,6 +25,17 @@ def workers(device: torch.device) -> int:
         return 2  # one is read while the other is computed
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(there or 1, MOST)
+
+
+def each(
+    items: Iterable[Item], work: Callable[[Item], Result], device: torch.device
+) -> Iterator[Result]:
+    """Yield what `work` makes of each item, in their order, several being worked on at once."""
+    with ThreadPoolExecutor(workers(device)) as pool:
+        try:
+            yield from pool.map(work, items)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

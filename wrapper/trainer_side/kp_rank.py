@@ -18,8 +18,8 @@ import math
 import sys
 import time
 import types
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,11 @@ def measure(base: Path, tuned: Path, *, convolutions: bool) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     try:
         with kp_threads.one_for_each_worker():
-            for modules in _all(pair, kp_threads.workers(torch.device("cpu"))):
+            started, targets = time.monotonic(), pair.targets
+            results = kp_threads.each(targets, partial(_measured, pair), torch.device("cpu"))
+            for count, modules in enumerate(results, start=1):
                 found += modules
+                _tell(count, len(targets), time.monotonic() - started)
             changed = sorted(found, key=lambda module: module["norm"], reverse=True)[:CHECKED]
             claims = [
                 {"name": module["name"], **kp_claim.check(_matrix(pair, module), HIGH, LOW)}
@@ -80,18 +83,6 @@ def measure(base: Path, tuned: Path, *, convolutions: bool) -> dict[str, Any]:
         pair.close()
     claim = {"high": HIGH, "low": LOW, "quantile": kp_claim.QUANTILE, "modules": claims}
     return {"ranks": RANKS, "modules": found, "claim": claim}
-
-
-def _all(pair: Any, workers: int) -> Iterator[list[dict[str, Any]]]:
-    started = time.monotonic()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            done = pool.map(lambda target: _measured(pair, target), pair.targets)
-            for count, modules in enumerate(done, start=1):
-                yield modules
-                _tell(count, len(pair.targets), time.monotonic() - started)
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _measured(pair: Any, target: Any) -> list[dict[str, Any]]:
