@@ -27,7 +27,6 @@ from wrapper.rehearsal import in_front
 
 PARAMETERS = 3_469_000_000  # of SDXL, about
 CHANGE, RANK = 3e-4, 64  # root mean square of what changed; half of it is of this rank
-Shapes = dict[str, tuple[int, int]]
 
 
 def main() -> None:

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kohya_presets import weights
-from kohya_presets.errors import UserError
+from kohya_presets.loras import modules, names
 from kohya_presets.problems import plural
-
-DOWN = ".lora_down.weight"
-_PRECISIONS = {"F16": "fp16", "BF16": "bf16", "F32": "fp32"}
 
 
 @dataclass(frozen=True)
@@ -34,9 +31,9 @@ class Lora:
         return max(self.ranks)
 
     def __str__(self) -> str:
-        modules = plural(self.unet, "module")
+        of_unet = plural(self.unet, "module")
         return (
-            f"rank {self.rank}, {self.precision}, {self.size / 1e6:.1f} MB, U-Net {modules}, "
+            f"rank {self.rank}, {self.precision}, {self.size / 1e6:.1f} MB, U-Net {of_unet}, "
             f"text encoder 1 {self.text_encoder_1}, text encoder 2 {self.text_encoder_2}"
         )
 
@@ -48,25 +45,17 @@ def describe(file: Path) -> Lora:
         UserError: it is not there, is no LoRA, or was cut short.
     """
     header = weights.read(file)
-    downs = {name: t for name, t in header.tensors.items() if name.endswith(DOWN)}
-    if not downs:
-        raise UserError(f"expected a LoRA, {file} is {weights.kind(header)}")
-    lone = [n for n in downs if n.replace(DOWN, ".lora_up.weight") not in header.tensors]
-    if lone:
-        raise UserError(f"{file} lacks the other half of {lone[0]}", hint="Make it again.")
-    dtypes = Counter(tensor.dtype for tensor in downs.values())
+    found = modules.of(header).all
+    dtypes = Counter(header.tensors[module.down].dtype for module in found)
+    parts = Counter(names.part(module.name) for module in found)
     dtype = dtypes.most_common(1)[0][0]
     return Lora(
         file=file,
         size=header.size,
-        precision=_PRECISIONS.get(dtype, dtype),
-        ranks=Counter(tensor.shape[0] for tensor in downs.values()),
-        unet=_count(downs, "lora_unet_"),
-        text_encoder_1=_count(downs, "lora_te1_"),
-        text_encoder_2=_count(downs, "lora_te2_"),
+        precision=modules.PRECISIONS.get(dtype, dtype),
+        ranks=Counter(module.rank for module in found),
+        unet=parts["U-Net"],
+        text_encoder_1=parts["text encoder 1"],
+        text_encoder_2=parts["text encoder 2"],
         metadata=header.metadata,
     )
-
-
-def _count(names: Mapping[str, object], prefix: str) -> int:
-    return sum(name.startswith(prefix) for name in names)

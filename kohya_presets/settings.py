@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kohya_presets import options, patch_options, releases
+from kohya_presets import options, patch_options, releases, trainers
 from kohya_presets.options import TOOLS, Option
 from kohya_presets.preset import Table
 from kohya_presets.problems import Place
@@ -117,7 +117,7 @@ class Settings:
 
     def text_encoders(self) -> tuple[bool, bool]:
         """Return which of the two text encoders are trained."""
-        if self.script != "sdxl_train.py":  # a LoRA is trained of them unless told otherwise
+        if trainers.makes_lora(self.script):  # which is trained of them unless told otherwise
             trained = not self.train("network_train_unet_only")
             return trained, trained
         if not self.train("train_text_encoder"):

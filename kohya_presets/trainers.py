@@ -30,3 +30,8 @@ EVERY: Mapping[str, Trainer] = {
 def is_sdxl(script: str) -> bool:
     """Return whether a script trains SDXL, as one that is not known here is taken to."""
     return script not in EVERY or EVERY[script].model == "SDXL"
+
+
+def makes_lora(script: str) -> bool:
+    """Return whether a script trains a LoRA rather than the model itself."""
+    return script in EVERY and EVERY[script].makes == LORA

@@ -199,9 +199,9 @@ def _fit(request: Request, checkout: Checkout) -> list[Problem]:
 
 
 def _text_encoders(preset: Preset) -> bool:
-    if preset.script != "sdxl_train.py":  # other models' have no second one
-        sdxl = preset.script == "sdxl_train_network.py"
-        return sdxl and not preset.train.get("network_train_unet_only")
+    if trainers.makes_lora(preset.script):  # other models have no second one
+        both = trainers.is_sdxl(preset.script)
+        return both and not preset.train.get("network_train_unet_only")
     rates = (preset.train.get(f"learning_rate_te{n}", 1) for n in (1, 2))
     return bool(preset.train.get("train_text_encoder")) and all(rate != 0 for rate in rates)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kohya_presets import trainers
 from kohya_presets.lints.rule import NEVER, Finding, Rule
 from kohya_presets.settings import Settings
 
@@ -42,7 +43,7 @@ def high_rate(s: Settings) -> Finding | None:
     rate, highest = s.train("learning_rate"), HIGHEST.get(s.optimizer())
     if highest is None or rate is None or rate <= highest:
         return None
-    if s.script != "sdxl_train.py":  # a LoRA's own rate is a hundred times that of the weights
+    if trainers.makes_lora(s.script):  # a LoRA's own rate is a hundred times that of the weights
         return None
     message = f"learning_rate {rate:g} is above {highest:g}, where {s.optimizer()} ruins the model"
     return Finding("train", "learning_rate", message, f"Use {highest:g}.")
@@ -130,7 +131,7 @@ def text_encoder_off(s: Settings) -> Finding | None:
     if any(s.text_encoders()):
         return None
     message = "without the text encoders trained, results are much worse"
-    if s.script != "sdxl_train.py":
+    if trainers.makes_lora(s.script):
         return Finding("train", "network_train_unet_only", message, "Leave it out.")
     return Finding("train", "train_text_encoder", message, "Use train_text_encoder = true.")
 

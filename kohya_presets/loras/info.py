@@ -15,7 +15,6 @@ from kohya_presets.loras import factors, modules, names
 from kohya_presets.loras.modules import Module
 from kohya_presets.weights import Header
 
-PRECISIONS = {"F16": "fp16", "BF16": "bf16", "F32": "fp32", "F64": "fp64"}
 _FLUX = ("lora_unet_double_blocks_", "lora_unet_single_blocks_")
 _CONTEXTS = {2048: "SDXL", 768: "Stable Diffusion 1", 1024: "Stable Diffusion 2"}
 
@@ -106,7 +105,7 @@ def of(file: Path) -> Info:
     return Info(
         file=file,
         size=header.size,
-        precisions=tuple(PRECISIONS.get(dtype, dtype) for dtype, _ in dtypes.most_common()),
+        precisions=tuple(modules.PRECISIONS.get(dtype, dtype) for dtype, _ in dtypes.most_common()),
         all=Group("all", "all", measured),
         others=found.others,
         metadata=header.metadata,

@@ -21,6 +21,7 @@ HALVES = (  # what ends the names of a module's two halves, and who writes them 
 )
 MIDDLE = ".lora_mid.weight"  # LoCon with the convolution's kernel between two 1x1
 ALPHA = ".alpha"
+PRECISIONS = {"F16": "fp16", "BF16": "bf16", "F32": "fp32", "F64": "fp64"}  # by safetensors' word
 _OTHERS = {  # what else a file may change a layer by, which is no product of two matrices
     "hada_w1_a": "LoHa",
     "lokr_w1": "LoKr",
