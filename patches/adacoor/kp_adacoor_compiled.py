@@ -64,7 +64,8 @@ def _kernels(like: tuple[Any, ...]) -> tuple[Callable[..., None], Callable[..., 
     None, and a warning, if they cannot be compiled here or what they compute is not the step.
     """
     try:
-        alone, together = (torch.compile(f, dynamic=True) for f in (_alone, _together))
+        how = {"dynamic": True, "options": _options(like)}
+        alone, together = (torch.compile(f, **how) for f in (_alone, _together))
         # Of different sizes, or the kernel would be for tensors of one size. So large or small
         # also tells the compiler whether several threads are worth it.
         for sizes in ([ALONE], range(64, 64 + TOGETHER)):
@@ -84,6 +85,17 @@ def _kernels(like: tuple[Any, ...]) -> tuple[Callable[..., None], Callable[..., 
         _warn(f"{type(error).__name__}: {error}".splitlines()[0])
         return None
     return alone, together
+
+
+def _options(like: tuple[Any, ...]) -> dict[str, Any]:
+    """Return how to compile for such devices and dtypes.
+
+    Torch takes 16 numbers at a time where a CPU has AVX-512, and of 16-bit ones then half a
+    register, whose masked store holds up the load that follows: the step takes 2.5 times as long.
+    """
+    narrow = any(device.type == "cpu" and dtype.itemsize == 2 for device, dtype in like)
+    wide = getattr(torch.backends, "cpu", None)  # from torch 2.1
+    return {"cpp.simdlen": 256} if narrow and wide and wide.get_cpu_capability() == "AVX512" else {}
 
 
 @functools.cache  # once for the first of the reasons
@@ -107,9 +119,9 @@ def _alone(p: Tensor, g: Tensor, v: Tensor, factors: Tensor) -> None:
     g = g.float()
     total = v.float() + epsilon * g * g
     if v.dtype == torch.bfloat16:
-        # Rounded by hand: compilers leave out a conversion there and back.
-        bits = total.view(torch.int32)
-        total = ((bits + (0x7FFF + ((bits >> 16) & 1))) & -(2**16)).view(torch.float32)
+        # Rounded by hand: compilers leave out a conversion there and back. Up from the middle:
+        # one value in 65536 is there, and to make half of them even takes a tenth of the time.
+        total = ((total.view(torch.int32) + 2**15) & -(2**16)).view(torch.float32)
     p.copy_(p.float() * keep + step * g / (total.sqrt() + epsilon))
     v.copy_(total)
 
