@@ -12,13 +12,12 @@ from __future__ import annotations
 import math
 
 import torch
+from library.kp_products import times
 from torch import Tensor
 
 TOLERANCE = 1e-3  # of the least squared error: the error itself is at most 1.001 of the least
 SETTLED = 3e-8  # of |A|^2: what fp32 cannot tell from nothing
 SHRINKING = (0.25, 0.95)  # by what the gain of a step is taken to shrink to that of the next
-IN_CACHE = 2**18  # numbers of a matrix in fp32 that a CPU core's own cache holds, or nearly
-STAYS = 2**22  # numbers that the cache of all cores holds from one product to the next
 
 
 def largest(
@@ -34,41 +33,39 @@ def largest(
     length, side = tall.shape
     scale = math.sqrt(side) / norm  # all squared singular values then sum up to `side`
     size = 16 if rank <= 48 else 32
-    most = min(-(-7 * rank // size) * size, side * 5 // 8 // size * size)
+    most = min(_up(7 * rank, size), side * 5 // 8 // size * size)
     generator = torch.Generator(device=tall.device).manual_seed(seed)
     basis = tall.new_empty(most, side)
     images = tall.new_empty(most, length)
     small = tall.new_zeros(most, most)  # images images^T: block tridiagonal in exact arithmetic
     start = torch.randn(size, length, generator=generator, device=tall.device)
-    rows, chained = _next_block((start @ tall) * scale, basis[:0], generator)
+    rows, chained = _next_block(times(start, tall) * scale, basis[:0], generator)
     following = torch.empty_like(rows)
-    fused = not tall.is_cuda and tall.numel() > STAYS
     energies: list[float] = []
+    between = size if rank <= 64 else 2 * size  # rows from one look at the energy to the next
+    enough = _up(2 * (rank + size), size)  # of many values nearly alike, to tell which are best
+    first = max(enough - 2 * between, _up(max(rank, 2 * size), size))
     for at in range(0, most, size):
         end = at + size
         basis[at:end] = rows
         image = images[at:end]
-        if fused:
-            _there_and_back(tall, rows, scale, image, following)
-        else:
-            image.copy_(rows @ tall.T).mul_(scale)
+        torch.mul(times(rows, tall.T), scale, out=image)
         if chained:
             small[at:end, at:end] = image @ image.T
         else:
             small[at:end, :end] = image @ images[:end].T
-        if end >= max(rank, 2 * rank - size) and at:
+        if end >= first and (end - first) % between == 0:
             energies.append(_energy(small[:end, :end], rank, side))
             to_come = _to_come(energies)
             left = max(side - energies[-1], 0.0)
-            enough = end >= 2 * (rank + size)  # of many values nearly alike, to tell which are best
-            if enough and to_come <= max(TOLERANCE * left, SETTLED * side):
+            if end >= enough and to_come <= max(TOLERANCE * left, SETTLED * side):
                 more -= 1
             if more < 0:
-                return _best_of(basis[:end], images[:end], rank, scale, to_come, norm)
+                inner = small[:end, :end] if chained else images[:end] @ images[:end].T
+                return _best_of(inner, basis[:end], images[:end], rank, scale, to_come, norm)
         if end == most:
             return None  # the next method is the sooner one by now
-        if not fused:  # only now: the last step has no use for it
-            torch.mm(image, tall, out=following).mul_(scale)
+        torch.mul(times(image, tall), scale, out=following)
         rows, still = _next_block(following, basis[:end], generator)
         if not still:  # directions of which nothing is known yet: nothing can be foretold
             chained = False
@@ -99,18 +96,8 @@ def lower_inverse(factor: Tensor) -> Tensor:
     )
 
 
-def _there_and_back(
-    tall: Tensor, rows: Tensor, scale: float, image: Tensor, following: Tensor
-) -> None:
-    """Set `image` to scale rows tall^T, and `following` to scale image tall.
-
-    In pieces that a CPU's cache still holds for the second product: memory is read once.
-    """
-    piece = max(IN_CACHE // tall.shape[1], 1)
-    following.zero_()
-    for part, at in zip(tall.split(piece), image.split(piece, dim=1), strict=True):
-        at.copy_(rows @ part.T).mul_(scale)
-        following.addmm_(at, part, alpha=scale)
+def _up(number: int, step: int) -> int:
+    return -(-number // step) * step
 
 
 def _energy(small: Tensor, rank: int, all_of_it: int) -> float:
@@ -136,10 +123,16 @@ def _to_come(energies: list[float]) -> float:
 
 
 def _best_of(
-    basis: Tensor, images: Tensor, rank: int, scale: float, to_come: float, norm: float
+    inner: Tensor,
+    basis: Tensor,
+    images: Tensor,
+    rank: int,
+    scale: float,
+    to_come: float,
+    norm: float,
 ) -> tuple[Tensor, Tensor, float]:
     """Return the `rank` best directions of a space, their images, and the least error of any."""
-    values, vectors = torch.linalg.eigh(images @ images.T)
+    values, vectors = torch.linalg.eigh(inner)
     top = vectors[:, -rank:].flip(1).T
     left = norm**2 - (float(values[-rank:].double().sum()) + to_come) / scale**2
     return top @ basis, (top @ images).div_(scale), math.sqrt(max(left, 0.0))

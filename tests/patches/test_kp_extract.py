@@ -17,6 +17,7 @@ from tests.patches import runtime
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
 kp_extract = runtime.load(
     "fast-lora",
+    "kp_products",
     "kp_krylov",
     "kp_lowrank",
     "kp_tensors",
