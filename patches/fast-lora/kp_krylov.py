@@ -10,14 +10,16 @@ than subspace iteration: Musco and Musco 2015). How many it takes is seen on the
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from library.kp_products import times
 from torch import Tensor
 
-TOLERANCE = 1e-3  # of the least squared error: the error itself is at most 1.001 of the least
+TOLERANCE = 1.9e-3  # of the least squared error: the error itself is at most 1.001 of the least
 SETTLED = 3e-8  # of |A|^2: what fp32 cannot tell from nothing
-SHRINKING = (0.25, 0.95)  # by what the gain of a step is taken to shrink to that of the next
+SHRINKING = (0.15, 0.95)  # by what the gain of a step is taken to shrink to that of the next
+SLOWLY = 0.4  # from here on, it will shrink slower still than it seems
 
 
 def largest(
@@ -25,53 +27,111 @@ def largest(
 ) -> tuple[Tensor, Tensor, float] | None:
     """Return V (rank x k, orthonormal), V tall^T (rank x length) and the least error there is.
 
-    With K its orthonormal rows (d x k), the r best directions in it are the top eigenvectors of
-    (A K^T)^T (A K^T). Their sum of eigenvalues E grows to that of all directions by steps that
-    shrink about geometrically: what is still to come is taken to be D rho / (1 - rho), with D the
-    last gain and rho its ratio to the one before. (The last gain alone stops too early.)
+    With K the space's orthonormal rows (d x k), the r best directions in it are the top
+    eigenvectors of (A K^T)^T (A K^T). Their sum of eigenvalues E grows to that of all directions by
+    steps that shrink about geometrically; see `_to_come`.
     """
-    length, side = tall.shape
-    scale = math.sqrt(side) / norm  # all squared singular values then sum up to `side`
+    side = tall.shape[1]
     size = 16 if rank <= 48 else 32
     most = min(_up(7 * rank, size), side * 5 // 8 // size * size)
-    generator = torch.Generator(device=tall.device).manual_seed(seed)
-    basis = tall.new_empty(most, side)
-    images = tall.new_empty(most, length)
-    small = tall.new_zeros(most, most)  # images images^T: block tridiagonal in exact arithmetic
-    start = torch.randn(size, length, generator=generator, device=tall.device)
-    rows, chained = _next_block(times(start, tall) * scale, basis[:0], generator)
-    following = torch.empty_like(rows)
-    energies: list[float] = []
     between = size if rank <= 64 else 2 * size  # rows from one look at the energy to the next
     enough = _up(2 * (rank + size), size)  # of many values nearly alike, to tell which are best
     first = max(enough - 2 * between, _up(max(rank, 2 * size), size))
-    for at in range(0, most, size):
-        end = at + size
-        basis[at:end] = rows
-        image = images[at:end]
-        torch.mul(times(rows, tall.T), scale, out=image)
-        if chained:
-            small[at:end, at:end] = image @ image.T
-        else:
-            small[at:end, :end] = image @ images[:end].T
-        if end >= first and (end - first) % between == 0:
-            energies.append(_energy(small[:end, :end], rank, side))
-            to_come = _to_come(energies)
-            left = max(side - energies[-1], 0.0)
-            if end >= enough and to_come <= max(TOLERANCE * left, SETTLED * side):
-                more -= 1
-            if more < 0:
-                inner = small[:end, :end] if chained else images[:end] @ images[:end].T
-                return _best_of(inner, basis[:end], images[:end], rank, scale, to_come, norm)
-        if end == most:
-            return None  # the next method is the sooner one by now
-        torch.mul(times(image, tall), scale, out=following)
-        rows, still = _next_block(following, basis[:end], generator)
-        if not still:  # directions of which nothing is known yet: nothing can be foretold
-            chained = False
+    # All squared singular values then sum up to `side`.
+    space = _Space(tall, math.sqrt(side) / norm, size, most, seed)
+    energies: list[float] = []
+    soon = False
+    while space.filled < most:
+        if not space.grow():  # directions of which nothing is known yet: nothing can be foretold
             energies.clear()
-        small[end : end + size, at:end] = rows @ following.T
-    return None
+        if space.filled < first or (space.filled - first) % between:
+            continue
+        parts = space.parts(rank, with_directions=soon)
+        energies.append(parts.energy)
+        to_come, next_time = _to_come(energies)
+        tolerable = max(TOLERANCE * (side - parts.energy), SETTLED * side)
+        if space.filled >= enough and to_come <= tolerable:
+            more -= 1
+        if more < 0:
+            return space.best(parts if soon else space.parts(rank, True), to_come, norm)
+        soon = more == 0 and space.filled + between >= enough and next_time <= tolerable
+    return None  # the next method is the sooner one by now
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The sum of the largest eigenvalues, and their vectors as rows (rank x d)."""
+
+    energy: float
+    directions: Tensor | None
+
+
+class _Space:
+    """A block Krylov space of A^T A, which grows by `size` directions at a time.
+
+    With c = `scale`: `basis` (d x k) are its orthonormal rows K, `images` (d x length) is c K A^T,
+    and `inner` (d x d, its lower triangle) is images images^T. In exact arithmetic that has but
+    three diagonals of blocks, and two of them are known without the images: so it is computed as
+    long as no block had to be made up (`chained`).
+    """
+
+    def __init__(self, tall: Tensor, scale: float, size: int, most: int, seed: int) -> None:
+        length, side = tall.shape
+        self.tall, self.scale, self.size = tall, scale, size
+        self.generator = torch.Generator(device=tall.device).manual_seed(seed)
+        self.basis = tall.new_empty(most, side)
+        self.images = tall.new_empty(most, length)
+        self.inner = tall.new_zeros(most, most)
+        self.filled = 0
+        self.chained = True
+
+    def grow(self) -> bool:
+        """Add a block; return whether it is only what follows from the last one."""
+        at = slice(self.filled, self.filled + self.size)
+        if self.filled:
+            last = slice(self.filled - self.size, self.filled)
+            following = times(self.images[last], self.tall)
+            rows, follows = _next_block(following, self.basis[: self.filled], self.generator)
+            self.inner[at, last] = (rows @ following.T).mul_(self.scale)
+        else:
+            size = (self.size, self.basis.shape[1])
+            start = torch.randn(size, generator=self.generator, device=self.tall.device)
+            rows, follows = _next_block(start, self.basis[:0], self.generator)
+        self.chained &= follows
+        self.filled += self.size
+        self.basis[at] = rows
+        image = self.images[at]
+        torch.mul(times(rows, self.tall.T), self.scale, out=image)
+        known = at if self.chained else slice(self.filled)
+        self.inner[at, known] = image @ self.images[known].T
+        return follows
+
+    def parts(self, rank: int, with_directions: bool) -> _Parts:
+        """Return the `rank` largest parts of A in this space; their energy more exactly where it
+        is nearly all there is.
+        """
+        inner = self.inner[: self.filled, : self.filled]
+        directions = None
+        if with_directions:
+            values, vectors = torch.linalg.eigh(inner)
+            directions = vectors[:, -rank:].flip(1).T
+        else:
+            values = torch.linalg.eigvalsh(inner)
+        energy = float(values[-rank:].double().sum())
+        side = self.basis.shape[1]
+        if side - energy <= 1e-3 * side:
+            energy = float(torch.linalg.eigvalsh(inner.double())[-rank:].sum())
+        return _Parts(energy, directions)
+
+    def best(self, parts: _Parts, to_come: float, norm: float) -> tuple[Tensor, Tensor, float]:
+        """Return these directions, their images, and the least error of any."""
+        assert parts.directions is not None
+        left = norm**2 - (parts.energy + to_come) / self.scale**2
+        return (
+            times(parts.directions, self.basis[: self.filled]),
+            times(parts.directions, self.images[: self.filled]).div_(self.scale),
+            math.sqrt(max(left, 0.0)),
+        )
 
 
 def cholesky_rows(rows: Tensor, smallest_pivot: float) -> Tensor | None:
@@ -100,42 +160,25 @@ def _up(number: int, step: int) -> int:
     return -(-number // step) * step
 
 
-def _energy(small: Tensor, rank: int, all_of_it: int) -> float:
-    """Return the sum of the `rank` largest eigenvalues; exactly where it is nearly all there is."""
-    energy = float(torch.linalg.eigvalsh(small)[-rank:].sum())
-    if all_of_it - energy > 1e-3 * all_of_it:
-        return energy
-    return float(torch.linalg.eigvalsh(small.double())[-rank:].sum())
+def _to_come(energies: list[float]) -> tuple[float, float]:
+    """Return how much the energy will still grow, and how much after the next step; inf if unknown.
 
-
-def _to_come(energies: list[float]) -> float:
-    """Return how much the energy will still grow, from its last three values; inf for fewer."""
+    The last gain D is taken to shrink to rho D, rho^2 D, ... with rho its ratio to the one before:
+    to come is D rho / (1 - rho). (The last gain alone stops too early.) Where it shrinks slowly,
+    as for values that fall in a line, rho itself grows with each step: up to twice as much is
+    expected there.
+    """
     if len(energies) < 2:
-        return math.inf
+        return math.inf, math.inf
     last = max(energies[-1] - energies[-2], 0.0)
     if last <= SETTLED * energies[-1]:
-        return last
+        return last, last
     if len(energies) < 3:
-        return math.inf
+        return math.inf, math.inf
     before = max(energies[-2] - energies[-3], 1e-30)
     rho = min(max(last / before, SHRINKING[0]), SHRINKING[1])
-    return last * rho / (1 - rho)
-
-
-def _best_of(
-    inner: Tensor,
-    basis: Tensor,
-    images: Tensor,
-    rank: int,
-    scale: float,
-    to_come: float,
-    norm: float,
-) -> tuple[Tensor, Tensor, float]:
-    """Return the `rank` best directions of a space, their images, and the least error of any."""
-    values, vectors = torch.linalg.eigh(inner)
-    top = vectors[:, -rank:].flip(1).T
-    left = norm**2 - (float(values[-rank:].double().sum()) + to_come) / scale**2
-    return top @ basis, (top @ images).div_(scale), math.sqrt(max(left, 0.0))
+    to_come = last * rho / (1 - rho) * (1 + min(rho / SLOWLY, 1) ** 2)
+    return to_come, to_come * rho
 
 
 def _next_block(rows: Tensor, basis: Tensor, generator: torch.Generator) -> tuple[Tensor, bool]:
