@@ -9,11 +9,13 @@ down = R_d Q_d, Q orthonormal, the product's decomposition is that of the small 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from library import kp_krylov, kp_lowrank
+from library.kp_products import times
 from torch import Tensor
 
 SMALLEST_PIVOT = 3e-3  # of Cholesky's; below it, Householder's slower way loses less
@@ -43,11 +45,11 @@ def decompose(up: Tensor, down: Tensor, rank: int | None = None) -> Decomposed:
         found = f"{tuple(up.shape)} and {tuple(down.shape)}"
         raise ValueError(f"expected as many columns of up as rows of down, found {found}")
     up, down = up.float(), down.float()
-    if not bool(torch.isfinite(up).all() and torch.isfinite(down).all()):
+    if not (_finite(up) and _finite(down)):
         raise ValueError("expected finite numbers, found inf or nan")
     up_core, turn_up = _triangular(up.T)
     down_core, turn_down = _triangular(down)
-    core = up_core.T @ down_core
+    core = times(up_core.T, down_core)
     if rank is not None and rank <= PART * min(core.shape):
         first = kp_lowrank.truncate(core, rank, more=MORE)
         values = first.values
@@ -57,13 +59,20 @@ def decompose(up: Tensor, down: Tensor, rank: int | None = None) -> Decomposed:
     return Decomposed(turn_up(inner[:, :rank].T).T, values[:rank], turn_down(outer[:rank]))
 
 
+def _finite(matrix: Tensor) -> bool:
+    # To look at each number takes as long as all else does for thin factors.
+    return math.isfinite(torch.linalg.vector_norm(matrix)) or bool(torch.isfinite(matrix).all())
+
+
 def _triangular(rows: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return L (R x q) with rows (R x n) = L Q, Q orthonormal, and a function that gives x Q."""
     factor = kp_krylov.cholesky_rows(rows, SMALLEST_PIVOT)
     if factor is not None:
         return (
             factor,
-            lambda x: torch.linalg.solve_triangular(factor, x, upper=False, left=False) @ rows,
+            lambda x: times(
+                torch.linalg.solve_triangular(factor, x, upper=False, left=False), rows
+            ),
         )
     columns, upper = torch.linalg.qr(rows.T)
     return upper.T, lambda x: x @ columns.T

@@ -19,6 +19,7 @@ from torch import Tensor
 TOLERANCE = 1.9e-3  # of the least squared error: the error itself is at most 1.001 of the least
 SETTLED = 3e-8  # of |A|^2: what fp32 cannot tell from nothing
 SHRINKING = (0.15, 0.95)  # by what the gain of a step is taken to shrink to that of the next
+PIECE = 128  # rows of a Gram matrix that are computed at a time
 SLOWLY = 0.4  # from here on, it will shrink slower still than it seems
 
 
@@ -33,8 +34,8 @@ def largest(
     """
     side = tall.shape[1]
     size = 16 if rank <= 48 else 32
-    most = min(_up(7 * rank, size), side * 5 // 8 // size * size)
     between = size if rank <= 64 else 2 * size  # rows from one look at the energy to the next
+    most = min(_up(7 * rank, size) + more * between, side * 5 // 8 // size * size)
     enough = _up(2 * (rank + size), size)  # of many values nearly alike, to tell which are best
     first = max(enough - 2 * between, _up(max(rank, 2 * size), size))
     # All squared singular values then sum up to `side`.
@@ -139,7 +140,7 @@ def cholesky_rows(rows: Tensor, smallest_pivot: float) -> Tensor | None:
 
     The Gram matrix is scaled to a unit diagonal first, so rows of very different sizes are fine.
     """
-    gram = rows @ rows.T
+    gram = _lower_gram(rows)
     size = gram.diagonal().sqrt()
     if not bool((size > 0).all()):
         return None
@@ -147,6 +148,17 @@ def cholesky_rows(rows: Tensor, smallest_pivot: float) -> Tensor | None:
     if int(failed) or float(factor.diagonal().min()) < smallest_pivot:
         return None
     return factor * size[:, None]
+
+
+def _lower_gram(rows: Tensor) -> Tensor:
+    """Return rows rows^T (b x b), whose upper triangle nobody may read: for many, it is not had."""
+    if len(rows) <= PIECE:
+        return rows @ rows.T
+    gram = rows.new_zeros(len(rows), len(rows))
+    for at in range(0, len(rows), PIECE):
+        piece = rows[at : at + PIECE]
+        gram[at : at + PIECE, : at + PIECE] = times(piece, rows[: at + PIECE].T)
+    return gram
 
 
 def lower_inverse(factor: Tensor) -> Tensor:
