@@ -91,9 +91,9 @@ class _Space:
         at = slice(self.filled, self.filled + self.size)
         if self.filled:
             last = slice(self.filled - self.size, self.filled)
-            following = times(self.images[last], self.tall)
+            following = times(self.images[last], self.tall).mul_(self.scale)
             rows, follows = _next_block(following, self.basis[: self.filled], self.generator)
-            self.inner[at, last] = (rows @ following.T).mul_(self.scale)
+            self.inner[at, last] = rows @ following.T
         else:
             size = (self.size, self.basis.shape[1])
             start = torch.randn(size, generator=self.generator, device=self.tall.device)
@@ -108,8 +108,9 @@ class _Space:
         return follows
 
     def parts(self, rank: int, with_directions: bool) -> _Parts:
-        """Return the `rank` largest parts of A in this space; their energy more exactly where it
-        is nearly all there is.
+        """Return the `rank` largest parts of A in this space.
+
+        Their energy is computed in double precision where it is nearly all there is.
         """
         inner = self.inner[: self.filled, : self.filled]
         directions = None
@@ -125,8 +126,7 @@ class _Space:
         return _Parts(energy, directions)
 
     def best(self, parts: _Parts, to_come: float, norm: float) -> tuple[Tensor, Tensor, float]:
-        """Return these directions, their images, and the least error of any."""
-        assert parts.directions is not None
+        """Return the directions of `parts`, their images, and the least error of any."""
         left = norm**2 - (parts.energy + to_come) / self.scale**2
         return (
             times(parts.directions, self.basis[: self.filled]),
@@ -136,18 +136,22 @@ class _Space:
 
 
 def cholesky_rows(rows: Tensor, smallest_pivot: float) -> Tensor | None:
-    """Return L (b x b, lower) with rows = L Q, Q orthonormal; None where that loses too much.
+    """Return L (b x b, lower) with rows = L Q, Q orthonormal; None where that loses too much."""
+    lengths, factor = _cholesky(rows, smallest_pivot)
+    return None if factor is None else factor * lengths[:, None]
 
-    The Gram matrix is scaled to a unit diagonal first, so rows of very different sizes are fine.
+
+def _cholesky(rows: Tensor, smallest_pivot: float) -> tuple[Tensor, Tensor | None]:
+    """Return the rows' lengths, and L (b x b, lower) with rows = diag(lengths) L Q, or None.
+
+    L's rows have length 1, so rows of very different lengths are fine.
     """
     gram = _lower_gram(rows)
-    size = gram.diagonal().sqrt()
-    if not bool((size > 0).all()):
-        return None
-    factor, failed = torch.linalg.cholesky_ex(gram / size / size[:, None])
-    if int(failed) or float(factor.diagonal().min()) < smallest_pivot:
-        return None
-    return factor * size[:, None]
+    lengths = gram.diagonal().sqrt()
+    factor, failed = torch.linalg.cholesky_ex(gram / lengths / lengths[:, None])
+    # What is not a number, as for a row of zeros, is no more than the smallest either.
+    fine = not bool(failed) and float(factor.diagonal().min()) >= smallest_pivot
+    return lengths, factor if fine else None
 
 
 def _lower_gram(rows: Tensor) -> Tensor:
@@ -159,13 +163,6 @@ def _lower_gram(rows: Tensor) -> Tensor:
         piece = rows[at : at + PIECE]
         gram[at : at + PIECE, : at + PIECE] = times(piece, rows[: at + PIECE].T)
     return gram
-
-
-def lower_inverse(factor: Tensor) -> Tensor:
-    """Return the inverse of a small lower triangle: multiplying with it is sooner than solving."""
-    return torch.linalg.solve_triangular(
-        factor, torch.eye(len(factor), device=factor.device), upper=False
-    )
 
 
 def _up(number: int, step: int) -> int:
@@ -201,14 +198,15 @@ def _next_block(rows: Tensor, basis: Tensor, generator: torch.Generator) -> tupl
     before = torch.linalg.vector_norm(rows, dim=1)
     block = rows
     for known in (basis[-2 * len(rows) :], basis):  # the two before are nearly all there is in it
-        block = block - (block @ known.T) @ known
-        if bool((torch.linalg.vector_norm(block, dim=1) <= 1e-4 * before).any()):
+        if len(known):
+            block = torch.addmm(block, times(block, known.T), known, alpha=-1)
+        lengths, factor = _cholesky(block, 1e-2)
+        if factor is None or bool((lengths <= 1e-4 * before).any()):
             return _refilled(block, before, basis, generator), False
-        factor = cholesky_rows(block, 1e-2)
-        if factor is None:
-            return _refilled(block, before, basis, generator), False
-        block = lower_inverse(factor) @ block
-        before = torch.linalg.vector_norm(block, dim=1)
+        # To multiply with the inverse of a small triangle is sooner than to solve.
+        turn = torch.linalg.solve_triangular(factor, torch.diag(1 / lengths), upper=False)
+        block = turn @ block
+        before = torch.ones_like(lengths)
     return block, True
 
 
