@@ -153,12 +153,12 @@ def _setting(
     if key not in known:
         yield _unknown(table, key, place(table, key), known, s)
     elif fault := options.check(known[key], value):
-        yield _misfit(known[key], value, fault, place(table, key))
+        yield _misfit(table, known[key], value, fault, place(table, key))
     elif fault := _unreadable(value):
         yield Problem("unreadable-value", "error", place(table, key), fault)
 
 
-def _misfit(known: Option, value: Any, fault: str, where: Place) -> Problem:
+def _misfit(table: str, known: Option, value: Any, fault: str, where: Place) -> Problem:
     """Return the problem of a value that is not what the option takes."""
     if not options.check(known._replace(choices=()), value):
         newest = options.newest(known.name)  # keys of the dataset file have no choices
@@ -168,7 +168,9 @@ def _misfit(known: Option, value: Any, fault: str, where: Place) -> Problem:
         )
         return Problem("wrong-choice", "error", where, fault, hint)
     hint = None
-    if isinstance(value, str) and known.type != "strs":
+    if patch := patch_options.patch_that_takes(table, known.name, value):
+        hint = f'With patches = ["{patch}"] in [preset], {known.name} may be that.'
+    elif isinstance(value, str) and known.type != "strs":
         bare = {"True": "true", "False": "false"}.get(value, value)
         hint = f"Without quotes: {known.name} = {bare}"
     elif known.type == "str" and not isinstance(value, list | dict):

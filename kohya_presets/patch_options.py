@@ -6,7 +6,9 @@ Names, types and defaults of the first four are those of sd-scripts' pull reques
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from kohya_presets import options
 from kohya_presets.options import Option
 
 PATCH_OPTIONS: Mapping[str, Mapping[str, Option]] = {
@@ -40,6 +42,15 @@ def of_tool(table: str, patches: Sequence[str]) -> dict[str, Option]:
     """Return the options of a tool that a checkout carrying `patches` knows otherwise."""
     added = (TOOL_OPTIONS.get(patch, {}).get(table, ()) for patch in patches)
     return {option.name: option for options in added for option in options}
+
+
+def patch_that_takes(table: str, option: str, value: Any) -> str | None:
+    """Return the patch with which a tool's option may have a value that it otherwise may not."""
+    for patch, tables in TOOL_OPTIONS.items():
+        for known in tables.get(table, ()):
+            if known.name == option and not options.check(known, value):
+                return patch
+    return None
 
 
 def patch_with(option: str) -> str | None:

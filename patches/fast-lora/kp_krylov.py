@@ -13,13 +13,12 @@ import math
 from dataclasses import dataclass
 
 import torch
-from library.kp_products import times
+from library.kp_products import lower_gram, times
 from torch import Tensor
 
 TOLERANCE = 1.9e-3  # of the least squared error: the error itself is at most 1.001 of the least
 SETTLED = 3e-8  # of |A|^2: what fp32 cannot tell from nothing
 SHRINKING = (0.15, 0.95)  # by what the gain of a step is taken to shrink to that of the next
-PIECE = 128  # rows of a Gram matrix that are computed at a time
 SLOWLY = 0.4  # from here on, it will shrink slower still than it seems
 
 
@@ -138,7 +137,7 @@ class _Space:
 def cholesky_rows(rows: Tensor, smallest_pivot: float) -> Tensor | None:
     """Return L (b x b, lower) with rows = L Q, Q orthonormal; None where that loses too much."""
     lengths, factor = _cholesky(rows, smallest_pivot)
-    return None if factor is None else factor * lengths[:, None]
+    return None if factor is None else factor.mul_(lengths[:, None])
 
 
 def _cholesky(rows: Tensor, smallest_pivot: float) -> tuple[Tensor, Tensor | None]:
@@ -146,23 +145,12 @@ def _cholesky(rows: Tensor, smallest_pivot: float) -> tuple[Tensor, Tensor | Non
 
     L's rows have length 1, so rows of very different lengths are fine.
     """
-    gram = _lower_gram(rows)
+    gram = lower_gram(rows)
     lengths = gram.diagonal().sqrt()
-    factor, failed = torch.linalg.cholesky_ex(gram / lengths / lengths[:, None])
+    factor, failed = torch.linalg.cholesky_ex(gram.div_(lengths).div_(lengths[:, None]))
     # What is not a number, as for a row of zeros, is no more than the smallest either.
     fine = not bool(failed) and float(factor.diagonal().min()) >= smallest_pivot
     return lengths, factor if fine else None
-
-
-def _lower_gram(rows: Tensor) -> Tensor:
-    """Return rows rows^T (b x b), whose upper triangle nobody may read: for many, it is not had."""
-    if len(rows) <= PIECE:
-        return rows @ rows.T
-    gram = rows.new_zeros(len(rows), len(rows))
-    for at in range(0, len(rows), PIECE):
-        piece = rows[at : at + PIECE]
-        gram[at : at + PIECE, : at + PIECE] = times(piece, rows[: at + PIECE].T)
-    return gram
 
 
 def _up(number: int, step: int) -> int:

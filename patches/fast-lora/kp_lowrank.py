@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from library import kp_krylov
+from library.kp_products import lower_gram, times
 from torch import Tensor
 
 FLOOR = 2e-4  # of |A|: what fp32 may add to the error; the fp16 of a LoRA file adds 3e-4
@@ -132,12 +133,12 @@ def _gram(tall: Tensor, rank: int, norm: float, seed: int, more: int) -> Found |
     scale = math.sqrt(tall.shape[1]) / norm
     scaled = tall * scale
     try:
-        values, vectors = torch.linalg.eigh(scaled.T @ scaled)
+        values, vectors = torch.linalg.eigh(lower_gram(scaled.T))
     except torch.linalg.LinAlgError:
         return None
     inner = vectors[:, -rank:].flip(1).T.contiguous()
     left = float(values[:-rank].clamp(min=0).double().sum()) / scale**2
-    return inner, inner @ tall.T, math.sqrt(left)
+    return inner, times(inner, tall.T), math.sqrt(left)
 
 
 def _svd(tall: Tensor, rank: int, norm: float, seed: int, more: int) -> Found | None:

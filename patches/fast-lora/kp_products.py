@@ -1,4 +1,4 @@
-"""The product of some rows with a large matrix, by whichever of torch's libraries is sooner at it.
+"""Products with large matrices, by whichever of torch's libraries is sooner at it.
 
 Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 2.0 and newer.
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 WORTH = 2**23  # multiplications, from which oneDNN makes up for 10 microseconds more of a call
+PIECE = 128  # rows of a Gram matrix that are computed at a time
 
 
 def times(rows: Tensor, matrix: Tensor) -> Tensor:
@@ -25,6 +26,17 @@ def times(rows: Tensor, matrix: Tensor) -> Tensor:
     if plain and large and rows.device.type == "cpu" and _by_onednn():
         return _onednn(rows, matrix)
     return rows @ matrix
+
+
+def lower_gram(rows: Tensor) -> Tensor:
+    """Return the lower triangle of rows rows^T (b x b), and above it whatever there is."""
+    if len(rows) <= PIECE:
+        return rows @ rows.T
+    gram = rows.new_empty(len(rows), len(rows))
+    for at in range(0, len(rows), PIECE):
+        piece = rows[at : at + PIECE]
+        gram[at : at + PIECE, : at + PIECE] = times(piece, rows[: at + PIECE].T)
+    return gram
 
 
 def _onednn(rows: Tensor, matrix: Tensor) -> Tensor:

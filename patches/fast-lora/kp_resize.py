@@ -73,7 +73,7 @@ class _Ahead:
             """Return what the script's own does."""
             workers = ThreadPoolExecutor(kp_threads.workers(self._device))
             with workers, kp_threads.one_for_each_worker():
-                for down, up in _pairs(lora_sd):
+                for _, down, up in _pairs(lora_sd):
                     product = _merge(down, up, self._device)
                     rank = self._conv if product.kernel else self._linear
                     self._jobs[id(down)] = workers.submit(self._decompose, product, rank)
@@ -91,8 +91,8 @@ class _Ahead:
         return kp_factors.decompose(product.up, product.down, wanted)
 
 
-def _pairs(lora_sd: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (down, up) of the modules; the script itself says which, this is only to be ahead."""
+def _pairs(lora_sd: dict[str, Any]) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Yield (down's name, down, up) of the modules; which are resized, the script itself says."""
     for key, down in lora_sd.items():
         for down_name, up_name in FORMATS:
             parts = key.split(".")
@@ -100,7 +100,7 @@ def _pairs(lora_sd: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
                 at = len(parts) - 1 - parts[::-1].index(down_name)
                 up = lora_sd.get(".".join((*parts[:at], up_name, *parts[at + 1 :])))
                 if up is not None:
-                    yield down, up
+                    yield key, down, up
 
 
 def _extracting(script: MutableMapping[str, Any], ahead: _Ahead) -> Callable[..., Any]:
@@ -137,11 +137,15 @@ def _extracting(script: MutableMapping[str, Any], ahead: _Ahead) -> Callable[...
 
 def _checked(load: Callable[..., Any]) -> Callable[..., Any]:
     def load_state_dict(file_name: str, dtype: torch.dtype) -> Any:
-        """Return what the script's own does, once it is known to be finite."""
+        """Return what the script's own does, once it is known to be finite and to fit."""
         tensors, metadata = load(file_name, dtype)
         for name, tensor in tensors.items():
             if isinstance(tensor, Tensor) and not bool(torch.isfinite(tensor).all()):
                 raise SystemExit(f"nothing was resized: {name} holds inf or nan")
+        for name, down, up in _pairs(tensors):
+            if up.shape[1] != down.shape[0]:
+                found = f"{tuple(down.shape)}, and what it is multiplied with {tuple(up.shape)}"
+                raise SystemExit(f"nothing was resized: {name} is {found}; their ranks differ")
         return tensors, metadata
 
     return load_state_dict

@@ -1,0 +1,68 @@
+"""Products with large matrices are right, by whichever library and however the matrix lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.patches import runtime
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
+kp_products = runtime.load("fast-lora", "kp_products")
+
+SIDE = 768  # times 16 rows, that is worth oneDNN
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, Any]]]:
+    """Yield what oneDNN is asked for; whether there is one is found out anew."""
+    calls: list[tuple[Any, Any]] = []
+    real = kp_products._onednn
+
+    def counted(rows: Any, matrix: Any) -> Any:
+        calls.append((rows, matrix))
+        return real(rows, matrix)
+
+    monkeypatch.setattr(kp_products, "_onednn", counted)
+    kp_products._by_onednn.cache_clear()
+    yield calls
+    kp_products._by_onednn.cache_clear()
+
+
+def made(*shape: int) -> Any:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+LIES: dict[str, tuple[Callable[[], Any], bool]] = {
+    "as rows": (lambda: made(SIDE, SIDE), True),
+    "as columns": (lambda: made(SIDE, SIDE).T, True),
+    "rows of a larger one": (lambda: made(2 * SIDE, SIDE)[SIDE:], True),
+    "columns of a larger one": (lambda: made(SIDE, 2 * SIDE)[:, SIDE:], False),
+    "small": (lambda: made(SIDE, 8), False),
+}
+
+
+@pytest.mark.parametrize("lies", LIES)
+def test_it_is_the_product(lies: str, asked: list[tuple[Any, Any]]) -> None:
+    make, fits = LIES[lies]
+    matrix, rows = make(), made(16, SIDE)
+    has = kp_products._by_onednn()
+    asked.clear()
+    found = kp_products.times(rows, matrix)
+    torch.testing.assert_close(found.double(), rows.double() @ matrix.double(), rtol=0, atol=1e-3)
+    assert len(asked) == (has and fits)  # of any other strides, it takes a thousand times as long
+
+
+@pytest.mark.parametrize("error", [AttributeError("no such operator"), RuntimeError("schema")])
+def test_where_there_is_no_onednn_torch_multiplies(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, asked: list[tuple[Any, Any]]
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(kp_products, "_onednn", fails)
+    rows, matrix = made(16, SIDE), made(SIDE, SIDE)
+    assert torch.equal(kp_products.times(rows, matrix), rows @ matrix)
+    assert not asked
