@@ -15,11 +15,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from filelock import FileLock
 
-from kohya_presets.errors import UserError
+from tests.upstream import own_environment
 from tests.upstream.gui_sources import Printed
-from wrapper import environment, interpreters, proc
+from wrapper import proc
 
 PAGE = Path(__file__).with_name("gui_page.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -52,20 +51,7 @@ def chromium() -> str:
 
 def python(home: Path) -> Path:
     """Return the Python that runs the GUI, made once in `home`, or skip the test: minutes."""
-    at = home / "kohya-gui" / "environment"
-    at.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(at.with_suffix(".lock")):
-        made = at / "packages.txt"  # written last
-        if not made.is_file() or made.read_text("utf-8").split() != list(PACKAGES):
-            shutil.rmtree(at, ignore_errors=True)
-            try:
-                proc.run([interpreters.choose("v0.8.0").executable, "-m", "venv", at])
-                install = (environment.python_in(at), "-m", "pip", "install", "--quiet")
-                proc.run([*install, *PACKAGES])
-            except UserError as error:
-                pytest.skip(f"the GUI's environment cannot be had: {error}")
-            made.write_text("\n".join(PACKAGES), "utf-8")
-    return environment.python_in(at)
+    return own_environment.python(home / "kohya-gui" / "environment", PACKAGES)
 
 
 @contextmanager

@@ -12,10 +12,12 @@ import pytest
 
 from kohya_presets.catalogue import Catalogue
 from patches import registry
+from tests.conftest import UPSTREAM_HOME
 from tests.patches import runtime
+from tests.upstream import own_environment
 from tests.upstream.training import Training
 from wrapper import checkout as checkouts
-from wrapper import patching, rewriting
+from wrapper import patching, proc, rewriting
 from wrapper.checkout import Checkout
 
 RELEASES = ("v0.10.1", "v0.7.1", "v0.8.8", "v0.9.1", "v0.11.1")
@@ -25,6 +27,8 @@ RANK, LESS = 16, 4
 # What tells one file from another: its title, when it was made, and its own hash.
 OWN = ("modelspec.title", "modelspec.date", "sshs_model_hash", "sshs_legacy_hash")
 DYNAMIC = (("sv_ratio", 4), ("sv_fro", 0.9), ("sv_cumulative", 0.7))
+# What reads our files, in an environment of its own.
+DIFFUSERS = ("torch==2.13.0", "diffusers==0.35.2", "transformers<5", "peft", "accelerate")
 FP16 = 1e-3  # relative: two factors rounded to 11 bits
 
 pytestmark = [
@@ -164,11 +168,13 @@ def assert_as_near(case: Case, stock: Path, fast: Path) -> None:
         assert by_us <= 1.001 * by_stock + FP16 * norm(change), name
 
 
-def test_an_extracted_lora_is_stocks_as_near_as_fp16(case: Case) -> None:
+def precise(case: Case) -> list[Path]:
     options = (f"--dim={RANK}", "--save_precision=float")
-    stock, fast = (
-        case.extract(scripts, "precise", *options) for scripts in (case.stock, case.fast)
-    )
+    return [case.extract(scripts, "precise", *options) for scripts in (case.stock, case.fast)]
+
+
+def test_an_extracted_lora_is_stocks_as_near_as_fp16(case: Case) -> None:
+    stock, fast = precise(case)
     assert_alike(stock, fast)
     assert_as_near(case, stock, fast)
 
@@ -219,9 +225,23 @@ def test_skynet_ends_in_the_same_lora_by_either_way(case: Case) -> None:
 
 
 def test_it_loads_and_acts_as_stocks_does(case: Case) -> None:
-    options = (f"--dim={RANK}", "--save_precision=float")
-    files = [case.extract(scripts, "precise", *options) for scripts in (case.stock, case.fast)]
-    bare, stock, fast = (forward(case, str(file)) for file in ("none", *files))
+    assert_acts_alike(*(forward(case, str(file)) for file in ("none", *precise(case))))
+
+
+@long
+def test_it_loads_and_acts_as_stocks_does_in_diffusers(case: Case) -> None:
+    python = own_environment.python(UPSTREAM_HOME / "diffusers", DIFFUSERS)
+    out = case.folder / "diffusers.safetensors"
+
+    def passed(lora: str) -> dict[str, Any]:
+        proc.run([python, Path(__file__).with_name("diffusers_forward.py"), lora, out])
+        return {name: t.astype("float64") for name, t in read(out)[0].items()}
+
+    assert_acts_alike(*(passed(str(file)) for file in ("none", *precise(case))))
+
+
+def assert_acts_alike(bare: dict[str, Any], stock: dict[str, Any], fast: dict[str, Any]) -> None:
+    """Fail unless both LoRAs move each part's output, and by the same."""
     for name, before in bare.items():
         moved = norm(stock[name] - before)
         assert moved > 0, name

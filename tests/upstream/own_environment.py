@@ -1,0 +1,30 @@
+"""Environments of other programs that read what we make, each made once for all tests."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from kohya_presets.errors import UserError
+from wrapper import environment, interpreters, proc
+
+
+def python(at: Path, packages: Sequence[str]) -> Path:
+    """Return the Python of an environment in `at`, made where it is not, or skip the test."""
+    at.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(at.with_suffix(".lock")):
+        made = at / "packages.txt"  # written last
+        if not made.is_file() or made.read_text("utf-8").split() != list(packages):
+            shutil.rmtree(at, ignore_errors=True)
+            try:
+                proc.run([interpreters.choose("v0.8.0").executable, "-m", "venv", at])
+                install = (environment.python_in(at), "-m", "pip", "install", "--quiet")
+                proc.run([*install, *packages])
+            except UserError as error:
+                pytest.skip(f"the environment {at.name} cannot be had: {error}")
+            made.write_text("\n".join(packages), "utf-8")
+    return environment.python_in(at)
