@@ -218,7 +218,9 @@ def _buffer(dtype: torch.dtype, number: int, *, pinned: bool) -> Tensor:
 def _views(buffer: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     """Return parts of a flat buffer that are shaped like these tensors."""
     parts = buffer[: sum(t.numel() for t in like)].split([t.numel() for t in like])
-    return [part.view(t.shape) for part, t in zip(parts, like, strict=True)]
+    return [
+        part if t.dim() == 1 else part.view(t.shape) for part, t in zip(parts, like, strict=True)
+    ]
 
 
 def _lerp(pairs: Sequence[Pair], weight: float) -> None:
@@ -240,10 +242,21 @@ def _lerp(pairs: Sequence[Pair], weight: float) -> None:
 
 
 @torch.no_grad()
-def _lerp_in_fp32(shares: Iterator[Sequence[Pair]], weight: float, at_a_time: int) -> None:
+def _lerp_in_fp32(shares: Iterator[Sequence[Pair]], weight: float, piece: int) -> None:
+    # One buffer for all: the system gives and takes back each as large a tensor, in as much time.
+    buffer = torch.empty(0)
     for share in shares:
-        for chunk in _chunks(share, at_a_time):
-            torch._foreach_lerp_([a for a, _ in chunk], [w.float() for _, w in chunk], weight)
+        averages, weights = zip(*(p for pair in share for p in _parts(pair, piece)), strict=True)
+        total = sum(w.numel() for w in weights)
+        if total > buffer.numel():
+            buffer = torch.empty(total, device=averages[0].device)
+        exact = _views(buffer, weights)
+        if hasattr(torch, "_foreach_copy_"):  # from torch 2.1
+            torch._foreach_copy_(exact, weights)
+        else:
+            for one, stored in zip(exact, weights, strict=True):
+                one.copy_(stored)
+        torch._foreach_lerp_(averages, exact, weight)
 
 
 @functools.cache
