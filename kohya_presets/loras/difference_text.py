@@ -8,6 +8,7 @@ from typing import Any
 from kohya_presets.loras.difference import Apart, Difference
 
 ROUNDING = 5e-4  # of the norm: what storing both as fp16 may do
+EXACT = 1e-12  # relative: what double precision adds up to, other on each processor
 FARTHEST = 5
 
 
@@ -31,7 +32,7 @@ def values(found: Difference) -> dict[str, Any]:
 def sentence(found: Difference) -> str:
     """Return what the numbers come to."""
     relative = found.all.relative
-    if found.all.distance == 0:
+    if found.all.distance <= EXACT * found.all.norm_a:
         return "Both make the same change."
     if relative is None:
         return "A changes nothing."
