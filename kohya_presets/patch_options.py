@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kohya_presets import options
-from kohya_presets.options import Option
+from kohya_presets.options import Option, check
 
 PATCH_OPTIONS: Mapping[str, Mapping[str, Option]] = {
     "ema": {
@@ -48,7 +47,7 @@ def patch_that_takes(table: str, option: str, value: Any) -> str | None:
     """Return the patch with which a tool's option may have a value that it otherwise may not."""
     for patch, tables in TOOL_OPTIONS.items():
         for known in tables.get(table, ()):
-            if known.name == option and not options.check(known, value):
+            if known.name == option and not check(known, value):
                 return patch
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 import types
 from pathlib import Path
@@ -13,19 +13,11 @@ import pytest
 PATCHES = Path(__file__).parents[2] / "patches"
 
 
-def load(patch: str, *modules: str) -> Any:
-    """Return the last of a patch's `modules`; those before it are what it imports."""
+def load(patch: str, module: str) -> Any:
+    """Return a module of a patch, which finds those that it imports beside itself."""
     pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-    sys.modules.setdefault("library", types.ModuleType("library"))
-    found: Any = None
-    for name in modules:
-        spec = importlib.util.spec_from_file_location(
-            f"library.{name}", PATCHES / patch / f"{name}.py"
-        )
-        assert spec
-        assert spec.loader
-        found = importlib.util.module_from_spec(spec)
-        sys.modules[f"library.{name}"] = found
-        setattr(sys.modules["library"], name, found)
-        spec.loader.exec_module(found)
-    return found
+    library = sys.modules.setdefault("library", types.ModuleType("library"))
+    folders = list(getattr(library, "__path__", []))
+    if str(PATCHES / patch) not in folders:
+        library.__path__ = [*folders, str(PATCHES / patch)]
+    return importlib.import_module(f"library.{module}")

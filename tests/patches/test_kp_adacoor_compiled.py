@@ -13,7 +13,7 @@ import pytest
 from tests.patches import runtime
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_compiled = runtime.load("adacoor", "kp_adacoor", "kp_adacoor_compiled")
+kp_compiled = runtime.load("adacoor", "kp_adacoor_compiled")
 kp_adacoor = sys.modules["library.kp_adacoor"]
 AdaCoor = kp_adacoor.AdaCoor
 

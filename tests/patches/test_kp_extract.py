@@ -15,19 +15,7 @@ import pytest
 from tests.patches import runtime
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_extract = runtime.load(
-    "fast-lora",
-    "kp_products",
-    "kp_krylov",
-    "kp_lowrank",
-    "kp_tensors",
-    "kp_sdxl_modules",
-    "kp_difference",
-    "kp_threads",
-    "kp_report",
-    "kp_lora_file",
-    "kp_extract",
-)
+kp_extract = runtime.load("fast-lora", "kp_extract")
 
 UNET = "model.diffusion_model."
 BLOCK = f"{UNET}input_blocks.4.1.transformer_blocks.0."

@@ -10,7 +10,7 @@ import pytest
 from tests.patches import runtime
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_factors = runtime.load("fast-lora", "kp_products", "kp_krylov", "kp_lowrank", "kp_factors")
+kp_factors = runtime.load("fast-lora", "kp_factors")
 
 CASES = ((256, 256, 64, 8), (256, 512, 160, 16), (512, 256, 160, 4), (128, 256, 200, 16))
 

@@ -11,7 +11,7 @@ import pytest
 from tests.patches import runtime
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_lowrank = runtime.load("fast-lora", "kp_products", "kp_krylov", "kp_lowrank")
+kp_lowrank = runtime.load("fast-lora", "kp_lowrank")
 
 SHAPES = ((320, 320), (640, 256), (256, 640))  # square, tall, wide
 RANKS = (1, 8, 16, 28)  # up to 28 of 256 a Krylov space is searched

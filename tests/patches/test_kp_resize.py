@@ -9,15 +9,7 @@ import pytest
 from tests.patches import runtime
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_resize = runtime.load(
-    "fast-lora",
-    "kp_products",
-    "kp_krylov",
-    "kp_lowrank",
-    "kp_factors",
-    "kp_threads",
-    "kp_resize",
-)
+kp_resize = runtime.load("fast-lora", "kp_resize")
 
 DOWN, UP = "lora_unet_x.lora_down.weight", "lora_unet_x.lora_up.weight"
 

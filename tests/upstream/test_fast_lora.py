@@ -141,9 +141,9 @@ def product(tensors: dict[str, Any], module: str) -> Any:
 
 def changes(base: Path, tuned: Path) -> dict[str, Any]:
     """Return what fine-tuning changed, in double precision, by module."""
-    names = ("kp_tensors", "kp_sdxl_modules", "kp_difference")
     found: dict[str, Any] = {}
-    with closing(runtime.load("fast-lora", *names).Pair(base, tuned, convolutions=False)) as pair:
+    kp_difference = runtime.load("fast-lora", "kp_difference")
+    with closing(kp_difference.Pair(base, tuned, convolutions=False)) as pair:
         for target in pair.targets:
             change = pair.difference(target.key)
             if change is not None:
