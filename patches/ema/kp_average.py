@@ -21,8 +21,7 @@ from torch import Tensor, nn
 Pair = tuple[Tensor, Tensor]  # an average, and the weights it is of
 
 STAGING = 16 * 2**20  # weights on their way from one dtype or device to another at one time
-IN_CACHE = 2**20  # weights on a CPU whose copies in fp32 are still in its cache for the next pass
-UNSPLIT = 2**15  # so few torch does not share among its threads
+IN_CACHE = 2**19  # weights on a CPU whose copies in fp32 are still in its cache for the next pass
 THREADS = 8  # enough for a CPU to wait for nothing but its memory
 
 
@@ -232,21 +231,21 @@ def _lerp(pairs: Sequence[Pair], weight: float) -> None:
     on_cpu = bool(others) and others[0][0].device.type == "cpu"
     shares = iter(list(_chunks(others, IN_CACHE if on_cpu else STAGING)))  # threads may share it
     if not on_cpu or torch.get_num_threads() == 1:
-        _lerp_in_fp32(shares, weight, STAGING)
+        _lerp_in_fp32(shares, weight)
         return
     # Not by torch's own threads: they would meet after each pass over what a cache holds, and on a
     # busy machine, as one that loads images is, wait ten times as long as they work.
     count = min(THREADS, torch.get_num_threads())
-    for done in [_pool().submit(_lerp_in_fp32, shares, weight, UNSPLIT) for _ in range(count)]:
+    for done in [_pool(count).submit(_lerp_in_fp32, shares, weight) for _ in range(count)]:
         done.result()
 
 
 @torch.no_grad()
-def _lerp_in_fp32(shares: Iterator[Sequence[Pair]], weight: float, piece: int) -> None:
+def _lerp_in_fp32(shares: Iterator[Sequence[Pair]], weight: float) -> None:
     # One buffer for all: the system gives and takes back each as large a tensor, in as much time.
     buffer = torch.empty(0)
     for share in shares:
-        averages, weights = zip(*(p for pair in share for p in _parts(pair, piece)), strict=True)
+        averages, weights = zip(*share, strict=True)
         total = sum(w.numel() for w in weights)
         if total > buffer.numel():
             buffer = torch.empty(total, device=averages[0].device)
@@ -260,8 +259,22 @@ def _lerp_in_fp32(shares: Iterator[Sequence[Pair]], weight: float, piece: int) -
 
 
 @functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="kp_average")
+def _pool(count: int) -> ThreadPoolExecutor:
+    """Return threads for which torch works alone, without sharing an operation among its own."""
+    threads, together = torch.get_num_threads(), threading.Barrier(count + 1)
+
+    def alone() -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # or the first operation would set the number of all again
+        together.wait()
+
+    pool = ThreadPoolExecutor(count, thread_name_prefix="kp_average")
+    for _ in range(count):
+        pool.submit(alone)
+    together.wait()
+    # Each thread has its own number (where OpenMP is), and those that begin have the last one set.
+    torch.set_num_threads(threads)
+    return pool
 
 
 def _chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -33,7 +35,6 @@ class Model(torch.nn.Module):  # type: ignore[misc, name-defined]
 def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kp_average, "STAGING", 2**15)
     monkeypatch.setattr(kp_average, "IN_CACHE", 2**15)
-    monkeypatch.setattr(kp_average, "UNSPLIT", 2**10)
     kp_average._buffer.cache_clear()
 
 
@@ -91,12 +92,15 @@ def test_an_error_in_the_background_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         average.wait()
 
 
-def threads(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.setattr(kp_average.torch, "get_num_threads", lambda: count)
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_several_threads_make_the_same_average(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_threads_make_the_same_average(dtype: str, threads: Callable[[int], None]) -> None:
     models = [Model(getattr(torch, dtype)), Model(torch.float32)]
     averages = [Average(models) for _ in range(3)]
     for average in averages:
@@ -104,17 +108,33 @@ def test_several_threads_make_the_same_average(dtype: str, monkeypatch: pytest.M
     for _ in range(5):
         drift(models)
         for count, average in zip((1, 2, 50), averages, strict=True):
-            threads(monkeypatch, count)
+            threads(count)
             average.update(0.9)
     one, *others = (average.state() for average in averages)
     for other in others:
         assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
-def test_an_error_in_a_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_keeps_its_threads(threads: Callable[[int], None]) -> None:
     average = Average([Model(torch.bfloat16)])
     average.start()
-    threads(monkeypatch, 2)
+    threads(3)
+    kp_average._pool.cache_clear()
+    average.update(0.5)
+    found = [torch.get_num_threads()]
+    another = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    another.start()
+    another.join()
+    assert found == [3, 3]
+    assert kp_average._pool(3).submit(torch.get_num_threads).result() == 1
+
+
+def test_an_error_in_a_thread_is_told(
+    threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    average = Average([Model(torch.bfloat16)])
+    average.start()
+    threads(2)
 
     def fail(*_: Any) -> None:
         raise RuntimeError("out of memory")
