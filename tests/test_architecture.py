@@ -17,8 +17,8 @@ MAY_IMPORT = {  # folder -> what its files may import besides the standard libra
     "patches": {f"kohya_presets.{name}" for name in ("errors", "problems", "toml_source")}
     | {"patches"},
     # These run in the trainer's Python; `library` is sd-scripts' own.
-    "patches/adacoor": {"torch", "kp_adacoor", "kp_adacoor_compiled"},  # beside each other
-    "patches/ema": {"torch", "safetensors", "library"},
+    "patches/adacoor": {"torch", "kp_adacoor_compiled", "kp_adacoor_step"},  # beside each other
+    "patches/ema": {"torch", "safetensors", "library", "kp_moving"},
     "patches/fast-lora": {"torch", "safetensors", "library"},
     "wrapper": {
         "wrapper",

@@ -21,7 +21,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 ROOT = Path(__file__).parents[1]
-sys.path += [str(ROOT / "wrapper/trainer_side"), str(ROOT / "patches/adacoor")]
+sys.path += [str(ROOT / "wrapper/trainer_side"), str(ROOT)]
 
 TEXT_ENCODERS = ("text_encoder1", "text_encoder2")
 TRAINABLE = ("unet", *TEXT_ENCODERS)
@@ -69,8 +69,8 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {  # by optimizer_type in sm
     "adamwschedulefree": (f"{FREE}.AdamWScheduleFree", RATE),
     "radamschedulefree": (f"{FREE}.RAdamScheduleFree", RATE),
     "sgdschedulefree": (f"{FREE}.SGDScheduleFree", RATE),
-    "adacoor": ("kp_adacoor.AdaCoor", {}),
-    "adacoor float32": ("kp_adacoor.AdaCoor", {"state_dtype": "float32"}),
+    "adacoor": ("patches.adacoor.kp_adacoor.AdaCoor", {}),
+    "adacoor float32": ("patches.adacoor.kp_adacoor.AdaCoor", {"state_dtype": "float32"}),
 }
 TOKENS, END_TOKEN, CONTEXT, POOLED = 77, 49407, 2048, 2816
 
@@ -200,7 +200,7 @@ def optimizer(name: str, parameters: Any) -> Any:
     """Return the optimizer of that name, one of `OPTIMIZERS`, as sd-scripts makes it on a GPU."""
     path, named = OPTIMIZERS[name]
     if name.startswith("adacoor"):
-        import kp_adacoor
+        from patches.adacoor import kp_adacoor
 
         kp_adacoor.AT_A_TIME["cpu"] = kp_adacoor.AT_A_TIME["cuda"]
     module, _, kind = path.rpartition(".")

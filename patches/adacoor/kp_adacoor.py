@@ -22,6 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .kp_adacoor_compiled import step_of_what_fits
+from .kp_adacoor_step import adacoor
+
 # Elements that one pass works on: temporary copies in fp32 take 4 to 12 bytes for each.
 AT_A_TIME = {"cpu": 2**20, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
 SEEN = 2**16  # elements of a group that its effective rate is measured on
@@ -85,8 +88,6 @@ class AdaCoor(torch.optim.Optimizer):
             lr, epsilon, decay = float(group["lr"]), group["epsilon"], group["weight_decay"]
             left = triples
             if self.compiled:
-                from .kp_adacoor_compiled import step_of_what_fits
-
                 left = step_of_what_fits(triples, lr, epsilon, decay)
             for chunk in _chunks(left):
                 adacoor(
@@ -118,39 +119,6 @@ class AdaCoor(torch.optim.Optimizer):
         return state["sum"]
 
 
-def adacoor(
-    params: Sequence[Tensor],
-    grads: Sequence[Tensor],
-    sums: Sequence[Tensor],
-    *,
-    lr: float,
-    epsilon: float,
-    weight_decay: float = 0.0,
-    stochastic_rounding: bool = False,
-) -> None:
-    """Take one step: sum <- sum + epsilon g^2, p <- p - lr epsilon g / (sqrt(sum) + epsilon).
-
-    Computed in fp32 and rounded into `sums` and `params` once each, whatever their dtypes.
-    """
-    grads = [g.float() for g in grads]
-    exact = [v.float() for v in sums]  # the sums themselves where they are fp32
-    torch._foreach_addcmul_(exact, grads, grads, value=epsilon)
-    if exact[0] is sums[0]:
-        roots = torch._foreach_sqrt(exact)
-    else:
-        _store(exact, sums, stochastic_rounding)
-        _copy(exact, sums)  # what was stored is what counts
-        roots = exact
-        torch._foreach_sqrt_(roots)
-    torch._foreach_add_(roots, epsilon)
-    weights = [p.float() for p in params]
-    if weight_decay:
-        torch._foreach_mul_(weights, 1 - lr * weight_decay)
-    torch._foreach_addcdiv_(weights, grads, roots, value=-lr * epsilon)
-    if weights[0] is not params[0]:
-        _store(weights, params, stochastic_rounding)
-
-
 def log(logs: dict[str, Any], lr_scheduler: Any) -> None:
     """Add to `logs`, where sd-scripts logs d*lr, how far AdaCoor moved a weight on average."""
     optimizer = lr_scheduler.optimizers[-1]
@@ -170,24 +138,6 @@ def _rate(p: Tensor, grad: Tensor, total: Tensor, group: dict[str, Any]) -> Tens
     g, v = (t.reshape(-1)[:SEEN].float() for t in (grad, total))
     step = group["epsilon"] * g / (v.sqrt() + group["epsilon"])
     return group["lr"] * step.abs().mean()
-
-
-def _store(exact: Sequence[Tensor], into: Sequence[Tensor], stochastic: bool) -> None:
-    if stochastic and into[0].dtype == torch.bfloat16:
-        for tensor in exact:
-            # bfloat16 is the upper half of a float: a random lower half carries over by chance.
-            bits = tensor.view(torch.int32)
-            bits += torch.randint_like(bits, 2**16)
-            bits &= -(2**16)
-    _copy(into, exact)
-
-
-def _copy(into: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    if hasattr(torch, "_foreach_copy_"):  # from torch 2.1
-        torch._foreach_copy_(into, values)
-    else:
-        for one, value in zip(into, values, strict=True):
-            one.copy_(value)
 
 
 def _chunks(triples: Sequence[tuple[Tensor, ...]]) -> Iterator[tuple[list[Tensor], ...]]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .kp_adacoor import _copy, adacoor
+from .kp_adacoor_step import adacoor, copy
 
 TOGETHER = 16  # tensors in a call
 LARGE = 2**16  # elements of a tensor that is worth several threads
@@ -110,7 +110,7 @@ def _step(p: Tensor, g: Tensor, v: Tensor, factors: Tensor) -> None:
     total = v.float() + epsilon * g * g
     if v.dtype == torch.bfloat16:
         total = _rounded(total)
-    _copy([p, v], [p.float() * keep + step * g / (total.sqrt() + epsilon), total])
+    copy([p, v], [p.float() * keep + step * g / (total.sqrt() + epsilon), total])
 
 
 def _rounded(x: Tensor) -> Tensor:

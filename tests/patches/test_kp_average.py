@@ -13,6 +13,7 @@ from tests.patches import runtime
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
 kp_average = runtime.load("ema", "kp_average")
+kp_moving = runtime.load("ema", "kp_moving")
 Average = kp_average.Average
 
 pytestmark = pytest.mark.trainer
@@ -33,9 +34,9 @@ class Model(torch.nn.Module):  # type: ignore[misc, name-defined]
 
 @pytest.fixture(autouse=True)
 def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kp_average, "STAGING", 2**15)
-    monkeypatch.setattr(kp_average, "IN_CACHE", 2**15)
-    kp_average._buffer.cache_clear()
+    monkeypatch.setattr(kp_moving, "STAGING", 2**15)
+    monkeypatch.setattr(kp_moving, "IN_CACHE", 2**15)
+    kp_moving._buffer.cache_clear()
 
 
 def drift(models: list[Model]) -> None:
@@ -74,7 +75,7 @@ def test_it_is_the_average_in_fp32(
 def in_background(self: Any, decay: float) -> None:
     self.wait()
     pairs = [(self.tensors[name], p.detach()) for name, p in self.parameters.items()]
-    self._mover = kp_average._Mover(pairs, 1 - decay)
+    self._mover = kp_moving.Mover(pairs, 1 - decay)
 
 
 def test_an_error_in_the_background_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +87,7 @@ def test_an_error_in_the_background_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_: Any) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(kp_average, "_lerp", fail)
+    monkeypatch.setattr(kp_moving, "lerp", fail)
     in_background(average, 0.5)
     with pytest.raises(RuntimeError, match="out of memory"):
         average.wait()
@@ -119,14 +120,14 @@ def test_torch_keeps_its_threads(threads: Callable[[int], None]) -> None:
     average = Average([Model(torch.bfloat16)])
     average.start()
     threads(3)
-    kp_average._pool.cache_clear()
+    kp_moving._pool.cache_clear()
     average.update(0.5)
     found = [torch.get_num_threads()]
     another = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
     another.start()
     another.join()
     assert found == [3, 3]
-    assert kp_average._pool(3).submit(torch.get_num_threads).result() == 1
+    assert kp_moving._pool(3).submit(torch.get_num_threads).result() == 1
 
 
 def test_an_error_in_a_thread_is_told(

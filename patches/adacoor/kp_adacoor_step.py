@@ -1,0 +1,62 @@
+"""One step of AdaCoor, for many tensors at once.
+
+Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 2.0 and newer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def adacoor(
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    sums: Sequence[Tensor],
+    *,
+    lr: float,
+    epsilon: float,
+    weight_decay: float = 0.0,
+    stochastic_rounding: bool = False,
+) -> None:
+    """Take one step: sum <- sum + epsilon g^2, p <- p - lr epsilon g / (sqrt(sum) + epsilon).
+
+    Computed in fp32 and rounded into `sums` and `params` once each, whatever their dtypes.
+    """
+    grads = [g.float() for g in grads]
+    exact = [v.float() for v in sums]  # the sums themselves where they are fp32
+    torch._foreach_addcmul_(exact, grads, grads, value=epsilon)
+    if exact[0] is sums[0]:
+        roots = torch._foreach_sqrt(exact)
+    else:
+        _store(exact, sums, stochastic_rounding)
+        copy(exact, sums)  # what was stored is what counts
+        roots = exact
+        torch._foreach_sqrt_(roots)
+    torch._foreach_add_(roots, epsilon)
+    weights = [p.float() for p in params]
+    if weight_decay:
+        torch._foreach_mul_(weights, 1 - lr * weight_decay)
+    torch._foreach_addcdiv_(weights, grads, roots, value=-lr * epsilon)
+    if weights[0] is not params[0]:
+        _store(weights, params, stochastic_rounding)
+
+
+def _store(exact: Sequence[Tensor], into: Sequence[Tensor], stochastic: bool) -> None:
+    if stochastic and into[0].dtype == torch.bfloat16:
+        for tensor in exact:
+            # bfloat16 is the upper half of a float: a random lower half carries over by chance.
+            bits = tensor.view(torch.int32)
+            bits += torch.randint_like(bits, 2**16)
+            bits &= -(2**16)
+    copy(into, exact)
+
+
+def copy(into: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    if hasattr(torch, "_foreach_copy_"):  # from torch 2.1
+        torch._foreach_copy_(into, values)
+    else:
+        for one, value in zip(into, values, strict=True):
+            one.copy_(value)
