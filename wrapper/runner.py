@@ -15,9 +15,10 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from kohya_presets import lora, trainers, weights
+from kohya_presets import trainers, weights
 from kohya_presets.errors import TrainerError, UserError
-from kohya_presets.lora import Lora
+from kohya_presets.loras import summary
+from kohya_presets.loras.summary import Lora
 from wrapper import advice, launch, manifest
 from wrapper.launch import OnLine, Outcome
 from wrapper.manifest import Run, Stage
@@ -175,13 +176,13 @@ def _tail(log: Path) -> tuple[str, ...]:
 def _trained(product: Path) -> Lora | None:
     """Return what a LoRA holds that was trained as one; None for a kind without ranks (LoKr)."""
     try:
-        return lora.describe(product)
+        return summary.describe(product)
     except UserError:
         return None
 
 
 def _verified(run: Run) -> Lora:
-    made = lora.describe(run.product)
+    made = summary.describe(run.product)
     if run.text_encoders and not (made.text_encoder_1 and made.text_encoder_2):
         raise TrainerError(
             f"{run.product} holds no text-encoder modules, though the text encoders were trained: "

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets import lora, weights
+from kohya_presets import weights
 from kohya_presets.catalogue import Catalogue
 from kohya_presets.errors import TrainerError, UserError
+from kohya_presets.loras import summary
 from tests import tensors
 from tests.wrapper.killing import (
     PATIENCE_SECONDS,
@@ -165,7 +166,7 @@ def test_after_a_kill_a_resume_ends_in_the_same_lora(
     code = "from wrapper.cli import main; main()"
     resumed = proc.run([sys.executable, "-c", code, "resume", folder])
 
-    made = lora.describe(Path(resumed.stdout.strip()))
+    made = summary.describe(Path(resumed.stdout.strip()))
     assert made.rank == 16
     assert min(made.unet, made.text_encoder_1, made.text_encoder_2) > 0
     after = started(folder)

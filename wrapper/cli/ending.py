@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from kohya_presets import trainers
-from kohya_presets.lora import Lora
+from kohya_presets.loras.summary import Lora
 from wrapper import runner
 from wrapper.manifest import Run
 from wrapper.talk import Talk

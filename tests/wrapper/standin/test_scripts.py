@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kohya_presets import lora
+from kohya_presets.loras import summary
 from tests import tensors
 from tests.wrapper.standin.bench import Bench
 from wrapper.proc import Result
@@ -57,7 +57,7 @@ def test_the_whole_chain_ends_in_rank_16_for_all_three_models(
     small = bench.resize("--new_rank=16", "--save_precision=fp16")
     assert modules(small) == modules(full)
     assert ranks(small) == {16}
-    assert lora.describe(small).rank == 16
+    assert summary.describe(small).rank == 16
     said = metadata(small)
     assert said["ss_network_module"] == "networks.lora"
     assert (said["ss_network_dim"], said["ss_network_alpha"]) == ("16", "16.0")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets import lora
 from kohya_presets.errors import UserError
+from kohya_presets.loras import summary
 from tests import tensors
 
 
@@ -15,7 +15,7 @@ def test_a_lora_is_described(tmp_path: Path) -> None:
         "lora_unet_c.lora_up.weight": (32, 1),
     }
     file = tensors.write(tmp_path / "a.safetensors", shapes, dtype="BF16")
-    found = lora.describe(file)
+    found = summary.describe(file)
     assert (found.rank, dict(found.ranks)) == (16, {16: 4, 1: 1})
     assert (found.unet, found.text_encoder_1, found.text_encoder_2) == (3, 1, 1)
     size = f"{file.stat().st_size / 1e6:.1f} MB"
@@ -27,7 +27,7 @@ def test_a_lora_is_described(tmp_path: Path) -> None:
 def test_a_checkpoint_is_no_lora(tmp_path: Path) -> None:
     file = tensors.write(tmp_path / "a.safetensors", tensors.SDXL)
     with pytest.raises(UserError, match=r"expected a LoRA, .* is an SDXL checkpoint"):
-        lora.describe(file)
+        summary.describe(file)
 
 
 def test_half_a_module_is_an_error(tmp_path: Path) -> None:
@@ -35,4 +35,4 @@ def test_half_a_module_is_an_error(tmp_path: Path) -> None:
     del shapes["lora_unet_b.lora_up.weight"]
     file = tensors.write(tmp_path / "a.safetensors", shapes)
     with pytest.raises(UserError, match=r"lacks the other half of lora_unet_b\.lora_down"):
-        lora.describe(file)
+        summary.describe(file)
