@@ -25,7 +25,7 @@ from kohya_presets.weights import Header, Tensor
 
 Matrix = NDArray[np.float64]
 
-CANCELLED = 1e-10  # of both norms' squares; below it, the distance is had the slower, exact way
+CANCELLED = 1e-10  # of both norms' squares; below it, a distance is had a slower, exact way
 _STORED = {  # bfloat16, which numpy does not know, is the upper half of a float32
     "F64": "<f8",
     "F32": "<f4",
@@ -107,19 +107,31 @@ def inner(a: Factors, b: Factors) -> float:
 
 
 def compared(a: Factors, b: Factors) -> Compared:
-    """Return how two changes of one layer lie to each other.
-
-    Of two that are nearly the same the squares cancel; then a - b, which is [U_a, -U_b] times
-    [D_a; D_b], is brought to a triangular core by QR, which loses nothing.
-    """
+    """Return how two changes of one layer lie to each other."""
     norm_a, norm_b, product = norm(a), norm(b), inner(a, b)
-    total = norm_a**2 + norm_b**2
-    squared = total - 2 * product
-    apart = math.sqrt(squared) if squared > CANCELLED * total else _distance(a, b)
-    return Compared(norm_a, norm_b, product, apart)
+    apart = _of_sum(norm_a**2, norm_b**2, -product)
+    if apart is None and a.up.shape == b.up.shape:
+        apart = _between_alike(a, b)
+    return Compared(norm_a, norm_b, product, _between_any(a, b) if apart is None else apart)
 
 
-def _distance(a: Factors, b: Factors) -> float:
+def _of_sum(one: float, other: float, product: float) -> float | None:
+    """Return |x + y| from |x|^2, |y|^2 and their inner product; None where that cancels out."""
+    squared, total = one + other + 2 * product, one + other
+    return math.sqrt(squared) if squared > CANCELLED * total else None if total else 0.0
+
+
+def _between_alike(a: Factors, b: Factors) -> float | None:
+    """Return |a - b| of two whose factors are alike, as of one file and its copy in another dtype.
+
+    It is the change of one factor and then of the other, (U_a - U_b) D_a + U_b (D_a - D_b).
+    """
+    one, other = Factors(a.up - b.up, a.down, None), Factors(b.up, a.down - b.down, None)
+    return _of_sum(inner(one, one), inner(other, other), inner(one, other))
+
+
+def _between_any(a: Factors, b: Factors) -> float:
+    """Return |a - b|, which is [U_a, -U_b] times [D_a; D_b], brought to a triangular core by QR."""
     up, down = np.hstack([a.up, -b.up]), np.vstack([a.down, b.down])
     return float(np.linalg.norm(_triangle(up) @ _triangle(down.T).T))
 

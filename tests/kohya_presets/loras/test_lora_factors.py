@@ -50,6 +50,20 @@ def test_a_small_distance_is_not_lost_in_large_norms(apart: float) -> None:
     assert factors.compared(a, b).distance == pytest.approx(expected, rel=1e-2)
 
 
+@pytest.mark.parametrize("apart", [1e-2, 1e-6, 1e-9, 1e-12])
+def test_nor_that_of_factors_that_are_nearly_the_same(apart: float) -> None:
+    a, noise = random(4, 1), random(4, 3)
+    b = Factors(a.up + apart * noise.up, a.down - apart * noise.down, None)
+    first_order = noise.up @ a.down - a.up @ noise.down
+    expected = apart * np.linalg.norm(first_order - apart * full(noise))
+    assert factors.compared(a, b).distance == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("a", [random(4, 1), Factors(np.zeros((5, 2)), np.zeros((2, 3)), None)])
+def test_there_is_no_distance_to_itself(a: Factors) -> None:
+    assert factors.compared(a, a).distance == 0
+
+
 def test_the_same_product_from_other_matrices_is_no_distance() -> None:
     a = random(6, 1)
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(6, 6))).Q
