@@ -85,6 +85,7 @@ def _options() -> argparse.Namespace:
 def _write(base: Path, tuned: Path) -> None:
     """Write both files, a weight at a time: W in fp16, and W + D rounded to it."""
     shapes: dict[str, tuple[int, ...]] = dict(_weights())
+    shapes["model.diffusion_model.label_emb.0.0.weight"] = (1280, 2816)  # `lora rank` looks for it
     rest = PARAMETERS - sum(map(math.prod, shapes.values()))
     shapes["first_stage_model.rest"] = (rest,)
     header, at = {}, 0
