@@ -90,7 +90,7 @@ def status(checkout: Checkout, patch: Patch) -> Status:
     if not changes:
         return Status(patch.name, "applied")
     missing = {c.file for c in changes} - {c.file for c in gone}
-    if missing:
+    if missing and missing == {c.file for c in changes}:
         names = ", ".join(sorted(file.name for file in missing))
         return Status(patch.name, "altered", f"only part of it is there: nothing in {names}")
     return Status(patch.name, "outdated", "of another version; apply it again")

@@ -44,8 +44,8 @@ class AdaCoor(torch.optim.Optimizer):
             that small changes add up on average.
         weight_decay: Decoupled: p <- p * (1 - lr * weight_decay) at each step.
         compiled: Let torch.compile make one kernel of the step, which reads and writes each number
-            once. Where it cannot, and for what is not contiguous, the step is the usual one. Not
-            with stochastic_rounding.
+            once. Where it cannot, for what is not contiguous, and for the smallest that make up no
+            16 tensors of a kind, the step is the usual one. Not with stochastic_rounding.
     """
 
     def __init__(

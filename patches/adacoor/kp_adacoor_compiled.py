@@ -62,23 +62,28 @@ def _kernel(like: tuple[Any, ...]) -> Callable[..., None] | None:
     try:
         kernel = torch.compile(_together, dynamic=True)
         # Of different sizes, or the kernel would be for tensors of one size. So large that the
-        # compiler has several threads work on them.
-        sizes = range(LARGE, LARGE + TOGETHER)
-        found, expected = ([_example(like, size) for size in sizes] for _ in range(2))
-        options = {"lr": 0.5, "epsilon": 0.01, "weight_decay": 0.1}
-        factors = _factors(like[0][0], **options)
-        kernel(*map(list, zip(*found, strict=True)), factors)
-        adacoor(*zip(*expected, strict=True), **options)
-        for one, other in zip(sum(found, ()), sum(expected, ()), strict=True):
-            close = 1e-5 if one.dtype == torch.float32 else 1e-2
-            differ = ~torch.isclose(one.float(), other.float(), rtol=close, atol=1e-6)
-            # One multiply-add rounds once or twice, as the compiler likes: seldom, that tips a sum.
-            if float(differ.float().mean()) > 1e-3:
-                raise ArithmeticError("the compiled step is not the step")
+        # compiler has several threads work on them; then so small that they are less than a vector.
+        for least in (LARGE, 2):
+            _try(kernel, like, range(least, least + TOGETHER))
     except Exception as error:  # no compiler, no Triton, a Python too new: each has its own
         _warn(f"{type(error).__name__}: {error}".splitlines()[0])
         return None
     return kernel
+
+
+def _try(kernel: Callable[..., None], like: tuple[Any, ...], sizes: Sequence[int]) -> None:
+    """Raise ArithmeticError where a kernel's step of examples of these sizes is not the step."""
+    found, expected = ([_example(like, size) for size in sizes] for _ in range(2))
+    options = {"lr": 0.5, "epsilon": 0.01, "weight_decay": 0.1}
+    kernel(*map(list, zip(*found, strict=True)), _factors(like[0][0], **options))
+    adacoor(*zip(*expected, strict=True), **options)
+    for one, other in zip(sum(found, ()), sum(expected, ()), strict=True):
+        rtol = 1e-5 if one.dtype == torch.float32 else 1e-2
+        differ = ~torch.isclose(one.float(), other.float(), rtol=rtol, atol=1e-6)
+        # One multiply-add rounds once or twice, as the compiler likes: seldom, that tips a sum.
+        tipped = torch.allclose(one.float(), other.float(), rtol=1e-2, atol=1e-4)
+        if not tipped or float(differ.float().mean()) > 1e-3:
+            raise ArithmeticError("the compiled step is not the step")
 
 
 @functools.cache  # once for the first of the reasons
@@ -110,16 +115,22 @@ def _step(p: Tensor, g: Tensor, v: Tensor, factors: Tensor) -> None:
     total = v.float() + epsilon * g * g
     if v.dtype == torch.bfloat16:
         total = _rounded(total)
-    copy([p, v], [p.float() * keep + step * g / (total.sqrt() + epsilon), total])
+    moved = p.float() * keep + step * g / (total.sqrt() + epsilon)
+    if p.device.type == "cpu":
+        # One by one, torch adds a pass that has no 16-bit number in it, and halves its registers.
+        copy([p, v], [moved, total])
+    else:  # where torch 2.4 to 2.10, when not compiling, write all in p's dtype (its issue 173383)
+        p.copy_(moved)
+        v.copy_(total)
 
 
 def _rounded(x: Tensor) -> Tensor:
     """Return fp32 x, rounded to the 8 bits of bfloat16: compilers leave out a cast there and back.
 
     As T. J. Dekker splits a number (Numer. Math. 18, 1971, 224-242), on a CPU, where torch takes
-    the bits of a number one by one; the largest are then lost, from 2^112. Triton would contract
-    that to what rounds wrongly just below powers of 2, so elsewhere it is the bits, up from the
-    middle: one value in 65536 is there.
+    the bits of a number one by one; the largest then become NaN, from 2^112 (gradients of 1e20).
+    Triton would contract that to what rounds wrongly just below powers of 2, so elsewhere it is the
+    bits, up from the middle: one value in 65536 is there.
     """
     if KEEPS_ORDER and x.device.type == "cpu":
         much = x * (2.0**16 + 1)

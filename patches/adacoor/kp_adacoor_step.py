@@ -58,5 +58,5 @@ def copy(into: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     if hasattr(torch, "_foreach_copy_"):  # from torch 2.1
         torch._foreach_copy_(into, values)
     else:
-        for one, value in zip(into, values, strict=True):
+        for one, value in zip(into, values):  # noqa: B905 - which not every torch can compile
             one.copy_(value)

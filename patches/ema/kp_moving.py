@@ -109,7 +109,7 @@ def _lerp_in_fp32(shares: Iterator[Sequence[Pair]], weight: float) -> None:
 @functools.cache
 def _pool(count: int) -> ThreadPoolExecutor:
     """Return threads for which torch works alone, without sharing an operation among its own."""
-    threads, together = torch.get_num_threads(), threading.Barrier(count + 1)
+    threads, together = torch.get_num_threads(), threading.Barrier(count + 1, timeout=60)
 
     def alone() -> None:
         torch.set_num_threads(1)

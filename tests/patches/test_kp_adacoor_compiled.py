@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import shutil
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ from tests.patches import runtime
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
 kp_compiled = runtime.load("adacoor", "kp_adacoor_compiled")
-kp_adacoor = sys.modules["library.kp_adacoor"]
+kp_adacoor = runtime.load("adacoor", "kp_adacoor")
 AdaCoor = kp_adacoor.AdaCoor
 
 pytestmark = [
@@ -146,14 +145,24 @@ def does_nothing(*_: Any) -> None:
     """As a kernel that was compiled wrong."""
 
 
+def breaks_the_tail(function: Any, **_: Any) -> Any:
+    def step(params: Any, grads: Any, sums: Any, factors: Any) -> None:
+        function(params, grads, sums, factors)
+        for p in params:
+            p[-31:] = float("nan")
+
+    return step
+
+
 @pytest.mark.parametrize(
     ("compile_", "why"),
     [
         (fails, "RuntimeError: Windows not yet supported"),
         (lambda *_, **__: fails, "RuntimeError: Windows not yet supported"),
         (lambda *_, **__: does_nothing, "ArithmeticError: the compiled step is not the step"),
+        (breaks_the_tail, "ArithmeticError: the compiled step is not the step"),
     ],
-    ids=["no torch.compile", "no compiler", "a wrong kernel"],
+    ids=["no torch.compile", "no compiler", "a wrong kernel", "a wrong tail"],
 )
 def test_without_a_compiler_it_warns_once_and_takes_the_usual_step(
     compile_: Any, why: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

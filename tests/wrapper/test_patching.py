@@ -191,6 +191,17 @@ def test_a_patch_of_an_older_version_is_outdated_and_replaced(
     assert states(clone)["ema"] == "applied"
 
 
+def test_so_is_an_older_version_of_fewer_modules(clone: Checkout, tmp_path: Path) -> None:
+    older = shutil.copytree(EMA.folder, tmp_path / "ema")
+    text = (older / "patch.toml").read_text("utf-8")
+    (older / "patch.toml").write_text(text.replace(', "kp_moving.py"', ""))
+    (older / "kp_average.py").write_text("everything = True\n")
+    put_in(clone, registry.load(older))
+    assert states(clone)["ema"] == "outdated"
+    put_in(clone, EMA)
+    assert states(clone)["ema"] == "applied"
+
+
 def test_a_file_of_the_users_is_not_overwritten(clone: Checkout) -> None:
     (clone.scripts / "library/kp_ema.py").write_text("mine = True\n")
     with pytest.raises(PatchError, match="in the way"):
