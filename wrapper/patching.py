@@ -89,9 +89,9 @@ def status(checkout: Checkout, patch: Patch) -> Status:
         return Status(patch.name, "absent")
     if not changes:
         return Status(patch.name, "applied")
-    missing = {c.file for c in changes} - {c.file for c in gone}
-    if missing and missing == {c.file for c in changes}:
-        names = ", ".join(sorted(file.name for file in missing))
+    to_change = {change.file for change in changes}
+    if to_change.isdisjoint(change.file for change in gone):
+        names = ", ".join(sorted(file.name for file in to_change))
         return Status(patch.name, "altered", f"only part of it is there: nothing in {names}")
     return Status(patch.name, "outdated", "of another version; apply it again")
 
