@@ -81,8 +81,8 @@ def _try(kernel: Callable[..., None], like: tuple[Any, ...], sizes: Sequence[int
         rtol = 1e-5 if one.dtype == torch.float32 else 1e-2
         differ = ~torch.isclose(one.float(), other.float(), rtol=rtol, atol=1e-6)
         # One multiply-add rounds once or twice, as the compiler likes: seldom, that tips a sum.
-        tipped = torch.allclose(one.float(), other.float(), rtol=1e-2, atol=1e-4)
-        if not tipped or float(differ.float().mean()) > 1e-3:
+        near = torch.allclose(one.float(), other.float(), rtol=1e-2, atol=1e-4)
+        if not near or float(differ.float().mean()) > 1e-3:
             raise ArithmeticError("the compiled step is not the step")
 
 
