@@ -20,6 +20,7 @@ TOLERANCE = 1.9e-3  # of the least squared error: the error itself is at most 1.
 SETTLED = 3e-8  # of |A|^2: what fp32 cannot tell from nothing
 SHRINKING = (0.15, 0.95)  # by what the gain of a step is taken to shrink to that of the next
 SLOWLY = 0.4  # from here on, it will shrink slower still than it seems
+ALIKE = 0.01  # squared values so near to each other; flat noise has 0.024 over a block and more
 
 
 def largest(
@@ -34,36 +35,47 @@ def largest(
     side = tall.shape[1]
     size = 16 if rank <= 48 else 32
     between = size if rank <= 64 else 2 * size  # rows from one look at the energy to the next
-    most = min(_up(7 * rank, size) + more * between, side * 5 // 8 // size * size)
+    more *= between
+    most = min(_up(7 * rank, size), side * 5 // 8 // size * size - more)
     enough = _up(2 * (rank + size), size)  # of many values nearly alike, to tell which are best
     first = max(enough - 2 * between, _up(max(rank, 2 * size), size))
     # All squared singular values then sum up to `side`.
-    space = _Space(tall, math.sqrt(side) / norm, size, most, seed)
+    space = _Space(tall, math.sqrt(side) / norm, size, most + more, seed)
     energies: list[float] = []
     soon = False
-    while space.filled < most:
-        if not space.grow():  # directions of which nothing is known yet: nothing can be foretold
+    for filled in range(first, most + 1, between):
+        if not space.grow(filled):  # directions of which nothing is known yet: nor is what to come
             energies.clear()
-        if space.filled < first or (space.filled - first) % between:
-            continue
         parts = space.parts(rank, with_directions=soon)
         energies.append(parts.energy)
         to_come, next_time = _to_come(energies)
         tolerable = max(TOLERANCE * (side - parts.energy), SETTLED * side)
-        if space.filled >= enough and to_come <= tolerable:
-            more -= 1
-        if more < 0:
-            return space.best(parts if soon else space.parts(rank, True), to_come, norm)
-        soon = more == 0 and space.filled + between >= enough and next_time <= tolerable
+        if filled >= enough and to_come <= tolerable:
+            if more or not soon:
+                space.grow(filled + more)
+                parts = space.parts(rank, with_directions=True)
+            return None if parts.alike(size) else space.best(parts, to_come, norm)
+        soon = not more and filled + between >= enough and next_time <= tolerable
     return None  # the next method is the sooner one by now
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """The sum of the largest eigenvalues, and their vectors as rows (rank x d)."""
+    """The largest eigenvalues (ascending), their sum, and their vectors as rows (rank x d)."""
 
+    values: Tensor
     energy: float
     directions: Tensor | None
+
+    def alike(self, size: int) -> bool:
+        """Return whether a block's worth of the values is about the same.
+
+        Of a value that a matrix has many times, a Krylov space finds as many as a block has rows;
+        the others are missing, whatever the energy says.
+        """
+        upper, lower = self.values[size - 1 :], self.values[: len(self.values) - size + 1]
+        there = upper > SETTLED * self.energy
+        return bool((there & (upper - lower <= ALIKE * upper)).any())
 
 
 class _Space:
@@ -85,7 +97,14 @@ class _Space:
         self.filled = 0
         self.chained = True
 
-    def grow(self) -> bool:
+    def grow(self, filled: int) -> bool:
+        """Grow to `filled` rows; return whether they are only what follows from those before."""
+        followed = True
+        while self.filled < filled:
+            followed &= self._add()
+        return followed
+
+    def _add(self) -> bool:
         """Add a block; return whether it is only what follows from the last one."""
         at = slice(self.filled, self.filled + self.size)
         if self.filled:
@@ -122,7 +141,7 @@ class _Space:
         side = self.basis.shape[1]
         if side - energy <= 1e-3 * side:
             energy = float(torch.linalg.eigvalsh(inner.double())[-rank:].sum())
-        return _Parts(energy, directions)
+        return _Parts(values[-rank:], energy, directions)
 
     def best(self, parts: _Parts, to_come: float, norm: float) -> tuple[Tensor, Tensor, float]:
         """Return the directions of `parts`, their images, and the least error of any."""
@@ -185,7 +204,8 @@ def _next_block(rows: Tensor, basis: Tensor, generator: torch.Generator) -> tupl
     """
     before = torch.linalg.vector_norm(rows, dim=1)
     block = rows
-    for known in (basis[-2 * len(rows) :], basis):  # the two before are nearly all there is in it
+    # The two blocks before are nearly all there is in it. Random rows are nearly orthonormal.
+    for known in (basis[-2 * len(rows) :], basis) if len(basis) else (basis,):
         if len(known):
             block = torch.addmm(block, times(block, known.T), known, alpha=-1)
         lengths, factor = _cholesky(block, 1e-2)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 WORTH = 2**23  # multiplications, from which oneDNN makes up for 10 microseconds more of a call
-PIECE = 128  # rows of a Gram matrix that are computed at a time
+FEW = 128  # rows; oneDNN rearranges its second matrix, so up to here the large one had better be first
+PIECE = 64  # rows of a Gram matrix that are computed at a time
 
 
 def times(rows: Tensor, matrix: Tensor) -> Tensor:
@@ -23,14 +24,16 @@ def times(rows: Tensor, matrix: Tensor) -> Tensor:
     # Of other strides than these, oneDNN has an implementation that takes a thousand times as long.
     plain = rows.is_contiguous() and (matrix.is_contiguous() or matrix.T.is_contiguous())
     large = rows.shape[0] * matrix.numel() >= WORTH
-    if plain and large and rows.device.type == "cpu" and _by_onednn():
-        return _onednn(rows, matrix)
-    return rows @ matrix
+    if not (plain and large and rows.device.type == "cpu" and _by_onednn()):
+        return rows @ matrix
+    if len(rows) <= FEW and not matrix.is_contiguous():
+        return _onednn(matrix.T, rows.T).T.contiguous()
+    return _onednn(rows, matrix)
 
 
 def lower_gram(rows: Tensor) -> Tensor:
     """Return the lower triangle of rows rows^T (b x b), and above it whatever there is."""
-    if len(rows) <= PIECE:
+    if len(rows) <= PIECE or rows.device.type != "cpu":
         return rows @ rows.T
     gram = rows.new_empty(len(rows), len(rows))
     for at in range(0, len(rows), PIECE):
