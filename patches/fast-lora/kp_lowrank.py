@@ -79,8 +79,10 @@ class LowRank:
 def truncate(matrix: Tensor, rank: int, *, seed: int = 0, more: int = 0) -> LowRank:
     """Return the approximation of `matrix` (m x n, fp32) by one of `rank`, or of what it has.
 
-    Its error is at most 1.001 of the least possible, or FLOOR |A| above that. `seed` decides the
-    random start: the same gives the same. `more` steps after that is reached bring the parts
+    Its error is at most 1.001 of the least possible, or FLOOR |A| above that: `error` is computed,
+    the least is foretold from how it shrank. (Of 652 spectra, many made to mislead it, 8 came to
+    1.0010 to 1.0017, a few values that tower over flat noise among them.) `seed` decides the random
+    start: the same gives the same. `more` steps after that is reached bring the parts
     themselves, not just their error, to those of the whole decomposition.
 
     Raises:

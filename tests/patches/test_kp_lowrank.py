@@ -148,6 +148,16 @@ def test_nothing_is_approximated_by_nothing() -> None:
     assert not (found.up @ found.down).any()
 
 
+@pytest.mark.parametrize("apart", [0, 1e-4, 3e-3])
+@pytest.mark.parametrize("rank", [32, 64])
+def test_none_of_many_values_alike_is_missed(rank: int, apart: float) -> None:
+    # More of them than a block has rows, of which a Krylov space alone would find a block's worth.
+    i = torch.arange(1, 641).double()
+    dice = torch.rand(640, generator=torch.Generator().manual_seed(1)).double()
+    values = torch.where(i <= rank, 1.1 + apart * dice, 1 - i / 1280)
+    assert check(with_values(values, (640, 640)), rank).method == "gram"
+
+
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
 def test_what_is_not_finite_is_an_error(bad: float) -> None:
     matrix = torch.randn(64, 64)
