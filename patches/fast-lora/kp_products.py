@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 WORTH = 2**23  # multiplications, from which oneDNN makes up for 10 microseconds more of a call
-FEW = 128  # rows; oneDNN rearranges its second matrix, so up to here the large one had better be first
+FEW = 128  # rows, up to which the large matrix had better be first: oneDNN rearranges the second
 PIECE = 64  # rows of a Gram matrix that are computed at a time
 
 
