@@ -76,9 +76,21 @@ def test_shapes_that_do_not_fit() -> None:
         kp_factors.decompose(torch.ones(4, 3), torch.ones(2, 4))
 
 
-def test_what_is_not_finite() -> None:
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("rank", [2, 128])  # 128: the Gram matrix in pieces
+def test_what_is_not_finite(bad: float, which: int, rank: int) -> None:
+    factors = [torch.randn(256, rank), torch.randn(rank, 192)]
+    factors[which][1, 1] = bad  # one of them all
     with pytest.raises(ValueError, match="finite"):
-        kp_factors.decompose(torch.full((4, 2), math.nan), torch.ones(2, 4))
+        kp_factors.decompose(*factors)
+
+
+def test_numbers_whose_squares_leave_fp32_are_finite() -> None:
+    up, down = torch.randn(64, 8) * 1e25, torch.randn(8, 32) * 1e-25
+    found = kp_factors.decompose(up, down)
+    product = (found.left * found.values) @ found.right
+    torch.testing.assert_close(product, up @ down, rtol=1e-4, atol=1e-4)
 
 
 def test_zero_has_zero_values() -> None:
