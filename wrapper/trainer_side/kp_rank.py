@@ -45,6 +45,7 @@ def retained(matrix: torch.Tensor, ranks: Sequence[int] = RANKS) -> tuple[float,
         ValueError: it holds something that is not finite.
     """
     from library import kp_lowrank
+    from library.kp_products import lower_gram
 
     norm = kp_lowrank.norm_of(matrix)
     if not math.isfinite(norm):
@@ -53,7 +54,7 @@ def retained(matrix: torch.Tensor, ranks: Sequence[int] = RANKS) -> tuple[float,
         return 0.0, [1.0] * len(ranks)
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     scaled = tall * (math.sqrt(tall.shape[1]) / norm)
-    values = torch.linalg.eigvalsh(scaled.T @ scaled).flip(0).clamp(min=0).double()
+    values = torch.linalg.eigvalsh(lower_gram(scaled.T)).flip(0).clamp(min=0).double()
     kept = (values.cumsum(0) / values.sum()).tolist()
     return norm, [kept[min(rank, len(kept)) - 1] for rank in ranks]
 
