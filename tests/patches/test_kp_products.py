@@ -45,14 +45,24 @@ LIES: dict[str, tuple[Callable[[], Any], bool]] = {
 
 
 @pytest.mark.parametrize("lies", LIES)
-def test_it_is_the_product(lies: str, asked: list[tuple[Any, Any]]) -> None:
+@pytest.mark.parametrize("count", [16, kp_products.FEW + 1])
+def test_it_is_the_product(lies: str, count: int, asked: list[tuple[Any, Any]]) -> None:
     make, fits = LIES[lies]
-    matrix, rows = make(), made(16, SIDE)
+    matrix, rows = make(), made(count, SIDE)
     has = kp_products._by_onednn()
     asked.clear()
     found = kp_products.times(rows, matrix)
     torch.testing.assert_close(found.double(), rows.double() @ matrix.double(), rtol=0, atol=1e-3)
+    assert found.is_contiguous()
     assert len(asked) == (has and fits)  # of any other strides, it takes a thousand times as long
+
+
+@pytest.mark.parametrize("count", [1, kp_products.PIECE, kp_products.PIECE + 1, 200])
+@pytest.mark.parametrize("rows", [lambda n: made(n, SIDE), lambda n: made(SIDE, n).T])
+def test_the_lower_triangle_of_a_gram_matrix(count: int, rows: Callable[[int], Any]) -> None:
+    found = kp_products.lower_gram(rows(count)).tril()
+    exact = rows(count).double()
+    torch.testing.assert_close(found.double(), (exact @ exact.T).tril(), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("error", [AttributeError("no such operator"), RuntimeError("schema")])
