@@ -40,19 +40,23 @@ class Catalogue:
     def find(self, name: str, asked_by: Path | None = None) -> Path:
         """Return the file of preset `name`, never `asked_by`, the file that extends it.
 
-        A user's `skynet.toml` may so extend the shipped one of the same name.
+        A `skynet.toml` in ./presets may so extend the user's, and that the shipped one.
         """
-        if (path := Path(name).expanduser()).suffix == ".toml" or len(path.parts) > 1:
-            beside = asked_by.parent / path if asked_by else path
-            if beside.is_file():
-                return beside
-            raise UserError(f"expected a preset file, found nothing at {beside}")
+        path = Path(name).expanduser()
+        beside = asked_by.parent / path if asked_by else path
+        as_path = path.suffix == ".toml" or len(path.parts) > 1
+        if as_path and beside.is_file():
+            return beside
         found = [folder / f"{name}.toml" for folder in self.folders]
-        for file in found:
-            if file.is_file() and not (asked_by and file.resolve() == asked_by.resolve()):
-                return file
-        if asked_by and any(file.is_file() for file in found):
+        there = [file for file in found if file.is_file()]
+        own = [file.resolve() == asked_by.resolve() if asked_by else False for file in there]
+        later = there[own.index(True) + 1 :] if True in own else there
+        if later:
+            return later[0]
+        if asked_by and there:
             return asked_by  # it extends itself: the circle is reported with its line
+        if as_path:
+            raise UserError(f"expected a preset file, found nothing at {beside}")
         raise UserError(f"there is no preset {name!r}", hint=self._hint(name))
 
     def names(self) -> Mapping[str, Path]:

@@ -30,12 +30,17 @@ def images(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(f for f in folder.iterdir() if _is_image(f)))
 
 
+def caption(image: Path, extension: str) -> Path:
+    """Return where sd-scripts looks for the caption of an image: `extension` as it is given."""
+    return image.with_name(image.stem + extension)
+
+
 def scan(folder: Path, *, caption_extension: str = ".txt") -> Found:
     """Return the images of `folder` and how their captions are; none for a folder not there."""
     if not folder.is_dir():
         return Found(folder, ())
     found = images(folder)
-    states = {image: _state(image.with_suffix(caption_extension)) for image in found}
+    states = {image: _state(caption(image, caption_extension)) for image in found}
 
     def those(state: str) -> tuple[Path, ...]:
         return tuple(image for image in found if states[image] == state)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import toml_text
+from kohya_presets import releases, toml_text
 from kohya_presets.problems import Place, Problem, did_you_mean
 from kohya_presets.toml_source import Source
 
@@ -215,6 +215,8 @@ def _fits(key: str, value: Value) -> bool:
         return all(isinstance(item, str) for item in value)
     if key == "date" and isinstance(value, datetime.datetime):
         return False
+    if key == "releases" and isinstance(value, str):
+        return releases.is_range(value)
     return isinstance(value, types) and not isinstance(value, bool)
 
 

@@ -124,6 +124,15 @@ def satisfies(tag: str, spec: str) -> bool:
     return all(_fits(order(tag), condition) for condition in spec.split(","))
 
 
+def is_range(spec: str) -> bool:
+    """Return whether `spec` has the form that `satisfies` takes."""
+    try:
+        satisfies(DEFAULT, spec)
+    except ValueError:
+        return False
+    return True
+
+
 def fingerprint(text: str) -> str:
     """Return 16 hex digits for a file's text; line ends and our own patches make no difference."""
     import hashlib  # `list` and `show` need no OpenSSL

@@ -11,10 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import checks, config_file, inherit, lints, memory, toml_source
+from kohya_presets import (
+    checks,
+    config_file,
+    inherit,
+    lints,
+    memory,
+    options,
+    releases,
+    toml_source,
+)
 from kohya_presets.catalogue import Catalogue
 from kohya_presets.config_file import ConfigFile, Part
 from kohya_presets.memory import Estimate
+from kohya_presets.options import nearest_release
 from kohya_presets.preset import Preset, Table
 from kohya_presets.problems import Place, Problem, errors
 from kohya_presets.settings import IMAGES, Settings
@@ -84,7 +94,8 @@ def loaded(made: Preset, against: Against) -> Report:
         images=against.images,
     )
     known = made.script in checks.TRAINERS  # otherwise no option is known, and that is told
-    problems = [*checks.against(found), *lints.check(found)] if known else []
+    problems = list(_release(made, against.source))
+    problems += [*checks.against(found), *lints.check(found)] if known else []
     size = _memory(found, problems)
     problems += memory.problems(made, against.gpu_gib) if size else []
     ignore = against.ignore | set(made.silence)
@@ -119,6 +130,13 @@ def is_preset(path: Path) -> bool:
     """Return whether a TOML file is a preset, and not one of sd-scripts' own files."""
     values = toml_source.read(path).values
     return "schema" in values or "preset" in values
+
+
+def _release(made: Preset, source: str) -> Iterator[Problem]:
+    if not releases.satisfies(nearest_release(source), made.releases):
+        message = f"{made.name} wants sd-scripts {made.releases}, the checkout is {source}"
+        where = made.place("preset", "releases")
+        yield Problem("release", "error", where, message, "Choose another with --release.")
 
 
 def _memory(settings: Settings, problems: Sequence[Problem]) -> Estimate | None:

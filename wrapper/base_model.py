@@ -37,9 +37,9 @@ def find(reference: str, *, on_step: OnStep) -> Base:
     file = Path(reference).expanduser()
     if file.is_file():
         return Base(file.absolute(), reference)
-    parts = reference.replace("\\", "/").split("/")
-    if _is_path(reference, parts):
+    if is_path(reference):
         raise UserError(f"expected a base model, found nothing at {reference}")
+    parts = _parts(reference)
     repository, name = "/".join(parts[:2]), "/".join(parts[2:])
     return _from_hub(reference, repository, name or None, on_step)
 
@@ -67,13 +67,21 @@ def choose(repository: str, files: list[str]) -> str:
     raise UserError(f"{repository} has several checkpoints", hint=f"Name one of them: {listed}")
 
 
-def _is_path(reference: str, parts: list[str]) -> bool:
+def is_path(reference: str) -> bool:
+    """Return whether `reference` is a file's path, there or not, and no `owner/repo[/file]`."""
+    parts = _parts(reference)
     rooted = reference.startswith(("/", "\\", ".", "~")) or ":" in reference
-    return rooted or len(parts) == 1 or (len(parts) == 2 and reference.endswith(SUFFIX))
+    single = len(parts) == 1 or (len(parts) == 2 and reference.endswith(SUFFIX))
+    return rooted or single or Path(reference).is_file()
+
+
+def _parts(reference: str) -> list[str]:
+    return reference.replace("\\", "/").split("/")
 
 
 def _from_hub(reference: str, repository: str, name: str | None, on_step: OnStep) -> Base:
     # Slow to import, and a local file needs none of it.
+    import httpx
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -83,7 +91,10 @@ def _from_hub(reference: str, repository: str, name: str | None, on_step: OnStep
             name = choose(repository, files)
         on_step(f"getting {repository}/{name} from Hugging Face")
         file = Path(huggingface_hub.hf_hub_download(repository, name))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (
+        *(HfHubHTTPError, HFValidationError, LocalEntryNotFoundError),
+        *(OSError, httpx.HTTPError),  # what a library below does not catch of a lost connection
+    ) as error:
         raise _failure(reference, error) from None
     # .../snapshots/COMMIT/FILE: the cache's own form.
     commit = file.parents[len(Path(name).parts) - 1].name

@@ -88,27 +88,6 @@ def target(preset: Preset, gui: Installed) -> Path:
     return folder / f"{preflight.name(preset.name)}.json"
 
 
-def write(files: dict[Path, str], *, force: bool = False) -> list[Path]:
-    """Return the files written: all that were asked for, or none.
-
-    Raises:
-        UserError: one is there already, and `force` is not set.
-    """
-    there = [file for file in files if file.exists() or file.is_symlink()]
-    if there and not force:
-        raise UserError(f"{there[0]} is there already", hint="Give --force to replace it.")
-    beside = {file: file.with_name(f"{file.name}.part") for file in files}
-    try:
-        for file, text in files.items():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            beside[file].write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        for part in beside.values():
-            part.unlink(missing_ok=True)
-        raise UserError(f"cannot write {error.filename}: {error.strerror}") from error
-    return [part.replace(file) for file, part in beside.items()]
-
-
 def next_steps(exported: Exported, preset: Preset, file: Path, *, has_data: bool) -> list[str]:
     """Return what a person does in the GUI after the file was put there."""
     tab = _TITLES[exported.tab.name]

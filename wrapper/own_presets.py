@@ -10,7 +10,7 @@ from kohya_presets import toml_text
 from kohya_presets.catalogue import Catalogue
 from kohya_presets.errors import UserError
 from kohya_presets.preset import SCHEMA, SETTINGS, UNSET
-from wrapper import paths, preflight
+from wrapper import paths, preflight, writing
 
 
 def new(name: str, parent: str, overrides: Sequence[str], presets: Catalogue) -> Path:
@@ -20,7 +20,8 @@ def new(name: str, parent: str, overrides: Sequence[str], presets: Catalogue) ->
         PresetError: an override is wrong.
         UserError: there is no such parent, or a preset of that name is there already.
     """
-    file = paths.user_presets() / f"{preflight.name(name)}.toml"
+    name = preflight.name(name.removesuffix(".toml"))
+    file = paths.user_presets() / f"{name}.toml"
     if file.exists():
         raise UserError(f"{file} is there already", hint="Edit it, or choose another name.")
     changed = presets.load(parent, overrides=overrides)  # also checks what was asked for
@@ -32,7 +33,8 @@ def new(name: str, parent: str, overrides: Sequence[str], presets: Catalogue) ->
         "extends": parent,
     }
     tables: dict[str, dict[str, Any]] = {"preset": head}
-    for table in SETTINGS:
+    gone = {table: UNSET for table in kept.tables if table not in changed.tables}
+    for table in (table for table in SETTINGS if table not in gone):
         was, now = kept.tables.get(table, {}), changed.tables.get(table, {})
         different = {k: v for k, v in now.items() if k not in was or was[k] != v}
         different |= {key: UNSET for key in was if key not in now}
@@ -41,9 +43,5 @@ def new(name: str, parent: str, overrides: Sequence[str], presets: Catalogue) ->
     reasons = [f"{table}.{key}" for table in SETTINGS for key in tables.get(table, {})]
     if reasons:
         tables["provenance"] = dict.fromkeys(reasons, "chosen: my own")
-    text = toml_text.document(tables, top={"schema": SCHEMA})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f"{file.name}.part")
-    beside.write_text(text, encoding="utf-8", newline="\n")
-    beside.replace(file)
-    return file
+    text = toml_text.document(tables, top={"schema": SCHEMA, **gone})
+    return writing.write({file: text})[0]

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from kohya_presets import dataset, releases, trainers, validate, weights
+from kohya_presets import dataset, trainers, validate, weights
 from kohya_presets.errors import UserError
 from kohya_presets.preset import Preset
 from kohya_presets.problems import Place, Problem
@@ -42,12 +42,6 @@ def name(text: str) -> str:
 
 def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> Iterator[Problem]:
     """Yield what of `preset` the checkout cannot do, and what its rules say of the settings."""
-    if not releases.satisfies(checkout.like, preset.releases):
-        message = (
-            f"{preset.name} wants sd-scripts {preset.releases}, the checkout is {checkout.name}"
-        )
-        hint = "Choose another with --release."
-        yield Problem("release", "error", Place(preset.file), message, hint)
     against = Against(checkout.options_of, ignore=frozenset(ignore))
     yield from validate.loaded(preset, against).problems
 

@@ -55,19 +55,6 @@ def measure(request: Request, talk: Talk) -> Curve:
         return curve.of(json.loads(out.read_text(encoding="utf-8")))
 
 
-def write(file: Path, text: str) -> None:
-    """Write a page beside, and rename it."""
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        beside.replace(file)
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}") from None
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def _environment(request: Request, talk: Talk) -> Environment:
     """Return any Python that has torch: a checkout is needed only to find it by."""
     if request.python is not None:

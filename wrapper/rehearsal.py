@@ -132,7 +132,7 @@ def copy_some(data: Path, folder: Path, caption_extension: str) -> None:
     folder.mkdir(parents=True)
     for image in dataset.images(data)[:MOST_IMAGES]:
         shutil.copy2(image, folder)
-        if (caption := image.with_suffix(caption_extension)).is_file():
+        if (caption := dataset.caption(image, caption_extension)).is_file():
             shutil.copy2(caption, folder)
 
 

@@ -11,7 +11,7 @@ from kohya_presets.checks import SCRIPTS
 from kohya_presets.errors import PresetError
 from kohya_presets.preset import Preset
 from kohya_presets.problems import errors
-from wrapper import preflight
+from wrapper import base_model, preflight, writing
 from wrapper.checkout import Checkout
 
 HEAD = "# Run these in the folder of sd-scripts, in its environment, one after the other.\n"
@@ -25,11 +25,13 @@ def render(
     base: str,
     name: str | None = None,
     release: str | None = None,
+    force: bool = False,
 ) -> list[Path]:
     """Return the three files written into `out`: same input, same bytes.
 
     Raises:
         PresetError: `release` lacks something the preset uses.
+        UserError: another file is there already, and `force` is not set.
     """
     if release is not None:
         _check(preset, releases.find(release).tag)
@@ -37,7 +39,7 @@ def render(
     model = Path(base).expanduser()
     paths = texts.Paths(
         data=data.expanduser().resolve(),
-        base=model.resolve() if model.suffix else model,  # owner/repo is no path
+        base=model.resolve() if base_model.is_path(base) else model,
         output=out,
         name=preflight.name(name or preset.name),
         dataset_config=out / "dataset.toml",
@@ -47,8 +49,7 @@ def render(
         "dataset.toml": texts.dataset(preset, paths),
         "command.txt": HEAD + "".join(f"{shlex.join(c)}\n" for c in commands(preset, paths)),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    return [_write(out / file, text) for file, text in files.items()]
+    return writing.write({out / file: text for file, text in files.items()}, force=force)
 
 
 def commands(preset: Preset, paths: texts.Paths) -> list[tuple[str, ...]]:
@@ -80,9 +81,3 @@ def _check(preset: Preset, tag: str) -> None:
     checkout = Checkout(nowhere, nowhere, "plain", tag, tag)
     if wrong := errors(preflight.fit(preset, checkout)):
         raise PresetError(f"preset {preset.name!r} on {tag}", wrong)
-
-
-def _write(file: Path, text: str) -> Path:
-    beside = file.with_name(f"{file.name}.part")
-    beside.write_text(text, encoding="utf-8", newline="\n")
-    return beside.replace(file)

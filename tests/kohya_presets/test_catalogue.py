@@ -33,6 +33,20 @@ def test_a_folder_before_another_hides_its_presets_of_the_same_name(tmp_path: Pa
     assert len(found.names()) == len(SHIPPED_NAMES)
 
 
+def test_each_folders_preset_may_extend_the_next_ones_of_its_name(tmp_path: Path) -> None:
+    first, second = tmp_path / "presets", tmp_path / "user"
+    for folder, epochs in ((first, 1), (second, 2)):
+        folder.mkdir()
+        change = ("learning_rate = 1e-6", f"max_train_epochs = {epochs}")
+        (folder / "skynet.toml").write_text(extending("skynet", spoiled(change)), "utf-8")
+    found = catalogue.standard(second, here=tmp_path).load("skynet")
+    assert found.train["max_train_epochs"] == 1
+    assert (
+        found.train["learning_rate"] == Catalogue((SHIPPED,)).load("skynet").train["learning_rate"]
+    )
+    assert len(found.extends) == 2
+
+
 def test_a_path_is_taken_as_it_is(make: Make, tmp_path: Path) -> None:
     make(skynet=GOOD)
     file = tmp_path / "presets ü" / "skynet.toml"

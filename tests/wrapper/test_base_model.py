@@ -110,7 +110,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     server.server_close()
 
 
-def find(reference: str, hub: Hub, home: Path) -> proc.Result:
+def find(reference: str, hub: Hub | str, home: Path) -> proc.Result:
     """Ask in a process of its own: huggingface_hub reads its settings when it is imported."""
     code = (
         "import sys; from wrapper import base_model; from kohya_presets.errors import UserError\n"
@@ -121,7 +121,7 @@ def find(reference: str, hub: Hub, home: Path) -> proc.Result:
         "    sys.exit(f'{error} | {error.hint}')"
     )
     env = {
-        "HF_ENDPOINT": hub.url,
+        "HF_ENDPOINT": hub if isinstance(hub, str) else hub.url,
         "HF_HOME": str(home / "hf"),
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -171,6 +171,14 @@ def test_what_cannot_be_had_is_said(reference: str, words: str, hub: Hub, tmp_pa
     assert said.returncode == 1
     assert words in said.stderr
     assert " | None" not in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_hub_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
+    nobody = "http://127.0.0.1:9"  # the port of "discard"
+    said = find("stability/sdxl", nobody, tmp_path)
+    assert said.returncode == 1
+    assert "stability/sdxl could not be had: " in said.stderr
     assert "Traceback" not in said.stderr
 
 

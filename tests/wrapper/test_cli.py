@@ -86,6 +86,23 @@ def test_new_never_overwrites() -> None:
         run("new", "mine", "--extends", "lion")
 
 
+def test_a_stage_that_is_unset_stays_out_of_a_new_preset(tmp_path: Path) -> None:
+    run("new", "mine", "--extends", "skynet", "--set", "resize=unset", "--set", "train.seed=7")
+    run("render", "mine", "--out", tmp_path / "out")
+    commands = (tmp_path / "out" / "command.txt").read_text("utf-8")
+    assert "resize_lora.py" not in commands
+    assert "extract_lora_from_models.py" in commands
+
+
+def test_a_new_preset_is_called_without_its_suffix() -> None:
+    made = Path(run("new", "mine.toml", "--extends", "skynet").stdout.strip())
+    assert made.name == "mine.toml"
+    assert 'name = "mine"' in made.read_text("utf-8")
+    made.with_name("odd.toml.toml").write_text(made.read_text("utf-8"), "utf-8")
+    assert "odd.toml" in run("list").stdout
+    assert "learning_rate" in run("show", "odd.toml").stdout
+
+
 def test_diff_is_one_line_for_each_setting() -> None:
     assert "~ train.learning_rate = 1.0 -> 1e-07" in run("diff", "adacoor", "lion").stdout
 
@@ -101,6 +118,31 @@ def test_render_writes_three_files_alike_each_time(tmp_path: Path) -> None:
     assert config["pretrained_model_name_or_path"] == str(tmp_path / "sdxl ü.safetensors")
     commands = Path(files[2]).read_text("utf-8").splitlines()[1:]
     assert [line.split()[0] for line in commands] == ["accelerate", "python", "python"]
+
+
+def test_render_writes_over_nothing_of_yours(tmp_path: Path) -> None:
+    yours = tmp_path / "dataset.toml"
+    yours.write_text("# mine\n", "utf-8")
+    with pytest.raises(UserError, match=r"dataset\.toml is there already"):
+        run("render", "skynet", "--out", tmp_path)
+    assert not (tmp_path / "config.toml").exists()
+    assert yours.read_text("utf-8") == "# mine\n"
+    run("render", "skynet", "--out", tmp_path, "--force")
+    assert "# mine" not in yours.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("base", "is_path"),
+    [
+        ("stabilityai/stable-diffusion-xl-base-1.0", False),
+        ("models/sdxl.safetensors", True),
+        ("sdxl.safetensors", True),
+    ],
+)
+def test_render_takes_a_repository_for_no_path(base: str, is_path: bool, tmp_path: Path) -> None:
+    run("render", "skynet", "--out", tmp_path, "--base", base)
+    found = toml.load(tmp_path / "config.toml")["pretrained_model_name_or_path"]
+    assert found == (str(Path(base).resolve()) if is_path else base)
 
 
 def test_render_for_a_release_that_lacks_an_option_is_refused(tmp_path: Path) -> None:

@@ -62,8 +62,13 @@ def test_install_finds_the_version_and_its_folder(gui: Path) -> None:
     assert "like v25.2" in done.stderr
     assert "Restart the GUI" in done.stderr
     assert done.stderr.index("base model") < done.stderr.index("choose the preset user_presets")
+    run("export", "lion", "--install", gui)  # the same again
+    file.write_text("{}", "utf-8")
     with pytest.raises(UserError, match="is there already"):
         run("export", "lion", "--install", gui)
+    assert file.read_text("utf-8") == "{}"
+    run("export", "lion", "--install", gui, "--force")
+    assert json.loads(file.read_text("ascii")) == values
 
 
 def test_install_with_data_writes_a_dataset_config_beside(gui: Path, tmp_path: Path) -> None:
@@ -109,8 +114,10 @@ def test_import_prints_a_preset_that_loads(tmp_path: Path) -> None:
     back = Catalogue(()).load(str(tmp_path / "back.toml"))
     assert (back.name, back.train["optimizer_type"]) == ("lion", "Lion")
     assert run("import", file).stdout == (tmp_path / "back.toml").read_text("utf-8")
+    (tmp_path / "back.toml").write_text("# mine", "utf-8")
     with pytest.raises(UserError, match="is there already"):
         run("import", file, "--out", tmp_path / "back.toml")
+    assert (tmp_path / "back.toml").read_text("utf-8") == "# mine"
 
 
 def test_import_takes_a_name_and_tells_all_on_demand(tmp_path: Path) -> None:

@@ -116,6 +116,14 @@ def test_rank_of_what_is_no_change_or_not_finite_is_an_error(
         run("rank", *words, "--tuned", base)
 
 
+def test_rank_writes_its_page_over_nothing(tmp_path: Path) -> None:
+    base, tuned = models(tmp_path, {TO_Q: diagonal(3.0)})
+    before = tuned.read_bytes()
+    with pytest.raises(UserError, match="is there already"):
+        run("rank", "--base", base, "--tuned", tuned, "--html", tuned)
+    assert tuned.read_bytes() == before
+
+
 def test_rank_of_a_lora_is_refused_before_anything_is_started(tmp_path: Path) -> None:
     file = lora_files.write(tmp_path / "a.safetensors", lora_files.whole(4))
     with pytest.raises(UserError, match=r"expected an SDXL checkpoint, .* is a LoRA"):

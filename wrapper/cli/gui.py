@@ -9,8 +9,8 @@ import click
 
 from kohya_presets.gui import fields, report
 from kohya_presets.gui.report import Item
-from wrapper import gui_files
-from wrapper.cli.shared import FILE, FOLDER, presets, set_option
+from wrapper import gui_files, writing
+from wrapper.cli.shared import FILE, FOLDER, force_option, presets, set_option
 
 
 @click.group("gui")
@@ -24,7 +24,7 @@ def command() -> None:
 @click.option("--out", type=FILE, help="File to write.  [default: print it]")
 @click.option("--install", type=FOLDER, help="Folder of a Kohya GUI: its version, its presets.")
 @click.option("--data", type=FOLDER, help="Images: write a dataset config beside, and name it.")
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@force_option
 @set_option
 def export(
     preset: str,
@@ -59,7 +59,7 @@ def export(
     if out is None:
         click.echo(made.exported.text, nl=False)
         return
-    for written in gui_files.write(made.files, force=force):
+    for written in writing.write(made.files, force=force):
         click.echo(written)
     if install:
         for step in gui_files.next_steps(made.exported, found, file, has_data=data is not None):
@@ -70,7 +70,7 @@ def export(
 @click.argument("file", type=FILE)
 @click.option("--name", help="Name of the preset.  [default: the file's]")
 @click.option("--out", type=FILE, help="Preset to write.  [default: print it]")
-@click.option("--force", is_flag=True, help="Replace a preset that is there.")
+@force_option
 @click.option("--all", "all_", is_flag=True, help="Also tell what was plainly taken over.")
 def import_(file: Path, name: str | None, out: Path | None, force: bool, all_: bool) -> None:
     """Make a preset of FILE: JSON that the GUI saved, or a config.toml of sd-scripts.
@@ -85,7 +85,7 @@ def import_(file: Path, name: str | None, out: Path | None, force: bool, all_: b
     if out is None:
         click.echo(text, nl=False)
         return
-    for written in gui_files.write({out.expanduser(): text}, force=force):
+    for written in writing.write({out.expanduser(): text}, force=force):
         click.echo(written)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from kohya_presets.loras import curve_page, curve_text
-from wrapper import ranking
-from wrapper.cli.shared import FILE, json_option
+from wrapper import ranking, writing
+from wrapper.cli.shared import FILE, force_option, json_option
 from wrapper.cli.sites import site_options
 from wrapper.ranking import Request
 from wrapper.talk import Talk
@@ -70,6 +70,7 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
 @click.option("--base", type=FILE, required=True, help="The model that was trained from.")
 @click.option("--tuned", type=FILE, required=True, help="The model that was trained.")
 @click.option("--html", type=FILE, help="Also write a page with a plot.")
+@force_option
 @click.option("--conv", is_flag=True, help="Convolutions too, as extraction with a conv_dim has.")
 @site_options
 @json_option
@@ -77,6 +78,7 @@ def rank(
     base: Path,
     tuned: Path,
     html: Path | None,
+    force: bool,
     conv: bool,
     release: str,
     checkout: Path | None,
@@ -92,9 +94,11 @@ def rank(
         kohya-presets lora rank --base sd_xl_base_1.0.safetensors --tuned korra.safetensors \\
             --html korra-ranks.html
     """
+    if html and not force:
+        writing.require_free([html])  # said before some minutes' work
     found = ranking.measure(Request(base, tuned, conv, release, checkout, python), Talk())
     if html:
-        ranking.write(html, curve_page.page(found, base.name, tuned.name))
+        writing.write({html: curve_page.page(found, base.name, tuned.name)}, force=force)
     if as_json:
         click.echo(json.dumps(curve_text.values(found), indent=2))
     else:

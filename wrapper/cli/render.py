@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from wrapper import rendering
-from wrapper.cli.shared import FOLDER, presets, set_option
+from wrapper.cli.shared import FOLDER, force_option, presets, set_option
 
 
 @click.command("render")
@@ -17,6 +17,7 @@ from wrapper.cli.shared import FOLDER, presets, set_option
 @click.option("--base", default="base.safetensors", show_default=True, help="Base model.")
 @click.option("--name", help="Name of what is made.  [default: the preset's]")
 @click.option("--release", metavar="TAG", help="Check the preset against this release.")
+@force_option
 @set_option
 def command(
     preset: str,
@@ -25,6 +26,7 @@ def command(
     base: str,
     name: str | None,
     release: str | None,
+    force: bool,
     overrides: tuple[str, ...],
 ) -> None:
     """Write the files sd-scripts reads: config.toml, dataset.toml and command.txt.
@@ -34,5 +36,7 @@ def command(
         kohya-presets render skynet --out skynet --data ~/pictures/korra --base sdxl.safetensors
     """
     found = presets().load(preset, overrides=overrides)
-    for file in rendering.render(found, out, data=data, base=base, name=name, release=release):
+    for file in rendering.render(
+        found, out, data=data, base=base, name=name, release=release, force=force
+    ):
         click.echo(file)

@@ -48,6 +48,11 @@ def json_option(function: Decorated) -> Decorated:
     )
 
 
+def force_option(function: Decorated) -> Decorated:
+    """Add --force."""
+    return click.option("--force", is_flag=True, help="Replace a file that is there.")(function)
+
+
 def runs_option(function: Decorated) -> Decorated:
     """Add --runs."""
     return click.option(

@@ -57,7 +57,7 @@ def _images(options):
 
 
 def _caption(image, extension):
-    file = image.with_suffix(extension)
+    file = image.with_name(image.stem + extension)
     if not file.is_file():
         return ""
     lines = file.read_text(encoding="utf-8").splitlines()
