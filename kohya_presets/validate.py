@@ -11,16 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import (
-    checks,
-    config_file,
-    inherit,
-    lints,
-    memory,
-    options,
-    releases,
-    toml_source,
-)
+from kohya_presets import checks, config_file, inherit, lints, memory, releases, toml_source
 from kohya_presets.catalogue import Catalogue
 from kohya_presets.config_file import ConfigFile, Part
 from kohya_presets.memory import Estimate

@@ -1,8 +1,8 @@
 """The rules: which combinations of settings fail, do nothing, or were found unwise.
 
-`arguments`, `files`, `images`, `optimizers` and `tools` hold what stops sd-scripts; `silent` what
-it takes and does not do; `guide` and `lessons` what people found. Each rule names its source and
-its releases.
+`arguments`, `files`, `images`, `optimizers`, `ranges` and `tools` hold what stops sd-scripts;
+`silent` what it takes and does not do; `guide` and `lessons` what people found. Each rule names its
+source and its releases.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from kohya_presets.lints import (
     images,
     lessons,
     optimizers,
+    ranges,
     silent,
     tools,
 )
@@ -31,6 +32,7 @@ CONFLICTS: tuple[Rule, ...] = (
     *files.RULES,
     *images.RULES,
     *optimizers.RULES,
+    *ranges.RULES,
     *tools.RULES,
     *silent.RULES,
 )

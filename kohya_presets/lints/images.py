@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kohya_presets.lints.rule import READING_IMAGES, Finding, Rule
+from kohya_presets.lints.rule import NEVER, READING_IMAGES, Finding, Rule
 from kohya_presets.settings import Settings
+from kohya_presets.trainers import is_sdxl
 
 CACHES_TEXT = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
 CACHES_LATENTS = ("cache_latents", "cache_latents_to_disk")
@@ -12,7 +13,7 @@ CACHES_LATENTS = ("cache_latents", "cache_latents_to_disk")
 def no_resolution(s: Settings) -> Finding | None:
     if not s.is_whole or s.dataset("resolution") is not None:
         return None
-    hint = "SDXL's own is [1024, 1024]."
+    hint = "SDXL's own is [1024, 1024]." if is_sdxl(s.script) else None
     return Finding("dataset", "resolution", "no resolution is given", hint)
 
 
@@ -55,11 +56,19 @@ def bucket_largest(s: Settings) -> Finding | None:
 
 
 def bucket_steps(s: Settings) -> Finding | None:
-    steps = s.dataset("bucket_reso_steps")
-    if not s.dataset("enable_bucket") or not steps or steps % 32 == 0:
+    steps, multiple = s.dataset("bucket_reso_steps"), 64 if s.script == "train_network.py" else 32
+    if not s.dataset("enable_bucket") or not steps or steps % multiple == 0:
         return None
-    message = f"bucket_reso_steps is {steps}, no multiple of 32"
+    message = f"bucket_reso_steps is {steps}, no multiple of {multiple}"
     return Finding(*s.where("bucket_reso_steps"), message, "Use 64, as is usual.")
+
+
+def extension_without_dot(s: Settings) -> Finding | None:
+    given = s.dataset("caption_extension")
+    if not given or str(given).startswith((".", "_", "-")):
+        return None
+    message = f"captions are looked for in IMAGE{given}"
+    return Finding(*s.where("caption_extension"), message, f'Use ".{given}".')
 
 
 def below_one(s: Settings) -> Finding | None:
@@ -113,9 +122,9 @@ RULES = (
     Rule(
         "bucket-steps",
         "error",
-        "bucket_reso_steps is a multiple of 32",
+        "bucket_reso_steps is a multiple of 32, with train_network.py of 64",
         bucket_steps,
-        "library/train_util.py, verify_bucket_reso_steps: a multiple of 32",
+        "library/train_util.py, verify_bucket_reso_steps: a multiple of what each script gives it",
         fails=READING_IMAGES,
     ),
     Rule(
@@ -144,6 +153,14 @@ RULES = (
         releases=">=0.10.0,<0.10.6",
         not_in=("8ebe858f8963", "2e0fcc50cb34"),
         fails=READING_IMAGES,
+    ),
+    Rule(
+        "caption-extension-dot",
+        "warning",
+        "caption_extension begins with a dot",
+        extension_without_dot,
+        "library/train_util.py, read_caption: the image's name without its suffix, and this",
+        fails=NEVER,
     ),
     Rule(
         "below-one",

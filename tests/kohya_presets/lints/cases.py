@@ -117,6 +117,13 @@ CASES = {
         "train.cache_text_encoder_outputs=true train.train_text_encoder=false",
         "when caching text encoder output",
     ),
+    "out-of-range": Case(
+        "train.seed=4294967296", "train.seed=4294967295", "Seed must be between 0 and 2**32 - 1"
+    ),
+    "not-finite": Case("train.learning_rate=nan", "train.learning_rate=1e-6"),
+    "caption-extension-dot": Case(
+        'dataset.caption_extension="txt"', 'dataset.caption_extension=".caption"'
+    ),
     "below-one": Case(
         "train.gradient_accumulation_steps=0",
         "train.gradient_accumulation_steps=2",
