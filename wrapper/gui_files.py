@@ -88,8 +88,10 @@ def target(preset: Preset, gui: Installed) -> Path:
     return folder / f"{preflight.name(preset.name)}.json"
 
 
-def next_steps(exported: Exported, preset: Preset, file: Path, *, has_data: bool) -> list[str]:
-    """Return what a person does in the GUI after the file was put there."""
+def next_steps(
+    exported: Exported, preset: Preset, file: Path, gui: Path, *, has_data: bool
+) -> list[str]:
+    """Return what a person does in the GUI, whose folder is `gui`, after the file was put there."""
     tab = _TITLES[exported.tab.name]
     shown = f"user_presets{os.sep}{file.stem}"
     images = "image folder and " if not has_data or exported.tab.is_shell else ""
@@ -103,10 +105,13 @@ def next_steps(exported: Exported, preset: Preset, file: Path, *, has_data: bool
     ]
     if has_data and exported.tab.is_shell:
         steps[1] += " The image folder is only counted."
-    if preset.patches:
-        names = " ".join(preset.patches)
-        steps.insert(0, f"Before training: kohya-presets patch apply {names} --checkout THIS_GUI")
-    return steps
+    return [*patching_step(preset, f'"{gui}"'), *steps]
+
+
+def patching_step(preset: Preset, gui: str = "THE_GUI") -> list[str]:
+    """Return how the patches that a preset needs come into a GUI, if it needs any."""
+    names = " ".join(preset.patches)
+    return [f"Before training: kohya-presets patch apply {names} --checkout {gui}"] if names else []
 
 
 def imported(file: Path, name: str | None) -> Imported:

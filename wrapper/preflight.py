@@ -42,8 +42,19 @@ def name(text: str) -> str:
 
 def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> Iterator[Problem]:
     """Yield what of `preset` the checkout cannot do, and what its rules say of the settings."""
+    yield from unknown_patches(preset)
     against = Against(checkout.options_of, ignore=frozenset(ignore))
     yield from validate.loaded(preset, against).problems
+
+
+def unknown_patches(preset: Preset) -> Iterator[Problem]:
+    """Yield the patches that `preset` needs and nobody has."""
+    for name in preset.patches:
+        try:
+            registry.find(name, paths.user_patches())
+        except UserError as error:
+            where = preset.place("preset", "patches")
+            yield Problem("unknown-patch", "error", where, str(error), error.hint)
 
 
 def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
@@ -60,7 +71,8 @@ def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
 def inputs(preset: Preset, data: Path, base: Path) -> Iterator[Problem]:
     """Yield what is wrong with the images, the captions and the base model."""
     extension = preset.dataset.get("caption_extension", ".txt")
-    yield from dataset.problems(dataset.scan(data, caption_extension=extension))
+    found = dataset.scan(data, caption_extension=extension)
+    yield from (*dataset.problems(found), *dataset.broken(found))
     try:
         weights.require(base, trainers.EVERY[preset.script].bases)
     except UserError as error:

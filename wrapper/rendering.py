@@ -30,11 +30,10 @@ def render(
     """Return the three files written into `out`: same input, same bytes.
 
     Raises:
-        PresetError: `release` lacks something the preset uses.
+        PresetError: it has errors, as for `release`.
         UserError: another file is there already, and `force` is not set.
     """
-    if release is not None:
-        _check(preset, releases.find(release).tag)
+    _check(preset, releases.find(release).tag if release else _newest(preset))
     out = out.expanduser().resolve()
     model = Path(base).expanduser()
     paths = texts.Paths(
@@ -47,7 +46,9 @@ def render(
     files = {
         "config.toml": texts.config(preset, paths),
         "dataset.toml": texts.dataset(preset, paths),
-        "command.txt": HEAD + "".join(f"{shlex.join(c)}\n" for c in commands(preset, paths)),
+        "command.txt": HEAD
+        + _patching(preset)
+        + "".join(f"{shlex.join(c)}\n" for c in commands(preset, paths)),
     }
     return writing.write({out / file: text for file, text in files.items()}, force=force)
 
@@ -74,6 +75,19 @@ def commands(preset: Preset, paths: texts.Paths) -> list[tuple[str, ...]]:
 
 def _python(stage: str, options: dict[str, object]) -> tuple[str, ...]:
     return ("python", SCRIPTS[stage], *texts.arguments(options))
+
+
+def _patching(preset: Preset) -> str:
+    names = " ".join(preset.patches)
+    return f"# Once before: kohya-presets patch apply {names} --checkout .\n" if names else ""
+
+
+def _newest(preset: Preset) -> str:
+    """Return the default release where the preset is for it, else the newest that it is for."""
+    for tag in (releases.DEFAULT, *reversed(releases.tags())):
+        if releases.satisfies(tag, preset.releases):
+            return tag
+    return releases.DEFAULT
 
 
 def _check(preset: Preset, tag: str) -> None:

@@ -51,8 +51,13 @@ class Rehearsal:
     standin: bool
 
 
-def dry(request: Request, data: Path, base: str) -> Plan:
-    """Return what `train` would run, with nothing checked, fetched, made or written."""
+def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
+    """Return what `train` would run, with nothing fetched, made or written.
+
+    Raises:
+        PresetError: the preset has errors. Images, base model and machine are not looked at.
+    """
+    _validate(request, talk)
     scripts, python = site.expected(request.release, request.checkout)
     file = Path(base).expanduser()
     where = Site(
@@ -79,7 +84,8 @@ def train(request: Request, data: Path, base: str, talk: Talk) -> Run:
     # What costs nothing to look at comes before minutes of downloads.
     _stop_at(preflight.parts(preset), talk, preset.script)
     found = dataset.scan(data, caption_extension=_extension(preset))
-    _stop_at(dataset.problems(found), talk, f"the images in {data}")
+    wrong = (*dataset.problems(found), *dataset.broken(found))
+    _stop_at(wrong, talk, f"the images in {data}")
     model = base_model.find(base, on_step=talk.say)
     weights.require(model.file, trainers.EVERY[preset.script].bases)
     _stop_at(preflight.disk(preset, model.file, request.folder), talk, "the disk")
@@ -241,7 +247,7 @@ def _count(request: Request) -> int:
         return rehearsal.IMAGES
     data = request.data.expanduser().resolve()
     found = dataset.scan(data, caption_extension=_extension(request.preset))
-    if wrong := errors(dataset.problems(found)):
+    if wrong := errors((*dataset.problems(found), *dataset.broken(found))):
         raise ProblemsError(f"the images in {data}", wrong)
     return min(len(found.images), rehearsal.MOST_IMAGES)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.problems import Problem, did_you_mean, errors, plural
 from kohya_presets.settings import IMAGES
 from kohya_presets.validate import Against, Report
-from wrapper import checkout, gpu, patching
+from wrapper import checkout, gpu, patching, preflight
 
 LAST = 10**9  # line of what stands on none
 
@@ -52,7 +53,7 @@ def known(release: str) -> str:
     Raises:
         UserError: they are not; a checkout of it would be known by what it contains.
     """
-    for between in releases.between():
+    for between in releases.between() if releases.is_commit(release) else ():
         if any(commit.startswith(release.lower()) for commit in between.commits):
             return between.name
     return releases.find(release).tag
@@ -65,7 +66,9 @@ def one(name: str, presets: Catalogue, against: Against, overrides: Sequence[str
         if overrides:
             raise UserError("--set is for presets", hint=f"Edit {path} itself.")
         return validate.file(path, against)
-    return validate.preset(name, presets, against, overrides=overrides)
+    report = validate.preset(name, presets, against, overrides=overrides)
+    unknown = preflight.unknown_patches(report.preset) if report.preset else ()
+    return replace(report, problems=(*report.problems, *unknown))
 
 
 def text(report: Report) -> str:

@@ -47,6 +47,7 @@ class Difference:
     files: tuple[Path, Path]
     modules: tuple[Apart, ...]
     lone: tuple[tuple[str, ...], tuple[str, ...]]  # names of those only in a, and only in b
+    others: tuple[Mapping[str, int], Mapping[str, int]]  # layers not compared, by how they change
 
     @property
     def all(self) -> Apart:
@@ -77,7 +78,8 @@ def between(a: Path, b: Path) -> Difference:
         UserError: one is no whole LoRA, or they are not for the same model.
     """
     headers = (weights.read(a), weights.read(b))
-    found = tuple({m.name: m for m in modules.of(header).all} for header in headers)
+    read = tuple(map(modules.of, headers))
+    found = tuple({m.name: m for m in each.all} for each in read)
     _require_same_model(a, b, *found)
     in_order = sorted({**found[0], **found[1]}, key=names.order)
     with Reader(headers[0]) as reader_a, Reader(headers[1]) as reader_b:
@@ -89,7 +91,8 @@ def between(a: Path, b: Path) -> Difference:
         tuple(name for name in in_order if name in one and name not in other)
         for one, other in (found, found[::-1])
     )
-    return Difference((a, b), apart, (lone[0], lone[1]))
+    others = (read[0].others, read[1].others)
+    return Difference((a, b), apart, (lone[0], lone[1]), others)
 
 
 def _together(name: str, members: tuple[Apart, ...]) -> Apart:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kohya_presets.loras.difference import Apart, Difference
+from kohya_presets.problems import plural
 
 ROUNDING = 5e-4  # of the norm: what storing both as fp16 may do
 EXACT = 1e-12  # relative: what double precision adds up to, other on each processor
@@ -26,11 +27,17 @@ def values(found: Difference) -> dict[str, Any]:
         "blocks": list(map(_values, found.blocks)),
         "modules": list(map(_values, found.modules)),
         "only_in": [list(names_) for names_ in found.lone],
+        "not_compared": list(map(dict, found.others)),
     }
 
 
 def sentence(found: Difference) -> str:
     """Return what the numbers come to."""
+    said = _sentence(found)
+    return f"Of what is compared: {said}" if any(found.others) else said
+
+
+def _sentence(found: Difference) -> str:
     relative = found.all.relative
     if found.all.distance <= EXACT * found.all.norm_a:
         return "Both make the same change."
@@ -56,6 +63,9 @@ def _lines(found: Difference) -> Iterator[str]:
             f"  {each.name}  |A-B| {each.distance:.4g}, |A| {each.norm_a:.4g}" for each in far
         )
     yield ""
+    for letter, others in zip("AB", found.others, strict=True):
+        for kind, count in others.items():
+            yield f"{letter} has {plural(count, 'layer')} with {kind}, which is not compared."
     yield sentence(found)
 
 

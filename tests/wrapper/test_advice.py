@@ -25,6 +25,11 @@ def test_an_unknown_failure_gets_none() -> None:
     assert advice.advise(["ValueError: something new"]) is None
 
 
+def test_a_package_that_another_can_do_without_is_no_advice() -> None:
+    noise = "WARNING Failed to load CPU gemm_4bit_forward: No module named 'kernels'"
+    assert advice.advise([noise, "ValueError: Seed must be between 0 and 2**32 - 1"]) is None
+
+
 def test_the_trainers_own_error_counts_and_not_the_launchers() -> None:
     tail = [
         "Traceback (most recent call last):",

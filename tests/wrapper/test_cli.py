@@ -11,6 +11,7 @@ import click
 import pytest
 import toml
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from kohya_presets.errors import UserError
 from tests import tensors
@@ -131,6 +132,15 @@ def test_render_writes_over_nothing_of_yours(tmp_path: Path) -> None:
     assert "# mine" not in yours.read_text("utf-8")
 
 
+def test_render_stops_at_errors_and_names_the_patches(tmp_path: Path) -> None:
+    result = typed("render", "skynet", "--out", tmp_path / "a", "--set", "train.optimizer_type=foo")
+    assert result.returncode == 3
+    assert not (tmp_path / "a").exists()
+    run("render", "a100-ema", "--out", tmp_path / "b")
+    commands = (tmp_path / "b" / "command.txt").read_text("utf-8")
+    assert "kohya-presets patch apply ema --checkout ." in commands.splitlines()[1]
+
+
 @pytest.mark.parametrize(
     ("base", "is_path"),
     [
@@ -207,7 +217,7 @@ def test_train_stops_before_anything_is_fetched_when_there_are_no_images(
 
 
 def test_train_refuses_a_lora_as_base(tmp_path: Path, home: Path) -> None:
-    (tmp_path / "a.png").touch()
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "a.txt").write_text("a", "utf-8")
     base = tensors.write(tmp_path / "lora.safetensors", tensors.lora())
     result = typed("train", "skynet", "--data", tmp_path, "--base", base)
@@ -217,7 +227,7 @@ def test_train_refuses_a_lora_as_base(tmp_path: Path, home: Path) -> None:
 
 
 def test_train_never_takes_the_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.png").touch()
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "a.txt").write_text("a", "utf-8")
     base = tensors.write(tmp_path / "sdxl.safetensors", tensors.SDXL)
     monkeypatch.setenv("SD_SCRIPTS_REMOTE", (tmp_path / "gone.git").as_uri())
@@ -278,6 +288,8 @@ def test_patches_from_the_command_line(layout: str, tmp_path: Path) -> None:
         "fast-lora": "absent",
     }
     assert "nothing to do" in typed("patch", "apply", "ema", *where).stderr
+    result = typed("patch", "revert", "emma", *where)
+    assert (result.returncode, "Did you mean 'ema'?" in result.stderr) == (1, True)
     assert "removed" in typed("patch", "revert", *where).stdout
     assert not list(clone.rglob("kp_*.py"))
     script = clone / "sdxl_train.py"

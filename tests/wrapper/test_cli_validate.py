@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kohya_presets.errors import UserError
 from tests.wrapper.test_cli import run, typed
 from wrapper import validating
 from wrapper.rehearsal import STANDIN
@@ -73,6 +74,38 @@ def test_a_checkout_is_held_against_what_it_carries(tmp_path: Path) -> None:
 def test_what_is_not_there_is_told(words: tuple[str, ...], said: str) -> None:
     result = typed(*words)
     assert (result.returncode, said in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("release", ["", "2d", "5"])
+def test_a_release_is_no_beginning_of_any_commit(release: str) -> None:
+    with pytest.raises(UserError, match="there is no release"):
+        run("validate", "skynet", "--release", release)
+
+
+def test_a_checkout_is_of_one_release() -> None:
+    result = typed("validate", "skynet", "--checkout", STANDIN, "--release", "v0.7.0")
+    assert result.returncode == 2
+    assert "give no --release with it" in result.stderr
+    assert run("validate", "skynet", "--checkout", STANDIN).stdout.startswith("skynet on v0.7.0")
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        ('releases = "banana"', "wrong-type"),
+        ('releases = ""', "wrong-type"),
+        ('releases = ">=0.11.9"', "release"),
+        ('patches = ["emma"]', "unknown-patch"),
+    ],
+)
+def test_what_a_preset_wants_is_looked_into(header: str, code: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    head = 'schema = 1\n[preset]\nname = "mine"\ntitle = "x"\nsummary = "x"\nextends = "skynet"\n'
+    file.write_text(f"{head}{header}\n", "utf-8")
+    result = typed("validate", file)
+    assert result.returncode == 3
+    assert f"mine.toml:7: preset.{header.split()[0]}: " in result.stdout
+    assert f"[{code}]" in result.stdout
 
 
 @pytest.mark.parametrize("command", ["train", "rehearse"])

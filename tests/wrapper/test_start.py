@@ -10,7 +10,7 @@ import pytest
 
 from kohya_presets import weights
 from kohya_presets.catalogue import Catalogue
-from kohya_presets.errors import ProblemsError, UserError
+from kohya_presets.errors import PresetError, ProblemsError, UserError
 from kohya_presets.preset import Preset
 from wrapper import environment, manifest, proc, rehearsal, runner, start
 from wrapper.environment import Probe
@@ -102,13 +102,17 @@ def test_nothing_is_made_when_something_does_not_fit(
     assert not request.runs.exists()
 
 
-def test_a_dry_run_looks_at_nothing(preset: Preset, tmp_path: Path) -> None:
+def test_a_dry_run_looks_at_the_preset_alone(preset: Preset, tmp_path: Path) -> None:
     request = Request(preset, "korra", tmp_path / "runs", "v0.9.1")
-    plan = start.dry(request, tmp_path / "gone", "owner/repo/x.safetensors")
+    plan = start.dry(request, tmp_path / "gone", "owner/repo/x.safetensors", Talk())
     words = plan.stages[1].launch.argv
     assert f"--model_org=owner{os.sep}repo{os.sep}x.safetensors" in words
     assert "v0.9.1" in plan.stages[0].launch.argv[0]
     assert not (tmp_path / "runs").exists()
+    wrong = replace(request, preset=replace(preset, patches=("emma",)))
+    with pytest.raises(PresetError) as caught:
+        start.dry(wrong, tmp_path / "gone", "owner/repo/x.safetensors", Talk())
+    assert [p.code for p in caught.value.problems] == ["unknown-patch"]
 
 
 def test_a_model_without_a_miniature_is_not_rehearsed(preset: Preset, tmp_path: Path) -> None:

@@ -61,9 +61,12 @@ def export(
         return
     for written in writing.write(made.files, force=force):
         click.echo(written)
+    steps = gui_files.patching_step(found)
     if install:
-        for step in gui_files.next_steps(made.exported, found, file, has_data=data is not None):
-            click.echo(step, err=True)
+        has_data = data is not None
+        steps = gui_files.next_steps(made.exported, found, file, install, has_data=has_data)
+    for step in steps:
+        click.echo(step, err=True)
 
 
 @command.command("import")

@@ -76,7 +76,11 @@ def revert(names: tuple[str, ...], checkout: Path | None, release: str, even_edi
     """
     found = site.checkout_for(release, checkout, Talk())
     with rewriting.alone(found.folder):
-        wanted = [Path(name).name for name in names] or sorted(patching.carried(found))
+        there = patching.carried(found)
+        for name in names:
+            if Path(name).name not in there:
+                registry.find(name, paths.user_patches())  # says so where there is no such patch
+        wanted = [Path(name).name for name in names] or sorted(there)
         changes = patching.reverting(found, wanted, even_edited=even_edited)
         rewriting.carry_out(changes)
     _told(found, changes)

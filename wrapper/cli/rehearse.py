@@ -62,4 +62,5 @@ def _whose(ready: Rehearsal) -> str:
     if ready.standin:
         return "the stand-in"
     facts = ready.run.facts["sd-scripts"]
-    return f"sd-scripts {facts['release'] or facts['commit'] or facts['folder']}"
+    name = f"sd-scripts {facts['release'] or facts['commit'] or facts['folder']}"
+    return f"{name}, patched ({', '.join(facts['patches'])})" if facts["patches"] else name

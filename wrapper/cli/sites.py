@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+from click.core import ParameterSource
 
 from kohya_presets import releases
 from wrapper.cli.shared import FOLDER, Decorated
@@ -22,10 +25,17 @@ def release_option(function: Decorated) -> Decorated:
         show_default=True,
         metavar="TAG|COMMIT",
         help="Which sd-scripts to run.",
+        is_eager=True,  # before --checkout, which looks whether it is given
     )(function)
 
 
 def checkout_option(function: Decorated) -> Decorated:
     """Add --checkout."""
     help_ = "Use this folder's sd-scripts or Kohya GUI."
-    return click.option("--checkout", type=FOLDER, help=help_)(function)
+    return click.option("--checkout", type=FOLDER, help=help_, callback=_alone)(function)
+
+
+def _alone(context: click.Context, _: click.Parameter, folder: Path | None) -> Path | None:
+    if folder and context.get_parameter_source("release") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--checkout is of the release it holds: give no --release with it")
+    return folder

@@ -48,9 +48,9 @@ def command(
     found = presets().load(preset, overrides=overrides)
     name = name or found.name
     request = Request(found, name, runs, release, checkout, python, ignore=ignore)
+    talk = Talk()
     if dry_run:
-        for stage in start.dry(request, data, base).stages:
+        for stage in start.dry(request, data, base, talk).stages:
             click.echo(f"# {stage.name}\n{shlex.join(stage.launch.argv)}")
         return
-    talk = Talk()
     finish(start.train(request, data, base, talk), talk)

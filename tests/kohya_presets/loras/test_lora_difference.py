@@ -88,6 +88,16 @@ def test_loras_of_different_models_are_refused(tmp_path: Path) -> None:
         between(tmp_path, a, b)
 
 
+def test_what_is_not_compared_is_said(tmp_path: Path) -> None:
+    made = lora_files.halves(UNET, np.ones((4, 1)), np.ones((1, 9)), alpha=1)
+    found = between(tmp_path, made, {**made, f"{UNET}.dora_scale": np.ones((4, 1))})
+    assert difference_text.text(found).splitlines()[-2:] == [
+        "B has 1 layer with DoRA, which is not compared.",
+        "Of what is compared: Both make the same change.",
+    ]
+    assert difference_text.values(found)["not_compared"] == [{}, {"DoRA": 1}]
+
+
 def test_the_text_ends_with_a_sentence(tmp_path: Path) -> None:
     a = lora_files.halves(UNET, np.full((4, 1), 1.0), np.full((1, 9), 1.0), alpha=1)
     b = lora_files.halves(UNET, np.full((4, 1), 1.0), np.full((1, 9), 1.5), alpha=1)
