@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kohya_presets import options, patch_options, releases, toml_text, trainers
+from kohya_presets import options, patch_options, releases, toml_source, toml_text, trainers
 from kohya_presets.options import TOOLS, Option
 from kohya_presets.preset import TABLES, Sheet, Table
 from kohya_presets.problems import Place, Problem, did_you_mean, listed
@@ -172,12 +172,20 @@ def _misfit(table: str, known: Option, value: Any, fault: str, where: Place) -> 
         hint = f'With patches = ["{patch}"] in [preset], {known.name} may be that.'
     elif isinstance(value, str) and known.type != "strs":
         bare = {"True": "true", "False": "false"}.get(value, value)
-        hint = f"Without quotes: {known.name} = {bare}"
+        hint = f"Without quotes: {known.name} = {bare}" if _is_toml(bare) else None
     elif known.type == "str" and not isinstance(value, list | dict):
         hint = f'With quotes: {known.name} = "{value}"'
     elif known.type == "strs":
         hint = f'A list: {known.name} = ["{value}"]'
     return Problem("wrong-type", "error", where, fault, hint)
+
+
+def _is_toml(text: str) -> bool:
+    try:
+        toml_source.value(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _unreadable(value: Any) -> str | None:

@@ -19,6 +19,8 @@ from kohya_presets.toml_source import Key, Source
 
 Kind = Literal["config", "dataset"]
 _BOM = b"\xef\xbb\xbf"
+_NARROWER = "sd-scripts reads it with the package toml 0.10.2, which is narrower than TOML 1.0."
+_UNREADABLE = frozenset({"toml-syntax", "not-utf8"})
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class ConfigFile:
     values: Mapping[str, Any]
     source: Source
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether nothing of it can be read, so that all it says is missing."""
+        return any(problem.code in _UNREADABLE for problem in self.problems)
 
     def place(self, *key: str, called: str | None = None) -> Place:
         """Return where `key` was written."""
@@ -124,7 +131,9 @@ def _loads(text: str, file: Path) -> tuple[dict[str, Any], list[Problem]]:
         line, message = error.lineno, error.msg
     except (ValueError, IndexError, TypeError, KeyError) as error:  # toml 0.10.2 on odd input
         line, message = None, str(error) or type(error).__name__
-    hint = "sd-scripts reads it with the package toml 0.10.2, which is narrower than TOML 1.0."
+    hint: str | None = _NARROWER
+    if faults := toml_source.parse(text, file).problems:  # nor does any other parser take it
+        hint = faults[0].hint
     return {}, [Problem("toml-syntax", "error", Place(file, line), message, hint)]
 
 

@@ -187,6 +187,8 @@ def _table_problem(source: Source, name: str, table: Any) -> Problem | None:
     if name not in TABLES:
         kind = "table" if isinstance(table, dict) else "key"
         hint = did_you_mean(name, TABLES) or f"A preset's tables are {', '.join(TABLES)}."
+        if name in _HEADER:
+            hint = f"{name} belongs in [preset]."
         where = source.place(name)
         return Problem("unknown-table", "error", where, f"unknown {kind} {name!r}", hint)
     if isinstance(table, dict) or (table == UNSET and name in OPTIONAL):

@@ -102,6 +102,8 @@ def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Repo
         UserError: there is no such file.
     """
     config = config_file.read(path)
+    if config.is_unreadable:  # all that it lacks for that would be news of no use
+        return Report(str(path), against.source, _kept(config.problems, against.ignore))
     if config.kind == "dataset":
         problems = [*config.problems, *_dataset(config, against)]
         found = _settings(None, config, against, script)

@@ -82,23 +82,35 @@ def revert(text: str, patch: str, *, even_edited: bool = False) -> str:
     if not even_edited and (edited := next((b for b in own if b.edited), None)):
         raise PatchError(
             f"line {edited.first + 1}: the block of {patch!r} was edited by hand",
-            hint="Move your edit out of the block, or give --even-edited to lose it.",
+            hint="Move your edit out of the block, or lose it with `patch revert --even-edited`.",
         )
     return "".join(fences.without(lines, own))
 
 
 def count(text: str, edit: Edit) -> int:
     """Return how often the anchor of `edit` stands in a file, patches aside."""
-    return len(_found(_parsed(fences.bare(text).removeprefix(BOM)), edit))
+    return len(_found(_parsed(fences.bare(text).removeprefix(BOM), text.removeprefix(BOM)), edit))
 
 
-def _parsed(text: str) -> ast.Module:
+def _parsed(bare: str, patched: str) -> ast.Module:
+    """Return the syntax tree of a file without its patches; with them, its lines have numbers."""
     try:
-        return ast.parse(text)
+        return ast.parse(bare)
     except (SyntaxError, ValueError) as error:
         raise AnchorError(
-            f"expected Python, found: {error}", hint="Undo the edit that broke the file."
+            f"expected Python, found: {_fault(patched) or error}",
+            hint="Undo the edit that broke the file.",
         ) from error
+
+
+def _fault(text: str) -> str | None:
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}"
+    except ValueError:
+        pass
+    return None
 
 
 def _found(tree: ast.Module, edit: Edit) -> list[ast.stmt]:
@@ -109,7 +121,7 @@ def _spots(lines: list[str], edits: Sequence[Edit]) -> Iterator[_Spot]:
     """Yield where each edit goes. Anchors are looked for in the file as it is without patches."""
     blocks = fences.blocks(lines)
     plain = fences.without(lines, blocks)
-    tree = _parsed("".join(plain))
+    tree = _parsed("".join(plain), "".join(lines))
     origins = _origins(len(lines), blocks)
     for order, edit in enumerate(edits):
         found = _found(tree, edit)

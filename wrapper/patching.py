@@ -46,7 +46,8 @@ def applying(checkout: Checkout, patches: Sequence[Patch]) -> tuple[Change, ...]
     for patch in patches:
         with _about(patch.name):
             for file, edits in _places(checkout, patch, files).items():
-                files.put(file, engine.apply(files.text(file), patch.name, edits))
+                with _about(file.name):
+                    files.put(file, engine.apply(files.text(file), patch.name, edits))
             for source in patch.runtime:
                 _install(files, checkout.scripts / LIBRARY / source.name, patch.name, source)
     return files.changes()
@@ -63,7 +64,7 @@ def reverting(
     files = Files()
     for file in _marked(checkout):
         for name in names:
-            with _about(name, file):
+            with _about(f"{name}, {file.name}"):
                 text = files.text(file)
                 if header := _HEADER.match(text):
                     if header[1] == name:
@@ -84,7 +85,7 @@ def status(checkout: Checkout, patch: Patch) -> Status:
     except AnchorError as error:
         return Status(patch.name, "does not fit", str(error))
     except PatchError as error:
-        return Status(patch.name, "altered", str(error))
+        return Status(patch.name, "altered" if there else "absent", str(error))
     if not there:
         return Status(patch.name, "absent")
     if not changes:
@@ -122,7 +123,10 @@ def _places(checkout: Checkout, patch: Patch, files: Files) -> dict[Path, list[E
         if root is None:
             continue
         there = [root / name for name in edit.files if (root / name).is_file()]
-        counts = {file: engine.count(files.text(file), edit) for file in there}
+        counts = {}
+        for file in there:
+            with _about(file.name):
+                counts[file] = engine.count(files.text(file), edit)
         found = [file for file, count in counts.items() if count]
         if len(found) != 1 or counts[found[0]] != 1:
             names = " or ".join(edit.files)
@@ -148,7 +152,7 @@ def _untouched(digest: str, code: str, file: Path, even_edited: bool) -> None:
     if not even_edited and _digest(code) != digest:
         raise PatchError(
             f"{file.name} was edited by hand",
-            hint="Keep your edit elsewhere, or give --even-edited to lose it.",
+            hint="Keep your edit elsewhere, or lose it with `patch revert --even-edited`.",
         )
 
 
@@ -170,9 +174,8 @@ def _python_files(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _about(patch: str, file: Path | None = None) -> Iterator[None]:
+def _about(where: str) -> Iterator[None]:
     try:
         yield
     except PatchError as error:
-        where = f"{patch}, {file.name}" if file else patch
         raise type(error)(f"{where}: {error}", hint=error.hint) from error

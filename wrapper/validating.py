@@ -32,8 +32,9 @@ def against(
     """
     codes = [*(rule.code for rule in lints.RULES), *memory.CODES]
     if unknown := sorted(set(ignore) - set(codes)):
-        hint = did_you_mean(unknown[0], codes) or "The code stands in brackets behind a message."
-        raise UserError(f"there is no rule {unknown[0]!r}", hint=hint)
+        hint = did_you_mean(unknown[0], codes)
+        told = "Advice and conflicts can be left out, not an option that is misspelled or misfit."
+        raise UserError(f"there is no rule {unknown[0]!r}", hint=f"{hint} {told}" if hint else told)
     source, patches = known(release), frozenset[str]()
     if folder is not None:
         found = checkout.open_folder(folder)
@@ -62,6 +63,9 @@ def known(release: str) -> str:
 def one(name: str, presets: Catalogue, against: Against, overrides: Sequence[str] = ()) -> Report:
     """Return the report on a preset, or on a file that sd-scripts reads."""
     path = Path(name).expanduser()
+    if path.suffix == ".json" and path.is_file():
+        hint = "What the Kohya GUI saved: `kohya-presets gui import` makes a preset of it."
+        raise UserError(f"expected a preset or a TOML file, found {path}", hint=hint)
     if path.suffix == ".toml" and path.is_file() and not validate.is_preset(path):
         if overrides:
             raise UserError("--set is for presets", hint=f"Edit {path} itself.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kohya_presets import trainers
+from kohya_presets.lints.optimizers import SCHEDULERS
 from kohya_presets.lints.rule import NEVER, Finding, Rule
 from kohya_presets.settings import Settings
 
@@ -57,7 +58,8 @@ def warmup(s: Settings) -> Finding | None:
 
 
 def schedule(s: Settings) -> Finding | None:
-    if s.scheduler() in ("constant", "adafactor"):
+    known = s.scheduler().split(":")[0] in SCHEDULERS  # "piecewise_constant:..." has its rules on
+    if s.scheduler() in ("constant", "adafactor") or not known:
         return None
     message = f"{s.scheduler()} does what a lower learning_rate does"
     return Finding("train", "lr_scheduler", message, 'Use lr_scheduler = "constant".')

@@ -73,7 +73,9 @@ def of(header: Header) -> Modules:
             hint="Only changes that are a product of two matrices are read.",
         )
     if not found:
-        raise UserError(f"expected a LoRA, {header.file} is {weights.kind(header)}")
+        kind = weights.kind(header)
+        is_none = "has no pair of matrices" if kind == "a LoRA" else f"is {kind}"
+        raise UserError(f"expected a LoRA, {header.file} {is_none}")
     return Modules(found, others)
 
 

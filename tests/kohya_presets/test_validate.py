@@ -181,24 +181,28 @@ def test_sections_are_merged_as_sd_scripts_merges_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "code", "line"),
+    ("data", "code", "line", "hint"),
     [
-        (b"\xef\xbb\xbfseed = 1\n", "byte-order-mark", 1),
-        (b'seed = 1\noutput_name = "\xe9"\n', "not-utf8", 2),
-        (b"seed = 1\r\nseed = 2\r\n", "toml-syntax", 2),
-        (b"seed = [1, 'a']\n", "toml-syntax", 1),
-        (b"seed = \n", "toml-syntax", 1),
-        (b'vae = "C:\\models"\n', "toml-syntax", None),
+        (b"\xef\xbb\xbfseed = 1\n", "byte-order-mark", 1, "without BOM"),
+        (b'seed = 1\noutput_name = "\xe9"\n', "not-utf8", 2, "UTF-8"),
+        (b"seed = 1\r\nseed = 2\r\n", "toml-syntax", 2, ""),
+        (b"seed = [1, 'a']\n", "toml-syntax", 1, "narrower than TOML 1.0"),
+        (b"seed = \n", "toml-syntax", 1, "Strings need quotes"),
+        (b'vae = "C:\\models"\n', "toml-syntax", None, "a Windows path wants single quotes"),
     ],
     ids=["bom", "latin-1", "twice", "mixed list", "no value", "backslash"],
 )
 def test_what_the_parser_of_sd_scripts_cannot_read_is_told(
-    data: bytes, code: str, line: int | None, tmp_path: Path
+    data: bytes, code: str, line: int | None, hint: str, tmp_path: Path
 ) -> None:
     config = tmp_path / "config.toml"
     config.write_bytes(data)
-    problem = found(validate.file(config, HERE).problems, code)
+    problems = validate.file(config, HERE).problems
+    problem = found(problems, code)
     assert problem.severity == "error"
+    assert hint in (problem.hint or "")
+    # What it lacks for that is no news.
+    assert {p.code for p in problems} == {code} or code == "byte-order-mark"
     assert line is None or problem.where.line == line
 
 

@@ -160,6 +160,27 @@ def test_what_was_altered_by_hand_is_told_and_kept(how: str, clone: Checkout) ->
     assert contents(clone.folder) == before
 
 
+def test_a_patch_that_is_not_there_was_not_altered(clone: Checkout) -> None:
+    put_in(clone, EMA)
+    ALTERED["a closing fence gone"](clone)
+    found = patching.status(clone, ADACOOR)
+    assert found.state == "absent"
+    assert "sdxl_train.py: line" in found.why
+    assert states(clone)["ema"] == "altered"
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_what_is_no_python_is_named_with_its_own_line(patched: bool, clone: Checkout) -> None:
+    if patched:
+        put_in(clone, EMA)
+    script = clone.scripts / "sdxl_train.py"
+    text = script.read_text("utf-8")
+    script.write_text(f"{text}def (\n", "utf-8")
+    line = len(text.splitlines()) + 1
+    with pytest.raises(PatchError, match=rf"sdxl_train\.py: .*found: line {line}: invalid syntax"):
+        put_in(clone, EMA)
+
+
 def test_edits_inside_of_blocks_are_lost_when_asked_for(clone: Checkout) -> None:
     before = contents(clone.folder)
     put_in(clone, EMA)
