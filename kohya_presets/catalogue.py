@@ -47,13 +47,13 @@ class Catalogue:
         as_path = path.suffix == ".toml" or len(path.parts) > 1
         if as_path and beside.is_file():
             return beside
-        found = [folder / f"{name}.toml" for folder in self.folders]
-        there = [file for file in found if file.is_file()]
-        own = [file.resolve() == asked_by.resolve() if asked_by else False for file in there]
-        later = there[own.index(True) + 1 :] if True in own else there
-        if later:
-            return later[0]
-        if asked_by and there:
+        every = [folder / f"{name}.toml" for folder in self.folders]
+        # A folder may be among them twice: ./presets, where that is the user's own.
+        own = [asked_by is not None and file.resolve() == asked_by.resolve() for file in every]
+        after = len(every) - own[::-1].index(True) if True in own else 0
+        if found := next((file for file in every[after:] if file.is_file()), None):
+            return found
+        if asked_by and any(file.is_file() for file in every):
             return asked_by  # it extends itself: the circle is reported with its line
         if as_path:
             raise UserError(f"expected a preset file, found nothing at {beside}")

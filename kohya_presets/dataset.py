@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ def images(folder: Path) -> tuple[Path, ...]:
 
 def caption(image: Path, extension: str) -> Path:
     """Return where sd-scripts looks for the caption of an image: `extension` as it is given."""
-    return image.with_name(image.stem + extension)
+    return image.parent / (image.stem + extension)
 
 
 def scan(folder: Path, *, caption_extension: str = ".txt") -> Found:
@@ -67,27 +66,19 @@ def problems(found: Found) -> Iterator[Problem]:
         hint = f'Make them from the file names: kohya-presets captions "{found.folder}"'
         yield Problem("no-captions", "error", where, "no image has a caption", hint)
     elif found.without_caption:
-        yield _some("caption-missing", "warning", where, found.without_caption, "without a caption")
+        yield some("caption-missing", "warning", where, found.without_caption, "without a caption")
     if found.empty:
-        yield _some("caption-empty", "error", where, found.empty, "with an empty caption file")
+        yield some("caption-empty", "error", where, found.empty, "with an empty caption file")
     if found.not_utf8:
-        yield _some(
+        yield some(
             "caption-encoding", "error", where, found.not_utf8, "with a caption not in UTF-8"
         )
 
 
-def broken(found: Found) -> Iterator[Problem]:
-    """Yield the images that are none, at which sd-scripts stops dividing by zero.
-
-    Each file's beginning is read: some milliseconds for a hundred of them.
-    """
-    if files := tuple(image for image in found.images if not _opens(image)):
-        yield _some("image-broken", "error", Place(found.folder), files, "that cannot be read")
-
-
-def _some(
+def some(
     code: str, severity: Severity, where: Place, files: tuple[Path, ...], what: str
 ) -> Problem:
+    """Return the problem of some images, the first of them named."""
     names = ", ".join(file.name for file in files[:NAMED]) + (", ..." if files[NAMED:] else "")
     return Problem(code, severity, where, f"{plural(len(files), 'image')} {what}: {names}")
 
@@ -98,21 +89,6 @@ def _is_image(file: Path) -> bool:
     return (
         suffix.lower() in SUFFIXES and suffix in (suffix.lower(), suffix.upper()) and file.is_file()
     )
-
-
-def _opens(image: Path) -> bool:
-    """Return whether a file begins as an image does; what comes after its header is not read."""
-    from PIL import Image  # slow to import, and most commands look at no image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # as of a large one
-            with Image.open(image) as opened:
-                return all(opened.size)
-    except Image.DecompressionBombError:
-        return True  # merely large
-    except (OSError, SyntaxError, ValueError):
-        return False
 
 
 def _state(caption: Path) -> str:

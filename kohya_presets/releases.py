@@ -121,7 +121,8 @@ def satisfies(tag: str, spec: str) -> bool:
     Raises:
         ValueError: `spec` has another form.
     """
-    return all(_fits(order(tag), condition) for condition in spec.split(","))
+    fits = [_fits(order(tag), condition) for condition in spec.split(",")]  # each is read
+    return all(fits)
 
 
 def is_range(spec: str) -> bool:

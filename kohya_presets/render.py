@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from kohya_presets import options, toml_text
@@ -22,7 +22,7 @@ class Paths:
     """What a preset does not say: where things lie on this machine."""
 
     data: Path  # folder of images and captions
-    base: Path  # checkpoint to start from
+    base: PurePath  # checkpoint to start from, or owner/repo
     output: Path  # folder the trainer writes to
     name: str  # of what is made, without suffix
     dataset_config: Path

@@ -85,12 +85,12 @@ def loaded(made: Preset, against: Against) -> Report:
         images=against.images,
     )
     known = made.script in checks.TRAINERS  # otherwise no option is known, and that is told
-    problems = list(_release(made, against.source))
-    problems += [*checks.against(found), *lints.check(found)] if known else []
+    problems = [*checks.against(found), *lints.check(found)] if known else []
     size = _memory(found, problems)
     problems += memory.problems(made, against.gpu_gib) if size else []
     ignore = against.ignore | set(made.silence)
-    return Report(made.name, against.source, _kept(problems, ignore), found, made, size)
+    kept = (*_release(made, against.source), *_kept(problems, ignore))
+    return Report(made.name, against.source, kept, found, made, size)
 
 
 def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Report:
@@ -110,6 +110,8 @@ def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Repo
     else:
         dataset = _named(config)
         problems = [*config.problems, *(dataset.problems if dataset else ())]
+        if dataset and dataset.is_unreadable:
+            dataset = None  # as if it were not at hand
         found = _settings(config, dataset, against, script)
         problems += _training(config, found[0])
         problems += _dataset(dataset, against) if dataset else ()
@@ -127,9 +129,9 @@ def is_preset(path: Path) -> bool:
 
 def _release(made: Preset, source: str) -> Iterator[Problem]:
     if not releases.satisfies(nearest_release(source), made.releases):
-        message = f"{made.name} wants sd-scripts {made.releases}, the checkout is {source}"
+        message = f"{made.name} wants sd-scripts {made.releases}, this is {source}"
         where = made.place("preset", "releases")
-        yield Problem("release", "error", where, message, "Choose another with --release.")
+        yield Problem("release", "error", where, message, "Choose another release or checkout.")
 
 
 def _memory(settings: Settings, problems: Sequence[Problem]) -> Estimate | None:

@@ -107,7 +107,7 @@ def _fault(text: str) -> str | None:
     try:
         ast.parse(text)
     except SyntaxError as error:
-        return f"line {error.lineno}: {error.msg}"
+        return f"line {error.lineno}: {error.msg}" if error.lineno else error.msg
     except ValueError:
         pass
     return None

@@ -25,6 +25,7 @@ MAY_IMPORT = {  # folder -> what its files may import besides the standard libra
         "patches",
         "kohya_presets",
         "filelock",
+        "httpx",
         "huggingface_hub",
         "PIL",
         "platformdirs",

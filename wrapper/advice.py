@@ -33,7 +33,7 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     (r"position_ids", "This release wants an older transformers: run `kohya-presets doctor`."),
     (
         # Packages tell of others that they can do without: only an error that stopped it counts.
-        r"(?m)^(ModuleNotFoundError|ImportError): .*No module named",
+        r"(?m)(ModuleNotFoundError|ImportError): .*No module named|^No module named",
         "The trainer's environment lacks a package: run `kohya-presets doctor`.",
     ),
     (

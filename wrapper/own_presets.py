@@ -24,8 +24,13 @@ def new(name: str, parent: str, overrides: Sequence[str], presets: Catalogue) ->
     file = paths.user_presets() / f"{name}.toml"
     if file.exists():
         raise UserError(f"{file} is there already", hint="Edit it, or choose another name.")
-    changed = presets.load(parent, overrides=overrides)  # also checks what was asked for
-    kept = presets.load(parent)
+    # As the new file will find it: its own name means the one that comes after it.
+    path = Path(parent).expanduser()
+    if path.suffix == ".toml" and path.is_file():
+        parent = str(path.resolve())
+    found = str(presets.find(parent, file))
+    changed = presets.load(found, overrides=overrides)  # also checks what was asked for
+    kept = presets.load(found)
     head: dict[str, Any] = {
         "name": name,
         "title": name,

@@ -15,7 +15,7 @@ from kohya_presets.problems import Place, Problem
 from kohya_presets.validate import Against
 from kohya_presets.weights import Header
 from patches import registry
-from wrapper import patching, paths
+from wrapper import images, patching, paths
 from wrapper.checkout import Checkout
 from wrapper.environment import NEEDED, Probe
 
@@ -71,8 +71,7 @@ def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
 def inputs(preset: Preset, data: Path, base: Path) -> Iterator[Problem]:
     """Yield what is wrong with the images, the captions and the base model."""
     extension = preset.dataset.get("caption_extension", ".txt")
-    found = dataset.scan(data, caption_extension=extension)
-    yield from (*dataset.problems(found), *dataset.broken(found))
+    yield from images.problems(dataset.scan(data, caption_extension=extension))
     try:
         weights.require(base, trainers.EVERY[preset.script].bases)
     except UserError as error:

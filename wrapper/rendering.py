@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from kohya_presets import releases
 from kohya_presets import render as texts
@@ -38,7 +38,7 @@ def render(
     model = Path(base).expanduser()
     paths = texts.Paths(
         data=data.expanduser().resolve(),
-        base=model.resolve() if base_model.is_path(base) else model,
+        base=PurePosixPath(base) if _is_repository(base) else model.resolve(),
         output=out,
         name=preflight.name(name or preset.name),
         dataset_config=out / "dataset.toml",
@@ -80,6 +80,11 @@ def _python(stage: str, options: dict[str, object]) -> tuple[str, ...]:
 def _patching(preset: Preset) -> str:
     names = " ".join(preset.patches)
     return f"# Once before: kohya-presets patch apply {names} --checkout .\n" if names else ""
+
+
+def _is_repository(base: str) -> bool:
+    """Return whether sd-scripts would look for `base` on Hugging Face: owner/repo, no file."""
+    return base.count("/") == 1 and not base_model.is_path(base) and not base.endswith(".ckpt")
 
 
 def _newest(preset: Preset) -> str:

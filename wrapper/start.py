@@ -14,7 +14,17 @@ from kohya_presets import dataset, trainers, weights
 from kohya_presets.errors import PresetError, ProblemsError, UserError
 from kohya_presets.preset import Preset
 from kohya_presets.problems import Problem, errors
-from wrapper import base_model, environment, job, manifest, preflight, rehearsal, runner, site
+from wrapper import (
+    base_model,
+    environment,
+    images,
+    job,
+    manifest,
+    preflight,
+    rehearsal,
+    runner,
+    site,
+)
 from wrapper.checkout import Checkout
 from wrapper.job import Plan, Site
 from wrapper.manifest import Run
@@ -84,8 +94,7 @@ def train(request: Request, data: Path, base: str, talk: Talk) -> Run:
     # What costs nothing to look at comes before minutes of downloads.
     _stop_at(preflight.parts(preset), talk, preset.script)
     found = dataset.scan(data, caption_extension=_extension(preset))
-    wrong = (*dataset.problems(found), *dataset.broken(found))
-    _stop_at(wrong, talk, f"the images in {data}")
+    _stop_at(images.problems(found), talk, f"the images in {data}")
     model = base_model.find(base, on_step=talk.say)
     weights.require(model.file, trainers.EVERY[preset.script].bases)
     _stop_at(preflight.disk(preset, model.file, request.folder), talk, "the disk")
@@ -247,7 +256,7 @@ def _count(request: Request) -> int:
         return rehearsal.IMAGES
     data = request.data.expanduser().resolve()
     found = dataset.scan(data, caption_extension=_extension(request.preset))
-    if wrong := errors((*dataset.problems(found), *dataset.broken(found))):
+    if wrong := errors(images.problems(found)):
         raise ProblemsError(f"the images in {data}", wrong)
     return min(len(found.images), rehearsal.MOST_IMAGES)
 

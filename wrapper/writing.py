@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -17,17 +19,23 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> list[Path]:
     """
     if not force:
         require_free(file for file, text in files.items() if not _holds(file, text))
-    beside = {file: file.with_name(f"{file.name}.part") for file in files}
+    beside: dict[Path, Path] = {}
+    at = next(iter(files))
     try:
-        for file, text in files.items():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            beside[file].write_text(text, encoding="utf-8", newline="\n")
-        return [part.replace(file) for file, part in beside.items()]
+        for at, text in files.items():
+            if at.is_dir():
+                raise UserError(f"cannot write {at}: it is a folder")
+            at.parent.mkdir(parents=True, exist_ok=True)
+            beside[at] = _beside(at, text)
+        for at, part in beside.items():
+            part.replace(at)
     except OSError as error:
-        raise UserError(f"cannot write {error.filename}: {error.strerror}") from error
+        raise UserError(f"cannot write {at}: {error.strerror}") from error
     finally:
         for part in beside.values():
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+    return list(files)
 
 
 def require_free(files: Iterable[Path]) -> None:
@@ -35,6 +43,18 @@ def require_free(files: Iterable[Path]) -> None:
     for file in files:
         if file.exists() or file.is_symlink():
             raise UserError(f"{file} is there already", hint="Give --force to replace it.")
+
+
+def _beside(file: Path, text: str) -> Path:
+    """Write `text` to a new file beside `file`, whose name nobody else has."""
+    made = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
+    try:
+        with made.open("x", encoding="utf-8", newline="\n") as opened:
+            opened.write(text)
+    except OSError:
+        made.unlink(missing_ok=True)
+        raise
+    return made
 
 
 def _holds(file: Path, text: str) -> bool:

@@ -37,6 +37,8 @@ _RANGES = (
 
 def out_of_range(s: Settings) -> Finding | None:
     for allowed in _RANGES:
+        if allowed.key == "max_train_steps" and s.train("max_train_epochs"):
+            continue  # which take their place
         given = s.given(allowed.table, allowed.key)
         for value in given if isinstance(given, list) else [given]:
             if isinstance(value, (int, float)) and not allowed.least <= value <= allowed.most:

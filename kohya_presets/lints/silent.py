@@ -15,7 +15,8 @@ def steps_overridden(s: Settings) -> Finding | None:
 
 
 def default_steps(s: Settings) -> Finding | None:
-    if s.given("train", "max_train_steps") is not None or s.train("max_train_epochs"):
+    given = (s.given("train", key) for key in ("max_train_steps", "max_train_epochs"))
+    if any(value is not None for value in given):
         return None
     message = f"no length is given: the training stops after {s.train('max_train_steps')} steps"
     return Finding("train", "max_train_epochs", message, "Give max_train_epochs.")

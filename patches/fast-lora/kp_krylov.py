@@ -73,6 +73,8 @@ class _Parts:
         Of a value that a matrix has many times, a Krylov space finds as many as a block has rows;
         the others are missing, whatever the energy says.
         """
+        if len(self.values) < size:
+            return False
         upper, lower = self.values[size - 1 :], self.values[: len(self.values) - size + 1]
         there = upper > SETTLED * self.energy
         return bool((there & (upper - lower <= ALIKE * upper)).any())

@@ -47,6 +47,13 @@ def test_each_folders_preset_may_extend_the_next_ones_of_its_name(tmp_path: Path
     assert len(found.extends) == 2
 
 
+def test_the_users_folder_may_be_the_one_at_hand(tmp_path: Path) -> None:
+    folder = tmp_path / "presets"
+    folder.mkdir()
+    (folder / "skynet.toml").write_text(extending("skynet"), "utf-8")
+    assert catalogue.standard(folder, here=tmp_path).load("skynet").extract["dim"] == 8
+
+
 def test_a_path_is_taken_as_it_is(make: Make, tmp_path: Path) -> None:
     make(skynet=GOOD)
     file = tmp_path / "presets ü" / "skynet.toml"

@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from kohya_presets import dataset
 
@@ -51,16 +50,6 @@ def test_each_fault_has_its_code(
     files: dict[str, str | bytes | None], expected: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     assert codes(put(tmp_path, **files)) == expected
-
-
-@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\nabc", b"<html>"])
-def test_what_is_called_an_image_and_is_none_is_named(content: bytes, tmp_path: Path) -> None:
-    put(tmp_path, bad_png="bad")
-    (tmp_path / "bad.png").write_bytes(content)
-    Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
-    (problem,) = dataset.broken(dataset.scan(tmp_path))
-    assert problem.code == "image-broken"
-    assert problem.message == "1 image that cannot be read: bad.png"
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:

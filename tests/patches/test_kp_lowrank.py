@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 kp_lowrank = runtime.load("fast-lora", "kp_lowrank")
 
 SHAPES = ((320, 320), (640, 256), (256, 640))  # square, tall, wide
-RANKS = (1, 8, 16, 28)  # up to 28 of 256 a Krylov space is searched
+RANKS = (1, 8, 12, 16, 28)  # up to 28 of 256 a Krylov space is searched
 LEAST = 1.001  # times the least possible error is what is promised,
 FLOOR = kp_lowrank.FLOOR  # or so much of the norm above it
 
@@ -74,6 +74,12 @@ def test_the_certificate_never_lies(shape: tuple[int, int], rank: int) -> None:
                 check(with_values(values, shape, seed), rank, seed=seed)
             except AssertionError as error:
                 raise AssertionError(f"{name}, seed {seed}: {error}") from None
+
+
+@pytest.mark.parametrize("rank", range(1, 29))
+def test_every_rank_is_had(rank: int) -> None:
+    matrix = torch.randn(320, 256, generator=torch.Generator().manual_seed(0))
+    assert check(matrix, rank).rank == rank
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

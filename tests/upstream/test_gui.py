@@ -15,7 +15,7 @@ from tests.sheets import SHIPPED_NAMES
 from tests.upstream import gui_sources
 from tests.upstream.same_training import assert_same
 from tools import make_gui, read_gui
-from wrapper import gui_files
+from wrapper import gui_files, writing
 
 TAGS = ("v22.3.0", "v24.1.7", "v25.2.1", "v26.0.0")
 NEWEST = fields.tags()[-1]
@@ -39,7 +39,7 @@ def sent(preset: Preset, version: str, sources: Path, work: Path) -> dict[str, A
     (work / "images" / "a.png").touch()
     (work / "base.safetensors").touch()
     made = gui_files.made(preset, tag, work / "p.json", data=work / "images")
-    gui_files.write(made.files)
+    writing.write(made.files)
     images = {"image_folder": str(work / "images")}
     if made.exported.tab.name == "lora":
         images = {"train_data_dir": str(work / "images")}

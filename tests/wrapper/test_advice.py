@@ -13,6 +13,11 @@ from wrapper import advice
         ("No data found. Please verify arguments", "--data"),
         ("ImportError: No bitsandbytes", "bitsandbytes"),
         ("ModuleNotFoundError: No module named 'einops'", "doctor"),
+        (
+            "x: Error while finding module (ModuleNotFoundError: No module named 'accelerate')",
+            "doctor",
+        ),
+        ("No module named 'triton'", "doctor"),
         ("sdxl_train.py: error: unrecognized arguments: --enable_ema", "option"),
         ("AssertionError: caption file is empty: a.txt", "caption"),
     ],

@@ -104,6 +104,22 @@ def test_a_new_preset_is_called_without_its_suffix() -> None:
     assert "learning_rate" in run("show", "odd.toml").stdout
 
 
+def test_a_new_preset_extends_what_it_will_find(tmp_path: Path) -> None:
+    shipped = run("show", "skynet").stdout
+    local = shipped.replace("learning_rate = 1e-06", "learning_rate = 7e-06")
+    assert local != shipped
+    here = Path("presets")  # of the folder that a test runs in
+    here.mkdir()
+    (here / "skynet.toml").write_text(local, "utf-8")
+    run("new", "skynet", "--extends", "skynet", "--set", "train.seed=7")
+    run("new", "third", "--extends", here / "skynet.toml", "--set", "train.seed=8")
+    assert "learning_rate = 7e-06" in run("show", "third").stdout
+    (here / "skynet.toml").rename(here / "other.toml")
+    text = run("show", "skynet").stdout
+    assert "learning_rate = 1e-06" in text
+    assert "seed = 7" in text
+
+
 def test_diff_is_one_line_for_each_setting() -> None:
     assert "~ train.learning_rate = 1.0 -> 1e-07" in run("diff", "adacoor", "lion").stdout
 
