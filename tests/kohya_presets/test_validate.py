@@ -206,6 +206,17 @@ def test_what_the_parser_of_sd_scripts_cannot_read_is_told(
     assert line is None or problem.where.line == line
 
 
+def test_what_is_in_an_unreadable_dataset_is_not_missed(files: Files) -> None:
+    config, dataset = files()
+    dataset.write_text("resolution = = 3\n", "utf-8")
+    assert {p.code for p in errors(validate.file(config, HERE).problems)} == {"toml-syntax"}
+
+
+def test_a_release_out_of_range_cannot_be_silenced(make: Make) -> None:
+    text = spoiled(('">=0.7.1"', '">=0.11"\nsilence = ["release"]'))
+    assert "release" in {p.code for p in validate.preset("mine", make(mine=text), HERE).problems}
+
+
 @pytest.mark.parametrize(
     ("text", "code", "line"),
     [

@@ -94,6 +94,7 @@ def test_a_checkout_is_of_one_release() -> None:
     [
         ('releases = "banana"', "wrong-type"),
         ('releases = ""', "wrong-type"),
+        ('releases = "<0.8,garbage"', "wrong-type"),
         ('releases = ">=0.11.9"', "release"),
         ('patches = ["emma"]', "unknown-patch"),
     ],

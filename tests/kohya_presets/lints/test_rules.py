@@ -64,6 +64,13 @@ def test_a_rule_says_where_it_comes_from_and_for_which_releases(rule: lints.Rule
     assert rule.fails
 
 
+def test_steps_that_epochs_take_the_place_of_are_in_no_range(shipped: Catalogue) -> None:
+    case = CASES["out-of-range"]
+    assert "out-of-range" not in codes(shipped, case, "train.max_train_steps=0")
+    without = "train.max_train_epochs=unset train.max_train_steps=0"
+    assert "out-of-range" in codes(shipped, case, without)
+
+
 def test_a_rule_is_not_asked_about_other_releases(shipped: Catalogue) -> None:
     old, new = CASES["weighted-captions"], CASES["weighted-captions-cached"]
     assert "weighted-captions" not in codes(shipped, new, old.fires)
