@@ -20,7 +20,7 @@ from kohya_presets.toml_source import Key, Source
 Kind = Literal["config", "dataset"]
 _BOM = b"\xef\xbb\xbf"
 _NARROWER = "sd-scripts reads it with the package toml 0.10.2, which is narrower than TOML 1.0."
-_UNREADABLE = frozenset({"toml-syntax", "not-utf8"})
+_UNREADABLE = frozenset({"toml-syntax", "not-utf8", "misnamed-table"})
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ConfigFile:
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether nothing of it can be read, so that all it says is missing."""
+        """Whether it says nothing that sd-scripts reads, so that all else is missing."""
         return any(problem.code in _UNREADABLE for problem in self.problems)
 
     def place(self, *key: str, called: str | None = None) -> Place:
@@ -72,7 +72,7 @@ def read(file: Path) -> ConfigFile:
     source = Source(file, values, text)
     kind: Kind = "dataset" if "datasets" in values else "config"
     problems += faults
-    problems += _shadowed(values, source) if kind == "config" else []
+    problems += [*_misnamed(values, source), *_shadowed(values, source)] if kind == "config" else []
     return ConfigFile(file, kind, values, source, tuple(problems))
 
 
@@ -141,6 +141,15 @@ def _bom(file: Path) -> Problem:
     message = "the file begins with a byte order mark: sd-scripts loses the first key"
     hint = "Save it as UTF-8 without BOM."
     return Problem("byte-order-mark", "error", Place(file, 1), message, hint)
+
+
+def _misnamed(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
+    for name, value in values.items():
+        if _list(value):
+            message = f"sd-scripts reads no [[{name}]]"
+            hint = "Write [[datasets]], and [[datasets.subsets]] in each."
+            where = source.place(name, "0")._replace(key=name)
+            yield Problem("misnamed-table", "error", where, message, hint)
 
 
 def _shadowed(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:

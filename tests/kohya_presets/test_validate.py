@@ -212,6 +212,14 @@ def test_what_is_in_an_unreadable_dataset_is_not_missed(files: Files) -> None:
     assert {p.code for p in errors(validate.file(config, HERE).problems)} == {"toml-syntax"}
 
 
+def test_a_dataset_by_another_name_is_said_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "dataset.toml"
+    text = "# mine\n[[dataset]]\nresolution = 64\n[[dataset.subsets]]\nimage_dir = 'a'\n"
+    file.write_text(text, "utf-8")
+    (problem,) = validate.file(file, HERE).problems
+    assert (problem.code, problem.where.line) == ("misnamed-table", 2)
+
+
 def test_a_release_out_of_range_cannot_be_silenced(make: Make) -> None:
     text = spoiled(('">=0.7.1"', '">=0.11"\nsilence = ["release"]'))
     assert "release" in {p.code for p in validate.preset("mine", make(mine=text), HERE).problems}
