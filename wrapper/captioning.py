@@ -10,6 +10,7 @@ from typing import Literal
 from kohya_presets import captions, dataset
 from kohya_presets.errors import UserError
 from kohya_presets.problems import errors
+from wrapper import writing
 
 State = Literal["new", "kept", "overwritten", "same"]
 
@@ -41,12 +42,13 @@ def plan(folder: Path, *, overwrite: bool = False) -> tuple[Caption, ...]:
 
 
 def write(planned: Sequence[Caption]) -> None:
-    """Write the captions that are new or to be overwritten, each whole or not at all."""
-    for caption in planned:
-        if caption.state in ("new", "overwritten"):
-            beside = caption.file.with_name(f"{caption.file.name}.part")
-            beside.write_text(caption.text, encoding="utf-8", newline="\n")
-            beside.replace(caption.file)
+    """Write the captions that are new or to be overwritten, each whole or not at all.
+
+    Raises:
+        UserError: one cannot be written.
+    """
+    wanted = {c.file: c.text for c in planned if c.state in ("new", "overwritten")}
+    writing.write(wanted, force=True)  # which `plan` was asked about
 
 
 def _state(file: Path, text: str, overwrite: bool) -> State:

@@ -17,7 +17,7 @@ from kohya_presets.gui import export, fields, read, recognize, toml_read
 from kohya_presets.gui.export import Exported
 from kohya_presets.gui.read import Imported
 from kohya_presets.preset import Preset, to_toml
-from wrapper import preflight
+from wrapper import patching, preflight
 
 TAB_FILES = ("kohya_gui/finetune_gui.py", "finetune_gui.py")
 _TITLES = {"finetune": "Finetuning", "lora": "LoRA"}
@@ -110,8 +110,8 @@ def next_steps(
 
 def patching_step(preset: Preset, gui: str = "THE_GUI") -> list[str]:
     """Return how the patches that a preset needs come into a GUI, if it needs any."""
-    names = " ".join(preset.patches)
-    return [f"Before training: kohya-presets patch apply {names} --checkout {gui}"] if names else []
+    needed = preset.patches
+    return [f"Before training: {patching.command(needed, gui)}"] if needed else []
 
 
 def imported(file: Path, name: str | None) -> Imported:

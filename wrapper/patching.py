@@ -35,6 +35,11 @@ class Status:
     why: str = ""
 
 
+def command(names: Sequence[str], where: str) -> str:
+    """Return what a person types to put patches into the checkout at `where`."""
+    return f"kohya-presets patch apply {' '.join(names)} --checkout {where}"
+
+
 def applying(checkout: Checkout, patches: Sequence[Patch]) -> tuple[Change, ...]:
     """Return what putting `patches` in changes; nothing of a patch that is there as it should be.
 

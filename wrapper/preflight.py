@@ -64,7 +64,7 @@ def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
         if found.state != "applied":
             state = f"{found.state} ({found.why})" if found.why else found.state
             message = f"{preset.name} needs the patch {name!r}; in {checkout.folder} it is {state}"
-            hint = f'kohya-presets patch apply {name} --checkout "{checkout.folder}"'
+            hint = patching.command([name], f'"{checkout.folder}"')
             yield Problem("patch", "error", Place(preset.file), message, hint)
 
 

@@ -11,7 +11,7 @@ from kohya_presets.checks import SCRIPTS
 from kohya_presets.errors import PresetError
 from kohya_presets.preset import Preset
 from kohya_presets.problems import errors
-from wrapper import base_model, preflight, writing
+from wrapper import base_model, patching, preflight, writing
 from wrapper.checkout import Checkout
 
 HEAD = "# Run these in the folder of sd-scripts, in its environment, one after the other.\n"
@@ -78,8 +78,8 @@ def _python(stage: str, options: dict[str, object]) -> tuple[str, ...]:
 
 
 def _patching(preset: Preset) -> str:
-    names = " ".join(preset.patches)
-    return f"# Once before: kohya-presets patch apply {names} --checkout .\n" if names else ""
+    needed = preset.patches
+    return f"# Once before: {patching.command(needed, '.')}\n" if needed else ""
 
 
 def _is_repository(base: str) -> bool:

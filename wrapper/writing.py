@@ -20,7 +20,6 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> list[Path]:
     if not force:
         require_free(file for file, text in files.items() if not _holds(file, text))
     beside: dict[Path, Path] = {}
-    at = next(iter(files))
     try:
         for at, text in files.items():
             if at.is_dir():

@@ -35,12 +35,12 @@ def largest(
     side = tall.shape[1]
     size = 16 if rank <= 48 else 32
     between = size if rank <= 64 else 2 * size  # rows from one look at the energy to the next
-    more *= between
-    most = min(_up(7 * rank, size), side * 5 // 8 // size * size - more)
+    after = more * between  # rows, once the energy is enough
+    most = min(_up(7 * rank, size), side * 5 // 8 // size * size - after)
     enough = _up(2 * (rank + size), size)  # of many values nearly alike, to tell which are best
     first = max(enough - 2 * between, _up(max(rank, 2 * size), size))
     # All squared singular values then sum up to `side`.
-    space = _Space(tall, math.sqrt(side) / norm, size, most + more, seed)
+    space = _Space(tall, math.sqrt(side) / norm, size, most + after, seed)
     energies: list[float] = []
     soon = False
     for filled in range(first, most + 1, between):
@@ -51,11 +51,11 @@ def largest(
         to_come, next_time = _to_come(energies)
         tolerable = max(TOLERANCE * (side - parts.energy), SETTLED * side)
         if filled >= enough and to_come <= tolerable:
-            if more or not soon:
-                space.grow(filled + more)
+            if after or not soon:
+                space.grow(filled + after)
                 parts = space.parts(rank, with_directions=True)
             return None if parts.alike(size) else space.best(parts, to_come, norm)
-        soon = not more and filled + between >= enough and next_time <= tolerable
+        soon = not after and filled + between >= enough and next_time <= tolerable
     return None  # the next method is the sooner one by now
 
 
