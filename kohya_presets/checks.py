@@ -115,9 +115,9 @@ def _train(header: Table, *, whole: bool) -> Mapping[str, Option]:
     That is a fault of its own, and should not make a fault of every option.
     """
     script, patches = header.get("script"), header.get("patches", [] if whole else None)
-    scripts = [script] if script in TRAINERS else TRAINERS
+    possible = [script] if script in TRAINERS else TRAINERS
     added = patch_options.of(patches if _listed(patches) else tuple(patch_options.PATCH_OPTIONS))
-    return {k: v for table in (*map(options.of, scripts), added) for k, v in table.items()}
+    return {k: v for table in (*map(options.of, possible), added) for k, v in table.items()}
 
 
 def _tool(table: str, header: Table) -> Mapping[str, Option]:

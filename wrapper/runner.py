@@ -5,7 +5,6 @@ A stage is done when what it made is whole, moved into place, and its hash stand
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +18,7 @@ from kohya_presets import trainers, weights
 from kohya_presets.errors import TrainerError, UserError
 from kohya_presets.loras import summary
 from kohya_presets.loras.summary import Lora
-from wrapper import advice, launch, manifest
+from wrapper import advice, keeping, launch, manifest
 from wrapper.launch import OnLine, Outcome
 from wrapper.manifest import Run, Stage
 
@@ -99,6 +98,11 @@ def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
     else:
         stage = replace(stage, state="running", started=manifest.now())
         manifest.write(run.with_stage(stage))
+        if earlier := keeping.set_aside(stage.makes.parent):
+            where = earlier.relative_to(run.folder).as_posix()
+            watcher.say(
+                f"{stage.name}: starting again; the files of the earlier attempt are in {where}"
+            )
         outcome = _launched(stage, watcher)
     stage = replace(
         stage,
@@ -109,13 +113,12 @@ def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
     if outcome.returncode or not _found(stage).is_file():
         manifest.write(run.with_stage(replace(stage, state="failed")))
         raise _failure(stage, outcome)
-    stage = _settled(stage)
+    stage = _settled(run, stage)
     manifest.write(run.with_stage(stage))
     return stage
 
 
 def _launched(stage: Stage, watcher: Watcher) -> Outcome:
-    shutil.rmtree(stage.makes.parent, ignore_errors=True)  # what a former attempt left half-made
     stage.makes.parent.mkdir(parents=True)
     with watcher.stage(stage) as on_line:
         return launch.run(stage.launch, on_line=on_line)
@@ -134,8 +137,11 @@ def _whole(file: Path) -> bool:
     return True
 
 
-def _settled(stage: Stage) -> Stage:
-    """Return the stage done: its file checked, moved into place, its hash taken."""
+def _settled(run: Run, stage: Stage) -> Stage:
+    """Return the stage done: its file checked, moved into place, its hash taken.
+
+    What else it wrote moves into the run too: other ranks and earlier checkpoints beside the file.
+    """
     file = _found(stage)
     try:
         found = weights.kind(weights.read(file))
@@ -148,9 +154,8 @@ def _settled(stage: Stage) -> Stage:
     digest = weights.sha256(file)
     stage.output.parent.mkdir(parents=True, exist_ok=True)
     file.replace(stage.output)
-    for other in stage.makes.parent.glob("*.safetensors"):  # the same at other ranks
-        other.replace(stage.output.with_name(other.name))
-    shutil.rmtree(stage.makes.parent, ignore_errors=True)
+    if stage.makes.parent.is_dir():
+        keeping.move_in(stage.makes.parent, run.folder, stage.output.parent)
     return replace(stage, state="done", sha256=digest)
 
 

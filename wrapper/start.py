@@ -68,11 +68,11 @@ def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
         PresetError: the preset has errors. Images, base model and machine are not looked at.
     """
     _validate(request, talk)
-    scripts, python = site.expected(request.release, request.checkout)
+    at, python = site.expected(request.release, request.checkout)
     file = Path(base).expanduser()
     where = Site(
         run_dir=request.folder,
-        scripts=scripts,
+        scripts=at,
         python=request.python or python,
         data=data.expanduser().resolve(),
         base=file.resolve() if file.is_file() else file,

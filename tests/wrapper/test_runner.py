@@ -145,6 +145,23 @@ def test_a_rehearsal_replaces_an_earlier_one_and_nothing_else(prepare: Prepare) 
         prepare()
 
 
+def test_what_training_saved_on_the_way_stays_in_the_run(prepare: Prepare) -> None:
+    run = prepare("skynet", "train.save_every_n_epochs=1", "train.save_state=true").run
+    attempt = run.folder / "work" / "train"
+    (attempt / "skynet-000001-state").mkdir(parents=True)
+    (attempt / "skynet-000001-state" / "model.safetensors").write_bytes(b"of a killed attempt")
+    talk, said = Talk(), []
+    talk.say = said.append  # type: ignore[method-assign]
+    runner.carry_out(run, talk)
+    kept = run.folder / "work" / "train-earlier" / "skynet-000001-state" / "model.safetensors"
+    assert kept.read_bytes() == b"of a killed attempt"
+    assert any("work/train-earlier" in line for line in said)
+    models = sorted(file.name for file in (run.folder / "model").iterdir())
+    assert models[-1] == "rehearsal-skynet.safetensors"[len("rehearsal-") :]
+    assert len(models) > 1
+    assert list((run.folder / "states").glob("*-state/*"))
+
+
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 @pytest.mark.parametrize("trainer_survives", [False, True], ids=["both killed", "we are killed"])
 @pytest.mark.parametrize("stage", STAGES)

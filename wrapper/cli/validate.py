@@ -15,7 +15,7 @@ from wrapper.cli.sites import checkout_option, release_option
 
 
 @click.command("validate")
-@click.argument("subjects", metavar="PRESET|FILE...", nargs=-1, required=True)
+@click.argument("names", metavar="PRESET|FILE...", nargs=-1, required=True)
 @release_option
 @checkout_option
 @set_option
@@ -23,7 +23,7 @@ from wrapper.cli.sites import checkout_option, release_option
 @click.option("--images", type=click.IntRange(min=1), help="How many there are to train on.")
 @json_option
 def command(
-    subjects: tuple[str, ...],
+    names: tuple[str, ...],
     release: str,
     checkout: Path | None,
     overrides: tuple[str, ...],
@@ -41,7 +41,7 @@ def command(
         kohya-presets validate config.toml dataset.toml --checkout ~/kohya_ss
     """
     against = validating.against(release, checkout, ignore=ignore, images=images)
-    reports = [validating.one(name, presets(), against, overrides) for name in subjects]
+    reports = [validating.one(name, presets(), against, overrides) for name in names]
     if as_json:
         click.echo(json.dumps([validating.values(report) for report in reports], indent=2))
     else:
