@@ -22,8 +22,11 @@ import torch
 from torch import Tensor
 
 from patches import registry
-from wrapper import checkout, environment, patching, rewriting
-from wrapper.rehearsal import in_front
+from wrapper.checkouts import checkout
+from wrapper.environments import environment
+from wrapper.checkouts import patching
+from wrapper.system import rewrite
+from wrapper.rehearsal.adapt import in_front
 
 PARAMETERS = 3_469_000_000  # of SDXL, about
 CHANGE, RANK = 3e-4, 64  # root mean square of what changed; half of it is of this rank
@@ -44,7 +47,7 @@ def main() -> None:
         scripts = folder / "sd-scripts"
         shutil.copytree(real[-1].scripts, scripts, ignore=shutil.ignore_patterns(".git"))
         found = checkout.open_folder(scripts)
-        rewriting.carry_out(patching.applying(found, [registry.find("fast-lora")]))
+        rewrite.carry_out(patching.applying(found, [registry.find("fast-lora")]))
         if not base.exists():
             print(f"making two checkpoints with {len(list(_weights()))} weights", flush=True)
             _write(base, tuned)

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from wrapper import proc
+from wrapper.system import proc
 
 ROUNDS = 30
 LIMIT = 1.5

@@ -15,10 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from patches import registry
-from wrapper import checkout, patching, rewriting
-from wrapper.checkout import Checkout
-from wrapper.rehearsal import STANDIN
-from wrapper.rewriting import Change
+from wrapper.checkouts import checkout
+from wrapper.checkouts import patching
+from wrapper.system import rewrite
+from wrapper.checkouts.checkout import Checkout
+from wrapper.rehearsal.adapt import STANDIN
+from wrapper.system.rewrite import Change
 
 ROUNDS = 11
 LIMIT_SECONDS = 0.5
@@ -57,7 +59,7 @@ def _timed(plan: Callable[[], Sequence[Change]]) -> float:
     """Return the seconds to plan changes and carry them out."""
     started = time.perf_counter()
     changes = plan()
-    rewriting.carry_out(changes)
+    rewrite.carry_out(changes)
     seconds = time.perf_counter() - started
     if not changes:
         sys.exit("there was nothing to change")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kohya_presets import toml_source
+from kohya_presets.toml import source as toml_source
 from kohya_presets.errors import PatchError, ProblemsError, UserError
 from kohya_presets.problems import Problem, did_you_mean
-from kohya_presets.toml_source import Key, Source
+from kohya_presets.toml.source import Key, Source
 from patches import anchors
 from patches.anchors import ANY
 from patches.engine import Edit

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets import catalogue
-from kohya_presets.catalogue import Catalogue
-from wrapper import checkout
-from wrapper.acquire import Unreachable
-from wrapper.checkout import Checkout
+from kohya_presets.presets import catalogue
+from kohya_presets.presets.catalogue import Catalogue
+from wrapper.checkouts import checkout
+from wrapper.checkouts.acquire import Unreachable
+from wrapper.checkouts.checkout import Checkout
 
 ROOT = Path(__file__).parents[1]
 # Checkouts and environments of the real sd-scripts are kept here from one run to the next.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kohya_presets.catalogue import Catalogue
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import PresetError
 from kohya_presets.problems import Problem
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wrapper import proc
+from wrapper.system import proc
 
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {  # folder -> what its files may import besides the standard library

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kohya_presets import releases
+from kohya_presets.sdscripts import releases
 from tools.read_parser import Found, Unreadable, options
-from wrapper import acquire
+from wrapper.checkouts import acquire
 
 GUI = "https://github.com/bmaltais/kohya_ss"
 NEEDED = ("/*.py", "/library/*.py", "/networks/*.py")

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from kohya_presets import releases
-from wrapper import proc
+from kohya_presets.sdscripts import releases
+from wrapper.system import proc
 
 FIRST_GUI = (22, 0, 0)
 

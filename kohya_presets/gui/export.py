@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import options, patch_options
+from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts import patch_options
 from kohya_presets.errors import UserError
-from kohya_presets.gui import emitted, fields, meaning, network, notes, tables, values, words
-from kohya_presets.gui.fields import Field, Tab
+from kohya_presets.gui.versions import emitted
+from kohya_presets.gui.versions import fields
+from kohya_presets.gui.versions import network
+from kohya_presets.gui.versions import tables
+from kohya_presets.gui.versions import values
+from kohya_presets.gui.versions import words
+from kohya_presets.gui import meaning, notes
+from kohya_presets.gui.versions.fields import Field, Tab
 from kohya_presets.gui.report import Item
-from kohya_presets.options import Option
-from kohya_presets.preset import Preset
-from kohya_presets.settings import STAND_INS
+from kohya_presets.sdscripts.options import Option
+from kohya_presets.presets.preset import Preset
+from kohya_presets.training.settings import STAND_INS
 
 Fields = dict[str, Any]
 

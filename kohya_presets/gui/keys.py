@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kohya_presets import trainers
-from kohya_presets.gui import fields, meaning, tables, values
-from kohya_presets.gui.fields import Tab
+from kohya_presets.sdscripts import scripts
+from kohya_presets.gui.versions import fields
+from kohya_presets.gui.versions import tables
+from kohya_presets.gui.versions import values
+from kohya_presets.gui import meaning
+from kohya_presets.gui.versions.fields import Tab
 from kohya_presets.gui.report import Item
 
 # Options that `emitted` makes by hand, and the fields they are made of.
@@ -49,7 +52,7 @@ def _refused(tab: Tab, name: str, key: str, value: Any, read: Mapping[str, Any])
         return _unknown(tab, key)
     if value is None:
         return "null: the GUI keeps what is on the screen"
-    if key in trainers.EVERY[tab.script].needs:
+    if key in scripts.EVERY[tab.script].needs:
         return meaning.PLACE
     if key in tables.MISWIRED:
         return "not for SDXL, and v25 saved another field's value in it"

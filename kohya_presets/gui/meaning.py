@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kohya_presets import checks, options, patch_options, releases, toml_text, trainers
-from kohya_presets.gui import tables, values
-from kohya_presets.options import Option
-from kohya_presets.settings import STAND_INS
+from kohya_presets.validate import each_setting
+from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts import patch_options
+from kohya_presets.sdscripts import releases
+from kohya_presets.toml import text as toml_text
+from kohya_presets.sdscripts import scripts
+from kohya_presets.gui.versions import tables
+from kohya_presets.gui.versions import values
+from kohya_presets.sdscripts.options import Option
+from kohya_presets.training.settings import STAND_INS
 
 DEFAULT = "says what holds anyway"
 PLACE = "a place on one machine: give it for each run"
-_PARTS = trainers.EVERY["flux_train_network.py"].needs
-PLACES = (tables.PATHS | tables.EMPTIED | checks.PATHS | {*_PARTS}) - {"sample_prompts"}
+_PARTS = scripts.EVERY["flux_train_network.py"].needs
+PLACES = (tables.PATHS | tables.EMPTIED | each_setting.PATHS | {*_PARTS}) - {"sample_prompts"}
 _KEYS = {option: key for key, option in STAND_INS.items()}
 # Options that do nothing without one of others.
 _NEEDS: Mapping[str, tuple[str, ...]] = {
@@ -68,7 +74,7 @@ def dataset_key(option: str) -> str | None:
     """Return what the dataset's table calls an option that belongs there."""
     key = _KEYS.get(option, option)
     known = options.dataset().get(key)
-    return key if known and "images" in known.subsets and key not in checks.PATHS else None
+    return key if known and "images" in known.subsets and key not in each_setting.PATHS else None
 
 
 def unfit(name: str, value: Any, known: Mapping[str, Option]) -> str | None:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kohya_presets import preset as presets
-from kohya_presets.preset import Preset
+from kohya_presets.presets import preset as presets
+from kohya_presets.presets.preset import Preset
 
 KEY = "kohya_presets"
 

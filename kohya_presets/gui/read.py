@@ -8,24 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import checks, trainers
+from kohya_presets.validate import each_setting
+from kohya_presets.sdscripts import scripts
 from kohya_presets.errors import UserError
-from kohya_presets.gui import (
-    emitted,
-    fields,
-    keys,
-    meaning,
-    notes,
-    recognize,
-    tables,
-    values,
-    words,
-)
+from kohya_presets.gui.versions import emitted
+from kohya_presets.gui.versions import fields
+from kohya_presets.gui.versions import recognize
+from kohya_presets.gui.versions import tables
+from kohya_presets.gui.versions import values
+from kohya_presets.gui.versions import words
+from kohya_presets.gui import keys, meaning, notes
 from kohya_presets.gui import export as exporting
-from kohya_presets.gui.fields import Tab
+from kohya_presets.gui.versions.fields import Tab
 from kohya_presets.gui.report import Item
-from kohya_presets.options import Option
-from kohya_presets.preset import Preset
+from kohya_presets.sdscripts.options import Option
+from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import listed
 
 _MODELS: Mapping[str, str] = {box: box.removesuffix("_checkbox") for box in tables.MODELS}
@@ -35,7 +32,7 @@ _BESIDE = Path("dataset.toml")  # stands for the file that lay beside an export
 
 @dataclass(frozen=True)
 class Imported:
-    """The preset a file stands for. Only those of `checks.TRAINERS` can be checked and used."""
+    """The preset a file stands for. Only those of `each_setting.TRAINERS` can be checked and used."""
 
     preset: Preset
     source: str  # what it was read as, for a person
@@ -47,9 +44,9 @@ class Imported:
         Raises:
             UserError: it is for a script whose options are not known here.
         """
-        if self.preset.script in checks.TRAINERS:
+        if self.preset.script in each_setting.TRAINERS:
             return self.preset
-        known = listed(checks.TRAINERS)
+        known = listed(each_setting.TRAINERS)
         raise UserError(
             f"the file is for {self.preset.script}: it cannot become a preset that can be checked",
             hint=f"Known are the options of {known}. Train this one in the GUI it is from.",
@@ -88,7 +85,7 @@ def _fields(saved: Mapping[str, Any], name: str, tag: str | None) -> Imported:
     """Return what the fields alone say."""
     which = recognize.tab(saved)
     script, report = _script(which, saved)
-    model = trainers.EVERY[script].model if script in fields.SCRIPTS else "SDXL"
+    model = scripts.EVERY[script].model if script in fields.SCRIPTS else "SDXL"
     tab = fields.tab(which, tag or recognize.version(which, saved), model)
     read = _read(tab, saved)
     known = meaning.every(tab.script)

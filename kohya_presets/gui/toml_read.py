@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import checks, config_file, options
-from kohya_presets.config_file import ConfigFile
+from kohya_presets.validate import each_setting
+from kohya_presets.files import configs
+from kohya_presets.sdscripts import options
+from kohya_presets.files.configs import ConfigFile
 from kohya_presets.errors import PresetError, UserError
-from kohya_presets.gui import meaning, values
+from kohya_presets.gui.versions import values
+from kohya_presets.gui import meaning
 from kohya_presets.gui.read import Imported, slug
-from kohya_presets.gui.recognize import LARGEST
+from kohya_presets.gui.versions.recognize import LARGEST
 from kohya_presets.gui.report import Item
-from kohya_presets.preset import Preset
+from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import errors, plural
 
 _GUI_ONLY = ("config_file", "output_config", "noise_offset_type")
@@ -33,7 +36,7 @@ def toml_file(path: Path, name: str) -> Imported:
     found: dict[str, Any] = {}
     dataset: ConfigFile | None = config
     if config.kind == "config":
-        found = {key: value for key, (value, _) in config_file.options(config).items()}
+        found = {key: value for key, (value, _) in configs.options(config).items()}
         dataset = _beside(path, found.get("dataset_config"), report)
     script = "sdxl_train_network.py" if "network_module" in found else "sdxl_train.py"
     train, own, told = _settings(found, script)
@@ -57,7 +60,7 @@ def _read(path: Path) -> ConfigFile:
     if path.is_file() and (size := path.stat().st_size) > LARGEST:
         raise UserError(f"expected a small TOML file, found {plural(size, 'byte')}")
     try:
-        config = config_file.read(path)
+        config = configs.read(path)
     except RecursionError as error:
         raise UserError(f"expected a config in {path}, found one nested too deeply") from error
     if errors(config.problems):
@@ -113,13 +116,13 @@ def _why_not(name: str, value: Any, known: Mapping[str, options.Option]) -> str 
 def _subset(config: ConfigFile) -> tuple[dict[str, Any], list[Item]]:
     """Return the settings of the first subset; a preset has one."""
     known, report = options.dataset(), []
-    every = list(config_file.combined(config))
+    every = list(configs.combined(config))
     if len(every) > 1:
         lost = plural(len(every) - 1, "more subset")
         report.append(Item("lost", "datasets", f"a preset has one subset; {lost} left out"))
     found: dict[str, Any] = {}
     for name, (value, _) in every[0].items() if every else ():
-        if name in checks.PATHS:
+        if name in each_setting.PATHS:
             report.append(Item("dropped", name, meaning.PLACE))
         elif name not in known or options.check(known[name], value):
             report.append(Item("dropped", name, "not a setting of datasets, or not its type"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from kohya_presets import weights
+from kohya_presets.loras import weights
 from kohya_presets.errors import UserError
 from kohya_presets.loras import factors, modules, names
 from kohya_presets.loras.factors import Reader

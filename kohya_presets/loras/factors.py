@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from kohya_presets.errors import UserError
 from kohya_presets.loras.modules import Module
-from kohya_presets.weights import Header, Tensor
+from kohya_presets.loras.weights import Header, Tensor
 
 Matrix = NDArray[np.float64]
 

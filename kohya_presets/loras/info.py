@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from kohya_presets import weights
+from kohya_presets.loras import weights
 from kohya_presets.loras import factors, modules, names
 from kohya_presets.loras.modules import Module
-from kohya_presets.weights import Header
+from kohya_presets.loras.weights import Header
 
 _FLUX = ("lora_unet_double_blocks_", "lora_unet_single_blocks_")
 _CONTEXTS = {2048: "SDXL", 768: "Stable Diffusion 1", 1024: "Stable Diffusion 2"}

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kohya_presets import weights
+from kohya_presets.loras import weights
 from kohya_presets.errors import UserError
 from kohya_presets.loras import names
-from kohya_presets.weights import Header, Tensor
+from kohya_presets.loras.weights import Header, Tensor
 
 HALVES = (  # what ends the names of a module's two halves, and who writes them so
     (".lora_down.weight", ".lora_up.weight"),  # sd-scripts, LyCORIS' LoCon

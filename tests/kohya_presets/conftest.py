@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.catalogue import SHIPPED, Catalogue
+from kohya_presets.presets.catalogue import SHIPPED, Catalogue
 from tests.sheets import Make
 
 

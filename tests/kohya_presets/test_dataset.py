@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets import dataset
+from kohya_presets.files import image_folder
 
 
 def put(folder: Path, **files: str | bytes | None) -> Path:
@@ -21,19 +21,19 @@ def put(folder: Path, **files: str | bytes | None) -> Path:
 
 
 def codes(folder: Path) -> list[tuple[str, str]]:
-    return [(p.code, p.severity) for p in dataset.problems(dataset.scan(folder))]
+    return [(p.code, p.severity) for p in image_folder.problems(image_folder.scan(folder))]
 
 
 def test_images_with_captions_are_no_problem(tmp_path: Path) -> None:
     folder = put(tmp_path / "my [best] pictures ü", a_png="a", b_JPG="b", c_webp="c")
-    found = dataset.scan(folder)
+    found = image_folder.scan(folder)
     assert [image.name for image in found.images] == ["a.png", "b.JPG", "c.webp"]
     assert codes(folder) == []
 
 
 def test_only_suffixes_that_sd_scripts_looks_for_count(tmp_path: Path) -> None:
     put(tmp_path, a_Png="mixed case", b_gif="another", c_txt=None)
-    assert dataset.images(tmp_path) == ()
+    assert image_folder.images(tmp_path) == ()
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
 
 def test_images_in_sub_folders_are_counted(tmp_path: Path) -> None:
     put(tmp_path / "10_korra", a_png="a", b_png="b")
-    (problem,) = dataset.problems(dataset.scan(tmp_path))
+    (problem,) = image_folder.problems(image_folder.scan(tmp_path))
     assert problem.code == "images-deeper"
     assert "2 images in its sub-folders" in problem.message
 
 
 def test_some_names_are_told_not_all(tmp_path: Path) -> None:
     put(tmp_path, **{f"{n}_png": None for n in "abcde"}, z_png="z")
-    (problem,) = dataset.problems(dataset.scan(tmp_path))
+    (problem,) = image_folder.problems(image_folder.scan(tmp_path))
     assert problem.message == "5 images without a caption: a.png, b.png, c.png, ..."

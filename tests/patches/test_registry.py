@@ -9,7 +9,7 @@ import pytest
 from kohya_presets.errors import UserError
 from patches import engine, registry
 from patches.registry import PatchFileError
-from wrapper.rehearsal import STANDIN
+from wrapper.rehearsal.adapt import STANDIN
 
 GOOD = """\
 format = 1

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets import releases
-from tools import make_gui, read_gui
+from kohya_presets.sdscripts import releases
+from tools.gui import make
+from tools.gui import read_gui
 from tools.read_parser import Unreadable
 
 CONFIG = """\
@@ -131,13 +132,13 @@ def test_a_command_line_is_read_piece_by_piece(tmp_path: Path) -> None:
 
 def test_facts_are_told_as_changes(tmp_path: Path) -> None:
     first = source(tmp_path / "v22.0.0", COMMAND)
-    facts = make_gui.gathered([source(tmp_path / "v24.0.0", CONFIG), first])
+    facts = make.gathered([source(tmp_path / "v24.0.0", CONFIG), first])
     assert list(facts["finetune"]) == ["v22.0.0", "v24.0.0"]
     assert facts["finetune"]["v24.0.0"]["options"]["flip"] is None
     assert facts["finetune"]["v22.0.0"]["ways"] == {"left out": "nothing", "whole": ["steps"]}
     assert facts["finetune"]["v24.0.0"]["ways"] == {"left out": "zero"}
     assert facts["extra_first"] == ["v22.0.0", "v24.0.0"]
-    assert json.loads(make_gui.written(facts)) == facts
+    assert json.loads(make.written(facts)) == facts
 
 
 def test_the_file_is_written_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -145,5 +146,5 @@ def test_the_file_is_written_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     (tmp_path / "facts").mkdir()
     monkeypatch.setattr("sys.argv", ["make_gui", str(folder)])
     monkeypatch.setattr(releases, "FACTS", tmp_path / "facts")
-    make_gui.main()
+    make.main()
     assert [file.name for file in (tmp_path / "facts").iterdir()] == ["gui.json"]

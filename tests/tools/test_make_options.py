@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets import releases
+from kohya_presets.sdscripts import releases
 from tools import make_options
 from tools.read_parser import Unreadable
 from tools.read_parser import options as read

@@ -18,7 +18,7 @@ import pytest
 
 from tests.upstream import own_environment
 from tests.upstream.gui_sources import Printed
-from wrapper import proc
+from wrapper.system import proc
 
 PAGE = Path(__file__).with_name("gui_page.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

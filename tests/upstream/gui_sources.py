@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 import pytest
 import toml
 
-from kohya_presets import releases
+from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
-from kohya_presets.gui import fields, meaning, words
-from kohya_presets.gui.fields import Tab
-from wrapper import acquire, proc
+from kohya_presets.gui.versions import fields
+from kohya_presets.gui.versions import words
+from kohya_presets.gui import meaning
+from kohya_presets.gui.versions.fields import Tab
+from wrapper.checkouts import acquire
+from wrapper.system import proc
 
 REMOTE = "https://github.com/bmaltais/kohya_ss"
 NEEDED = ("/*.py", "/library/**", "/kohya_gui/**", "/presets/**", "/localizations/**", "/.release")

@@ -10,7 +10,9 @@ import pytest
 from filelock import FileLock
 
 from kohya_presets.errors import UserError
-from wrapper import environment, interpreters, proc
+from wrapper.environments import environment
+from wrapper.environments import interpreters
+from wrapper.system import proc
 
 
 def python(at: Path, packages: Sequence[str]) -> Path:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kohya_presets.preset import Preset, Table
-from kohya_presets.settings import STAND_INS
+from kohya_presets.presets.preset import Preset, Table
+from kohya_presets.training.settings import STAND_INS
 
 # What the GUI sends beyond our config, and why it is the same training. A value is what it must be.
 EXPLAINED: dict[str, tuple[Any, str]] = {

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.catalogue import Catalogue
+from kohya_presets.presets.catalogue import Catalogue
 from patches import registry
 from tests import tensors
 from tests.upstream.training import Training, weights
-from wrapper import patching, rewriting
-from wrapper.checkout import Checkout
+from wrapper.checkouts import patching
+from wrapper.system import rewrite
+from wrapper.checkouts.checkout import Checkout
 
 RELEASES = ("v0.10.1", "v0.7.1", "v0.8.8", "v0.9.1", "v0.11.1")
 USUAL = RELEASES[:1]
@@ -132,12 +133,12 @@ def test_without_ema_a_patched_trainer_is_the_unpatched_one(
     off, _ = training.run("off", "--save_precision=float", "--save_state")
     found = Checkout(training.scripts, training.scripts, "plain", None, "v0.7.0")
     ema = registry.find("ema")
-    with rewriting.alone(training.scripts):
-        rewriting.carry_out(patching.reverting(found, ["ema"]))
+    with rewrite.alone(training.scripts):
+        rewrite.carry_out(patching.reverting(found, ["ema"]))
         try:
             bare, _ = training.run("bare", "--save_precision=float")
         finally:
-            rewriting.carry_out(patching.applying(found, [ema]))
+            rewrite.carry_out(patching.applying(found, [ema]))
     unpatched = tensors.contents(bare / f"{NAME}.safetensors")
     assert tensors.contents(off / f"{NAME}.safetensors") == unpatched
     assert tensors.contents(on / f"{NAME}-non-EMA.safetensors") == unpatched

@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.catalogue import Catalogue
+from kohya_presets.presets.catalogue import Catalogue
 from patches import registry
 from tests.conftest import UPSTREAM_HOME
 from tests.patches import runtime
 from tests.upstream import own_environment
 from tests.upstream.training import Training
-from wrapper import checkout as checkouts
-from wrapper import patching, proc, rewriting
-from wrapper.checkout import Checkout
+from wrapper.checkouts import checkout as checkouts
+from wrapper.checkouts import patching
+from wrapper.system import proc
+from wrapper.system import rewrite
+from wrapper.checkouts.checkout import Checkout
 
 RELEASES = ("v0.10.1", "v0.7.1", "v0.8.8", "v0.9.1", "v0.11.1")
 USUAL = RELEASES[:1]
@@ -76,9 +78,9 @@ class Case:
 
     def _patch(self, scripts: Path, *, apply: bool) -> None:
         found = checkouts.open_folder(scripts)
-        rewriting.carry_out(patching.reverting(found, ["fast-lora"]))
+        rewrite.carry_out(patching.reverting(found, ["fast-lora"]))
         if apply:
-            rewriting.carry_out(patching.applying(found, [registry.find("fast-lora")]))
+            rewrite.carry_out(patching.applying(found, [registry.find("fast-lora")]))
 
 
 @pytest.fixture(scope="module")

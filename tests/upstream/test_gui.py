@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.catalogue import Catalogue
-from kohya_presets.gui import export, fields, notes, read
-from kohya_presets.preset import Preset, to_toml
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.gui.versions import fields
+from kohya_presets.gui import export, notes, read
+from kohya_presets.presets.preset import Preset, to_toml
 from tests.sheets import SHIPPED_NAMES
 from tests.upstream import gui_sources
 from tests.upstream.same_training import assert_same
-from tools import make_gui, read_gui
-from wrapper import gui_files, writing
+from tools.gui import make
+from tools.gui import read_gui
+from wrapper.export import gui_files
+from wrapper.system import whole
 
 TAGS = ("v22.3.0", "v24.1.7", "v25.2.1", "v26.0.0")
 NEWEST = fields.tags()[-1]
@@ -39,7 +42,7 @@ def sent(preset: Preset, version: str, sources: Path, work: Path) -> dict[str, A
     (work / "images" / "a.png").touch()
     (work / "base.safetensors").touch()
     made = gui_files.made(preset, tag, work / "p.json", data=work / "images")
-    writing.write(made.files)
+    whole.write(made.files)
     images = {"image_folder": str(work / "images")}
     if made.exported.tab.name == "lora":
         images = {"train_data_dir": str(work / "images")}
@@ -131,7 +134,7 @@ def test_an_imported_lora_is_trained_the_same_in_every_version(
 @pytest.mark.parametrize("tag", TAGS)
 def test_facts_are_those_of_the_sources(tag: str, sources: Path) -> None:
     gui = gui_sources.get(tag, sources)
-    tabs, first = make_gui.everything(read_gui.Gui(gui))
+    tabs, first = make.everything(read_gui.Gui(gui))
     assert gui_files.installed(gui) == gui_files.Installed(gui.resolve(), tag, True)
     for tab in gui_sources.tabs(tag):
         assert [*tab.fields] != []
@@ -143,7 +146,7 @@ def test_facts_are_those_of_the_sources(tag: str, sources: Path) -> None:
 def test_the_newest_commit_is_taken_as_the_newest_tag(sources: Path) -> None:
     gui = gui_sources.get(HEAD, sources)
     assert gui_files.installed(gui) == gui_files.Installed(gui.resolve(), NEWEST, False)
-    now, first = make_gui.everything(read_gui.Gui(gui))
+    now, first = make.everything(read_gui.Gui(gui))
     for tab in gui_sources.tabs(NEWEST):
         assert set(now[tab.name]["fields"]) == set(tab.fields) | SAVES_MORE[tab.name]
         assert now[tab.name]["options"].keys() == tab.rules.keys()

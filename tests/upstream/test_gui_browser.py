@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kohya_presets.catalogue import Catalogue
+from kohya_presets.presets.catalogue import Catalogue
 from tests.conftest import UPSTREAM_HOME
 from tests.upstream import gui_browser, gui_sources
 from tests.upstream.same_training import assert_same

@@ -11,16 +11,19 @@ import pytest
 import toml
 from click.testing import CliRunner
 
-from kohya_presets.catalogue import Catalogue
+from kohya_presets.presets.catalogue import Catalogue
 from tests.upstream import gui_sources
 from tests.upstream.gui_sources import Printed
-from wrapper import environment, rehearsal, runner, start
-from wrapper.checkout import Checkout
+from wrapper.environments import environment
+from wrapper.rehearsal import adapt
+from wrapper.runs import runner
+from wrapper.runs import start
+from wrapper.checkouts.checkout import Checkout
 from wrapper.cli import cli
-from wrapper.manifest import Run, Stage
-from wrapper.rehearsal import Change
-from wrapper.start import Request
-from wrapper.talk import Talk
+from wrapper.runs.manifest import Run, Stage
+from wrapper.rehearsal.adapt import Change
+from wrapper.runs.start import Request
+from wrapper.screen.talk import Talk
 
 # A version, and the release whose environment runs what it pins; other tests use it too.
 LIKE = {"v25.2.1": "v0.10.1", "v26.0.0": "v0.11.1"}
@@ -104,7 +107,7 @@ def as_printed(printed: Printed, run: Run, changes: Iterable[Change]) -> Stage:
         options.update({k: v for k, v in sizes(changes).items() if k in options})
     written = {"config": run.folder / "printed.toml", "data": run.folder / "printed.dataset.toml"}
     config["dataset_config"] = str(written["data"])
-    config["tokenizer_cache_dir"] = str(rehearsal.tokenizers(run.folder))
+    config["tokenizer_cache_dir"] = str(adapt.tokenizers(run.folder))
     written["config"].write_text(toml.dumps(config), "utf-8")
     written["data"].write_text(toml.dumps(data), "utf-8")
 
@@ -115,7 +118,7 @@ def as_printed(printed: Printed, run: Run, changes: Iterable[Change]) -> Stage:
     argv = (
         *(python, "-m", "accelerate.commands.launch", "--cpu", *words[2:at]),
         "--mixed_precision=no",  # the last one counts
-        *rehearsal.in_front(standin=False),
+        *adapt.in_front(standin=False),
         *(str(written["config"]) if w == words[at + 2] else w for w in words[at:]),
     )
     return replace(train, launch=replace(train.launch, argv=argv))

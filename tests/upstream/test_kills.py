@@ -12,8 +12,8 @@ import pytest
 
 from tests import tensors
 from tests.wrapper.killing import STAGES, begin, finished, kill_trainer, running, started, wait_for
-from wrapper import proc
-from wrapper.checkout import Checkout
+from wrapper.system import proc
+from wrapper.checkouts.checkout import Checkout
 
 pytestmark = [
     pytest.mark.upstream,

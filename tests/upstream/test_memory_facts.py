@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from kohya_presets import memory, memory_parts
-from wrapper import proc, site
-from wrapper.checkout import Checkout
-from wrapper.talk import Talk
+from kohya_presets.memory import estimate
+from kohya_presets.memory import parts as memory_parts
+from wrapper.system import proc
+from wrapper.runs import trainer
+from wrapper.checkouts.checkout import Checkout
+from wrapper.screen.talk import Talk
 
 MEASURE = Path(__file__).parents[2] / "tools" / "measure_memory.py"
 RELEASE = "v0.10.1"
@@ -33,7 +35,7 @@ def measure(upstream: Callable[[str], Checkout], request: pytest.FixtureRequest)
     if not request.config.getoption("--every-release"):
         pytest.skip("minutes: only with --every-release (make upstream)")
     checkout = upstream(RELEASE)
-    python = site.environment_for(checkout, None, Talk()).python
+    python = trainer.environment_for(checkout, None, Talk()).python
 
     def run(*words: object) -> Any:
         env = {"PYTHONPATH": str(checkout.scripts), "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"}
@@ -77,7 +79,7 @@ def test_an_estimate_is_within_one_percent_of_a_real_step(
         "cache_latents": True,
     }
     width, height, batch = size
-    found = memory.estimate(train, {"resolution": [width, height], "batch_size": batch})
+    found = estimate.estimate(train, {"resolution": [width, height], "batch_size": batch})
     moments = {moment.name: moment for moment in found.moments}
     real = measure("step", precision, attention, checkpointing, *size)
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets import releases
+from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
 from patches import registry
-from wrapper import acquire, checkout, patching, rewriting
+from wrapper.checkouts import acquire
+from wrapper.checkouts import checkout
+from wrapper.checkouts import patching
+from wrapper.system import rewrite
 
 SCRIPTS = "https://github.com/kohya-ss/sd-scripts"
 GUI = "https://github.com/bmaltais/kohya_ss"
@@ -53,18 +56,18 @@ def assert_comes_and_goes(folder: Path) -> None:
     before = contents(folder)
     found = checkout.open_folder(folder)
     for patch in PATCHES:
-        rewriting.carry_out(patching.applying(found, [patch]))
+        rewrite.carry_out(patching.applying(found, [patch]))
         assert patching.status(found, patch).state == "applied"
         for change in patching.reverting(found, [patch.name]):
             compile(change.before or b"", change.file, "exec", dont_inherit=True)
-        rewriting.carry_out(patching.reverting(found, [patch.name]))
+        rewrite.carry_out(patching.reverting(found, [patch.name]))
         assert contents(folder) == before
     for order in itertools.permutations(PATCHES):
         for back in (order, reversed(order)):
             for patch in order:
-                rewriting.carry_out(patching.applying(found, [patch]))
+                rewrite.carry_out(patching.applying(found, [patch]))
             for patch in back:
-                rewriting.carry_out(patching.reverting(found, [patch.name]))
+                rewrite.carry_out(patching.reverting(found, [patch.name]))
             assert contents(folder) == before
 
 

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.catalogue import Catalogue
-from wrapper import proc, rehearsal, rendering, site
-from wrapper.checkout import Checkout
-from wrapper.talk import Talk
+from kohya_presets.presets.catalogue import Catalogue
+from wrapper.system import proc
+from wrapper.rehearsal import adapt
+from wrapper.export import by_hand
+from wrapper.runs import trainer
+from wrapper.checkouts.checkout import Checkout
+from wrapper.screen.talk import Talk
 
 pytestmark = [
     pytest.mark.upstream,
@@ -55,13 +58,13 @@ def test_the_files_say_exactly_what_the_preset_says(
     tmp_path: Path,
 ) -> None:
     checkout = upstream(release)
-    python = site.environment_for(checkout, None, Talk()).python
+    python = trainer.environment_for(checkout, None, Talk()).python
     preset = shipped.load(name)
     data, out = tmp_path / "my 'pictures' ü", tmp_path / "out"
-    rehearsal.images(data)
+    adapt.images(data)
     base = tmp_path / "base \\ model.safetensors"
-    rendering.render(preset, out, data=data, base=str(base), name="korra")
-    trainer_side = Path(rehearsal.__file__).parent / "trainer_side"
+    by_hand.render(preset, out, data=data, base=str(base), name="korra")
+    trainer_side = Path(adapt.__file__).parent / "trainer_side"
     said = proc.run(
         [python, "-c", READ, out / "config.toml", trainer_side],
         env={"PYTHONPATH": str(checkout.scripts), "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"},

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.catalogue import Catalogue
-from wrapper import manifest, runner, start
-from wrapper.checkout import Checkout
-from wrapper.start import Request
-from wrapper.talk import Talk
+from kohya_presets.presets.catalogue import Catalogue
+from wrapper.runs import manifest
+from wrapper.runs import runner
+from wrapper.runs import start
+from wrapper.checkouts.checkout import Checkout
+from wrapper.runs.start import Request
+from wrapper.screen.talk import Talk
 
 PRESETS = ("skynet", "lion", "a6000", "adacoor", "a100-ema")
 RELEASES = ("v0.8.7", "v0.10.1", "v0.7.1", "v0.9.1", "v0.11.1")

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets import lints
-from kohya_presets.catalogue import Catalogue
+from kohya_presets.validate import rules
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import PresetError
-from kohya_presets.lints.rule import EXTRACTING, FIRST_SAVE, FIRST_STEP, NEVER, RESIZING
-from kohya_presets.preset import Preset
+from kohya_presets.validate.rules.rule import EXTRACTING, FIRST_SAVE, FIRST_STEP, NEVER, RESIZING
+from kohya_presets.presets.preset import Preset
 from tests.kohya_presets.lints.cases import CASES, Case
 from tests.upstream.training import Training
-from wrapper import rehearsal, start
-from wrapper.checkout import Checkout
-from wrapper.start import Request
-from wrapper.talk import Talk
+from wrapper.rehearsal import adapt
+from wrapper.runs import start
+from wrapper.checkouts.checkout import Checkout
+from wrapper.runs.start import Request
+from wrapper.screen.talk import Talk
 
 USUAL = ("adaptive-noise", "cached-latents-varied", "needless-warmup")
 TRUE = {code: case for code, case in CASES.items() if case.says}
@@ -61,10 +62,10 @@ def slow(request: pytest.FixtureRequest) -> None:
         pytest.skip("only with --every-release (make upstream)")
 
 
-def rehearsed(case: Case, rule: lints.Rule, shipped: Catalogue) -> Preset:
+def rehearsed(case: Case, rule: rules.Rule, shipped: Catalogue) -> Preset:
     """Return the case's preset as a rehearsal has it, but for what the case is about."""
     made = shipped.load(case.preset, overrides=case.fires.split())
-    small, _ = rehearsal.adapt(shipped.load(case.preset), rehearsal.IMAGES)
+    small, _ = adapt.adapt(shipped.load(case.preset), adapt.IMAGES)
     about = [word.split("=")[0] for word in case.fires.split()]
     own = {k: v for k, v in made.train.items() if f"train.{k}" in about}
     # Of the real size, unless images are trained on before it fails.
@@ -82,14 +83,14 @@ def test_what_an_error_forbids_fails_in_the_real_script(
     if code not in USUAL:
         slow(request)
     case = TRUE[code]
-    rule = next(rule for rule in lints.RULES if rule.code == code)
+    rule = next(rule for rule in rules.RULES if rule.code == code)
     at = training(case.preset, case.release)
     said = at.run_as(rehearsed(case, rule, shipped), code)
     assert said.returncode, f"{code}: sd-scripts ends well"
     assert str(case.says) in said.stderr + said.stdout, said.stderr[-3000:]
 
 
-@pytest.mark.parametrize("code", [rule.code for rule in lints.RULES if rule.severity == "error"])
+@pytest.mark.parametrize("code", [rule.code for rule in rules.RULES if rule.severity == "error"])
 def test_and_a_rehearsal_stops_before_anything_is_made(
     code: str, shipped: Catalogue, tmp_path: Path
 ) -> None:
@@ -122,7 +123,7 @@ def test_what_a_file_lacks_fails_in_the_real_script(
 ) -> None:
     slow(request)
     at = training("skynet", "v0.10.1")
-    small, _ = rehearsal.adapt(shipped.load("skynet"), rehearsal.IMAGES)
+    small, _ = adapt.adapt(shipped.load("skynet"), adapt.IMAGES)
     change, says = WITHOUT[code]
     said = at.run_as(small, code, change)
     assert not list((at.folder / code).glob("*.safetensors"))
@@ -132,7 +133,7 @@ def test_what_a_file_lacks_fails_in_the_real_script(
 
 def test_every_error_is_shown_true_or_says_why_not() -> None:
     never = {EXTRACTING, RESIZING, NEVER}  # the tools' own and those that end well
-    for rule in lints.RULES:
+    for rule in rules.RULES:
         if rule.severity == "error" and rule.fails not in never and rule.code in CASES:
             shown = rule.code in TRUE or rule.code == "ema-deepspeed"  # which needs its package
             assert shown, rule.code

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import render, toml_text
-from kohya_presets.preset import Preset, Table
-from wrapper import proc, rehearsal, start
-from wrapper.manifest import Stage
-from wrapper.proc import Result
-from wrapper.start import Request
-from wrapper.talk import Talk
+from kohya_presets.files import render
+from kohya_presets.toml import text as toml_text
+from kohya_presets.presets.preset import Preset, Table
+from wrapper.system import proc
+from wrapper.rehearsal import adapt
+from wrapper.runs import start
+from wrapper.runs.manifest import Stage
+from wrapper.system.proc import Result
+from wrapper.runs.start import Request
+from wrapper.screen.talk import Talk
 
 
 class Training:
@@ -46,7 +49,7 @@ class Training:
         paths = render.Paths(
             self.folder / "data", self.base, into, preset.name, into / "dataset.toml"
         )
-        tokenizers = {"tokenizer_cache_dir": str(rehearsal.tokenizers(self.folder))}
+        tokenizers = {"tokenizer_cache_dir": str(adapt.tokenizers(self.folder))}
         config = render.config(preset, paths, extra=tokenizers)
         lines = [x for x in config.splitlines() if x.split(" = ")[0] not in (change or {})]
         added = {key: value for key, value in (change or {}).items() if value is not None}

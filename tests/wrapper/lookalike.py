@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wrapper import proc
+from wrapper.system import proc
 
 FILES = {
     "sdxl_train.py": "from library import train_util\n",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper import advice
+from wrapper.runs import failures
 
 
 @pytest.mark.parametrize(
@@ -23,16 +23,16 @@ from wrapper import advice
     ],
 )
 def test_a_known_sign_gets_its_advice(line: str, word: str) -> None:
-    assert word in (advice.advise(["before", line, "after"]) or "")
+    assert word in (failures.advise(["before", line, "after"]) or "")
 
 
 def test_an_unknown_failure_gets_none() -> None:
-    assert advice.advise(["ValueError: something new"]) is None
+    assert failures.advise(["ValueError: something new"]) is None
 
 
 def test_a_package_that_another_can_do_without_is_no_advice() -> None:
     noise = "WARNING Failed to load CPU gemm_4bit_forward: No module named 'kernels'"
-    assert advice.advise([noise, "ValueError: Seed must be between 0 and 2**32 - 1"]) is None
+    assert failures.advise([noise, "ValueError: Seed must be between 0 and 2**32 - 1"]) is None
 
 
 def test_the_trainers_own_error_counts_and_not_the_launchers() -> None:
@@ -42,6 +42,6 @@ def test_the_trainers_own_error_counts_and_not_the_launchers() -> None:
         "steps: 0%|",
         "subprocess.CalledProcessError: Command '[...]' returned non-zero exit status 1.",
     ]
-    assert advice.last_words(tail) == "ValueError: too many values"
-    assert advice.last_words(["a", "b "]) == "b"
-    assert advice.last_words([]) == "it printed nothing"
+    assert failures.last_words(tail) == "ValueError: too many values"
+    assert failures.last_words(["a", "b "]) == "b"
+    assert failures.last_words([]) == "it printed nothing"

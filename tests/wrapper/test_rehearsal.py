@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets import dataset
-from kohya_presets.catalogue import Catalogue
-from wrapper import rehearsal
+from kohya_presets.files import image_folder
+from kohya_presets.presets.catalogue import Catalogue
+from wrapper.rehearsal import adapt
 
 
 @pytest.mark.parametrize("name", ["a6000", "lion", "skynet"])
 def test_everything_that_differs_is_said(name: str, shipped: Catalogue) -> None:
     preset = shipped.load(name)
-    adapted, changes = rehearsal.adapt(preset, images=6)
+    adapted, changes = adapt.adapt(preset, images=6)
     said = {change.key: (change.was, change.now) for change in changes}
     for table in ("train", "dataset", "extract", "resize"):
         was, now = preset.tables.get(table, {}), adapted.tables.get(table, {})
@@ -24,7 +24,7 @@ def test_everything_that_differs_is_said(name: str, shipped: Catalogue) -> None:
 
 def test_what_needs_a_gpu_is_replaced(shipped: Catalogue) -> None:
     wishes = ("train.xformers=true", "train.full_fp16=true", "extract.device=cuda")
-    adapted, _ = rehearsal.adapt(shipped.load("a6000", overrides=wishes), images=6)
+    adapted, _ = adapt.adapt(shipped.load("a6000", overrides=wishes), images=6)
     assert adapted.train["optimizer_type"] == "AdamW"
     assert adapted.train["mixed_precision"] == "no"
     assert not adapted.train.keys() & {"xformers", "full_fp16"}
@@ -47,21 +47,21 @@ def test_epochs_make_about_twelve_steps(
     images: int, settings: tuple[str, ...], epochs: int, shipped: Catalogue
 ) -> None:
     preset = shipped.load("skynet", overrides=settings)
-    assert rehearsal.adapt(preset, images)[0].train["max_train_epochs"] == epochs
+    assert adapt.adapt(preset, images)[0].train["max_train_epochs"] == epochs
 
 
 def test_images_are_drawn_alike_each_time(tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        rehearsal.images(tmp_path / folder)
-    found = dataset.scan(tmp_path / "a")
-    assert len(found.images) == rehearsal.IMAGES
-    assert not list(dataset.problems(found))
+        adapt.images(tmp_path / folder)
+    found = image_folder.scan(tmp_path / "a")
+    assert len(found.images) == adapt.IMAGES
+    assert not list(image_folder.problems(found))
     for image in found.images:
         assert image.read_bytes() == (tmp_path / "b" / image.name).read_bytes()
 
 
 def test_of_many_images_some_are_copied_with_their_captions(tmp_path: Path) -> None:
-    rehearsal.images(tmp_path / "many", count=30)
-    rehearsal.copy_some(tmp_path / "many", tmp_path / "some", ".txt")
-    assert len(dataset.scan(tmp_path / "some").images) == rehearsal.MOST_IMAGES
-    assert not list(dataset.problems(dataset.scan(tmp_path / "some")))
+    adapt.images(tmp_path / "many", count=30)
+    adapt.copy_some(tmp_path / "many", tmp_path / "some", ".txt")
+    assert len(image_folder.scan(tmp_path / "some").images) == adapt.MOST_IMAGES
+    assert not list(image_folder.problems(image_folder.scan(tmp_path / "some")))

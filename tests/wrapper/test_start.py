@@ -8,14 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets import weights
-from kohya_presets.catalogue import Catalogue
+from kohya_presets.loras import weights
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import PresetError, ProblemsError, UserError
-from kohya_presets.preset import Preset
-from wrapper import environment, manifest, proc, rehearsal, runner, start
-from wrapper.environment import Probe
-from wrapper.start import Request
-from wrapper.talk import Talk
+from kohya_presets.presets.preset import Preset
+from wrapper.environments import environment
+from wrapper.runs import manifest
+from wrapper.system import proc
+from wrapper.rehearsal import adapt
+from wrapper.runs import runner
+from wrapper.runs import start
+from wrapper.environments.environment import Probe
+from wrapper.runs.start import Request
+from wrapper.screen.talk import Talk
 
 # Only what every release has: the stand-in, taken for a checkout, is like the oldest of them.
 PRESET = """\
@@ -53,12 +58,12 @@ def asked(
     """Return a request that fits, its images and its base model."""
     monkeypatch.setattr(environment, "probe", lambda _: Probe("3.11", {"torch": "2"}, {}, None))
     data, base = tmp_path / "my pictures ü", tmp_path / "base.safetensors"
-    rehearsal.images(data, count=2)
-    maker = rehearsal.STANDIN / "make_checkpoint.py"
+    adapt.images(data, count=2)
+    maker = adapt.STANDIN / "make_checkpoint.py"
     words = [trainer_python, maker, "--out", base, "--tokenizers", tmp_path / "tokenizers"]
-    proc.run(words, env={"PYTHONPATH": str(rehearsal.STANDIN)})
+    proc.run(words, env={"PYTHONPATH": str(adapt.STANDIN)})
     request = Request(
-        preset, "korra", tmp_path / "runs", "v0.10.1", rehearsal.STANDIN, trainer_python
+        preset, "korra", tmp_path / "runs", "v0.10.1", adapt.STANDIN, trainer_python
     )
     return request, data, str(base)
 
@@ -76,7 +81,7 @@ def test_a_run_records_what_went_in_and_what_came_out(
     facts = manifest.read(request.folder).facts
     assert facts["base"]["sha256"] == weights.sha256(Path(base))
     assert facts["data"] == {"folder": str(data), "images": 2}
-    assert facts["sd-scripts"]["folder"] == str(rehearsal.STANDIN)
+    assert facts["sd-scripts"]["folder"] == str(adapt.STANDIN)
     assert {f: f.read_bytes() for f in data.iterdir()} == before
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import click
 
-from kohya_presets import trainers
+from kohya_presets.sdscripts import scripts
 from kohya_presets.loras.summary import Lora
-from wrapper import runner
-from wrapper.manifest import Run
-from wrapper.talk import Talk
+from wrapper.runs import runner
+from wrapper.runs.manifest import Run
+from wrapper.screen.talk import Talk
 
 
 def finish(run: Run, talk: Talk) -> Lora | None:
     """Return what the run made, having said it: the file on stdout, the rest as talk."""
     made = runner.carry_out(run, talk)
-    lone = "a model, no LoRA" if run.stages[-1].expects != trainers.LORA else "a LoRA"
+    lone = "a model, no LoRA" if run.stages[-1].expects != scripts.LORA else "a LoRA"
     talk.say(f"{run.product.name}: {made or lone}")
     click.echo(run.product)
     return made

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.catalogue import Catalogue
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import UserError
-from kohya_presets.gui import export, fields, notes, tables
+from kohya_presets.gui.versions import fields
+from kohya_presets.gui.versions import tables
+from kohya_presets.gui import export, notes
 from kohya_presets.gui.export import Exported
-from kohya_presets.preset import Preset
+from kohya_presets.presets.preset import Preset
 from tests.sheets import SHIPPED_NAMES
 
 TAGS = ("v22.3.0", "v24.1.7", "v25.2.1", "v26.0.0")

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kohya_presets import toml_source
+from kohya_presets.toml import source as toml_source
 from kohya_presets.errors import UserError
-from kohya_presets.gui import fields, notes, read
+from kohya_presets.gui.versions import fields
+from kohya_presets.gui import notes, read
 from kohya_presets.gui.toml_read import toml_file
-from kohya_presets.preset import to_toml
+from kohya_presets.presets.preset import to_toml
 
 START = b'{"sdxl_checkbox": true, "dataset_repeats": "1", '
 

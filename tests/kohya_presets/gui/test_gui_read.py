@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from kohya_presets import checks
-from kohya_presets.catalogue import Catalogue
+from kohya_presets.validate import each_setting
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import UserError
-from kohya_presets.gui import export, notes, read, recognize
+from kohya_presets.gui.versions import recognize
+from kohya_presets.gui import export, notes, read
 from kohya_presets.gui.read import Imported
-from kohya_presets.preset import Preset, to_toml
+from kohya_presets.presets.preset import Preset, to_toml
 from tests.sheets import SHIPPED_NAMES
 
 TAGS = ("v22.3.0", "v23.0.15", "v24.1.7", "v25.2.1", "v26.0.0")
@@ -184,7 +185,7 @@ def test_one_rate_of_zero_trains_only_the_other() -> None:
 def test_another_model_is_read_but_is_no_preset_to_use(values: dict[str, Any], script: str) -> None:
     found = imported(values)
     assert found.preset.script == script
-    assert script not in checks.TRAINERS
+    assert script not in each_setting.TRAINERS
     with pytest.raises(UserError, match=f"the file is for {script}") as caught:
         found.usable()
     assert "sdxl_train_network.py" in str(caught.value.hint)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets import render
-from kohya_presets.catalogue import Catalogue
+from kohya_presets.files import render
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.gui.toml_read import toml_file
-from kohya_presets.render import Paths
+from kohya_presets.files.render import Paths
 from tests.sheets import SHIPPED_NAMES
 
 

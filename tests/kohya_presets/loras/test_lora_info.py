@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kohya_presets.errors import UserError
-from kohya_presets.loras import info, info_text
+from kohya_presets.loras.told import info_text
+from kohya_presets.loras import info
 from tests import lora_files, tensors
 from tests.lora_files import TE1, TE2, UNET, UNET_CONTEXT
 

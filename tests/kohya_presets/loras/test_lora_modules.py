@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kohya_presets import weights
+from kohya_presets.loras import weights
 from kohya_presets.errors import UserError
 from kohya_presets.loras import modules
 from tests import lora_files

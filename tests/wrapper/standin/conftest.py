@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.wrapper.standin.bench import CONFIG, DATASET, Bench
-from wrapper import proc, rehearsal
-from wrapper.proc import Result
-from wrapper.rehearsal import STANDIN
+from wrapper.system import proc
+from wrapper.rehearsal import adapt
+from wrapper.system.proc import Result
+from wrapper.rehearsal.adapt import STANDIN
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +32,7 @@ def new_bench(
 
     def make() -> Bench:
         folder = tmp_path_factory.mktemp("Bänke") / "with a space"
-        rehearsal.images(folder / "images", count=4)
+        adapt.images(folder / "images", count=4)
         shutil.copy2(toy, folder)
         (folder / "config.toml").write_text(CONFIG, "utf-8")
         (folder / "dataset.toml").write_text(DATASET, "utf-8")

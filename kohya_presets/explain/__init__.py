@@ -1,0 +1,1 @@
+"""What options do and why presets set them as they do."""

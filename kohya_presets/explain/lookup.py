@@ -1,0 +1,220 @@
+"""What an option does and what was found with it, or why a preset's values are what they are.
+
+What no text says is read from the facts about sd-scripts, from our patches and from the shipped
+presets.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kohya_presets.validate import each_setting
+from kohya_presets.validate import rules
+from kohya_presets.explain import written
+from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts import patch_options
+from kohya_presets.presets import preset as preset_files
+from kohya_presets.presets.catalogue import SHIPPED, Catalogue
+from kohya_presets.errors import UserError
+from kohya_presets.explain.written import TABLES, Key, Text
+from kohya_presets.sdscripts.options import Option
+from kohya_presets.presets.preset import SETTINGS, Preset, Table, Value
+from kohya_presets.problems import did_you_mean
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One option of one table.
+
+    `text` is None where nothing but facts is known; `option` is None for a field of the GUI.
+    `scripts` are those that have it, `patch` is the one that adds it, `default` is what holds where
+    it is not given, and `values` has what each shipped preset sets: None where it does not.
+    """
+
+    key: Key
+    text: Text | None
+    option: Option | None = None
+    default: Any = None
+    scripts: tuple[str, ...] = ()
+    patch: str | None = None
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Every option that a name may mean; `namesake` is the file of a preset of that name."""
+
+    entries: tuple[Entry, ...]
+    conflicts: tuple[str, ...] = ()
+    namesake: Path | None = None
+
+
+class Reason(NamedTuple):
+    """One setting of a preset, and why it is what it is: None where its author does not say."""
+
+    key: Key
+    value: Value
+    why: str | None
+
+
+@dataclass(frozen=True)
+class PresetExplanation:
+    """A preset's [preset] table, and the reason of each of its settings."""
+
+    header: Table
+    reasons: tuple[Reason, ...]
+
+
+def named(name: str, presets: Catalogue) -> Explanation | PresetExplanation:
+    """Return what explains the option or the preset called `name`; an option goes first.
+
+    Raises:
+        UserError: there is neither; the hint has the nearest of both.
+        PresetError: it is a preset, and has errors.
+    """
+    namesake = presets.names().get(name)
+    if find(name):
+        return option(name, namesake=namesake)
+    if namesake or name.endswith(".toml") or len(Path(name).parts) > 1:
+        return preset(presets.load(name))
+    raise UserError(f"there is no option or preset {name!r}", hint=_hint(name, presets.names()))
+
+
+def option(name: str, *, namesake: Path | None = None) -> Explanation:
+    """Return what explains the option called `name`, in every table that has it.
+
+    Raises:
+        UserError: there is none; the hint has the nearest names.
+    """
+    keys = find(name)
+    if not keys:
+        raise UserError(f"there is no option {name!r}", hint=_hint(name))
+    return Explanation(tuple(map(_entry, keys)), tuple(_conflicts(keys)), namesake)
+
+
+def preset(made: Preset) -> PresetExplanation:
+    """Return why each value of `made` is what it is, in the order of its tables."""
+    keys = [Key(table, name) for table, values in made.tables.items() for name in values]
+    reasons = (
+        Reason(key, made.tables[key.table][key.name], made.provenance.get(str(key))) for key in keys
+    )
+    return PresetExplanation(preset_files.header(made), tuple(reasons))
+
+
+def find(name: str) -> tuple[Key, ...]:
+    """Return the options that `name` means, the one to read first in front.
+
+    It may be an option's name, `--with-dashes` or after its table (`extract.dim`), or what the
+    Kohya GUI calls it, in capitals or not.
+    """
+    tables, wanted = _split(name)
+    every = [Key(table, option) for table in tables for option in _names()[table]]
+    found = [key for key in every if key.name == wanted]
+    found = found or [key for key in every if _letters(wanted) in map(_letters, _called(key))]
+    found += [text.see for text in map(_text, found) if text and text.see]
+    return tuple(sorted(dict.fromkeys(found), key=_is_aside))
+
+
+def _conflicts(keys: Sequence[Key]) -> Iterator[str]:
+    for rule in dict.fromkeys(rule for key in keys for rule in rules.conflicts(key.name)):
+        held = "" if rule.releases == ">=0.7.0" else f", releases {rule.releases}"
+        yield f"{rule.says} [{rule.code}{held}]"
+
+
+def _split(name: str) -> tuple[tuple[str, ...], str]:
+    """Return the tables to look in, and the option's name as sd-scripts writes it."""
+    bare = name.strip().lstrip("-")
+    table, dot, rest = bare.partition(".")
+    tables, bare = ((table,), rest) if dot and table in TABLES else (TABLES, bare)
+    return tables, bare.replace("-", "_")
+
+
+@functools.cache
+def _names() -> Mapping[str, tuple[str, ...]]:
+    """Return the names of each table's options."""
+    fields = tuple(key.name for key in written.every() if key.table == "gui")
+    return {**{table: tuple(_known(table)) for table in SETTINGS}, "gui": fields}
+
+
+@functools.cache
+def _known(table: str) -> Mapping[str, Option]:
+    """Return the options of a table, those that our patches add among them."""
+    if table == "dataset":
+        return options.dataset()
+    # Where several scripts have an option, it is told as the first of them has it.
+    parts = [options.of(script) for script in reversed(_scripts(table))]
+    parts += [patch_options.of(tuple(patch_options.PATCH_OPTIONS))] if table == "train" else []
+    return {name: option for part in parts for name, option in part.items()}
+
+
+def _scripts(table: str) -> tuple[str, ...]:
+    return each_setting.TRAINERS if table == "train" else (each_setting.SCRIPTS[table],)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "", name.lower())
+
+
+def _called(key: Key) -> Iterator[str]:
+    yield key.name
+    if text := _text(key):
+        yield from text.gui
+
+
+def _text(key: Key) -> Text | None:
+    if found := written.every().get(key):
+        return found
+    if key.table == "train" and key.name in _known("dataset"):
+        what = f"Holds for every dataset that does not set {key.name} itself."
+        return Text(what, see=Key("dataset", key.name))
+    return None
+
+
+def _is_aside(key: Key) -> bool:
+    text = _text(key)
+    return text is None or text.see is not None
+
+
+def _entry(key: Key) -> Entry:
+    if key.table == "gui":
+        return Entry(key, _text(key))
+    scripts = () if key.table == "dataset" else _scripts(key.table)
+    return Entry(
+        key,
+        _text(key),
+        _known(key.table)[key.name],
+        _default(key),
+        tuple(script for script in scripts if key.name in options.of(script)),
+        patch_options.patch_with(key.name) if key.table == "train" else None,
+        {name: made.tables.get(key.table, {}).get(key.name) for name, made in _shipped().items()},
+    )
+
+
+def _default(key: Key) -> Any:
+    known = _known(key.table)[key.name]
+    if known.default is None and key.table == "dataset":
+        # A training option stands in for what the dataset file does not say.
+        names = (other.name for other, text in written.every().items() if text.see == key)
+        stand_in = _known("train").get(next(names, key.name), known)
+        known = known._replace(default=stand_in.default)
+    return False if known.default is None and known.type == "bool" else known.default
+
+
+@functools.cache
+def _shipped() -> Mapping[str, Preset]:
+    catalogue = Catalogue((SHIPPED,))
+    return {name: catalogue.load(name) for name in catalogue.names()}
+
+
+def _hint(name: str, presets: Mapping[str, Path] | None = None) -> str:
+    tables, wanted = _split(name)
+    wanted = re.sub(r"\W+", "_", wanted.lower())
+    if elsewhere := [str(Key(table, wanted)) for table in TABLES if wanted in _names()[table]]:
+        return f"There is {' and '.join(elsewhere)}."
+    near = {option for table in tables for option in _names()[table]} | set(presets or ())
+    return did_you_mean(wanted, near) or "`kohya-presets show PRESET` has the options of a preset."

@@ -1,0 +1,165 @@
+"""sd-scripts' own two files as a user has them: the training config and the dataset config.
+
+They are read with the parser that sd-scripts uses, so that what is checked is what it will see;
+lines come from our own reading of the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kohya_presets.toml import source as toml_source
+from kohya_presets.errors import UserError
+from kohya_presets.presets.preset import Table
+from kohya_presets.problems import Place, Problem
+from kohya_presets.toml.source import Key, Source
+
+Kind = Literal["config", "dataset"]
+_BOM = b"\xef\xbb\xbf"
+_NARROWER = "sd-scripts reads it with the package toml 0.10.2, which is narrower than TOML 1.0."
+_UNREADABLE = frozenset({"toml-syntax", "not-utf8", "misnamed-table"})
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """What sd-scripts reads in a file; `places` has the line of each key, from the file's root."""
+
+    file: Path
+    kind: Kind
+    values: Mapping[str, Any]
+    source: Source
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether it says nothing that sd-scripts reads, so that all else is missing."""
+        return any(problem.code in _UNREADABLE for problem in self.problems)
+
+    def place(self, *key: str, called: str | None = None) -> Place:
+        """Return where `key` was written."""
+        return self.source.place(*key)._replace(key=called or ".".join(key))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table of a dataset file: its level, its values, and its key from the file's root."""
+
+    level: str
+    values: Table
+    at: Key
+
+
+def read(file: Path) -> ConfigFile:
+    """Return what sd-scripts reads in `file`; what it cannot read is among the problems.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"expected a config in {file}, found: {error.strerror}") from error
+    problems = [_bom(file)] if data.startswith(_BOM) else []
+    try:
+        text = data.removeprefix(_BOM).decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        source = toml_source.read(file)  # which says where
+        return ConfigFile(file, "config", {}, source, source.problems)
+    values, faults = _loads(text, file)
+    source = Source(file, values, text)
+    kind: Kind = "dataset" if "datasets" in values else "config"
+    problems += faults
+    problems += [*_misnamed(values, source), *_shadowed(values, source)] if kind == "config" else []
+    return ConfigFile(file, kind, values, source, tuple(problems))
+
+
+def options(config: ConfigFile) -> dict[str, tuple[Any, Key]]:
+    """Return each training option, and where in the file it stands; names of sections are lost."""
+    found: dict[str, tuple[Any, Key]] = {}
+    for name, value in config.values.items():
+        if isinstance(value, dict):
+            found |= {key: (inner, (name, key)) for key, inner in value.items()}
+        else:
+            found[name] = (value, (name,))
+    return found
+
+
+def parts(config: ConfigFile) -> Iterator[Part]:
+    """Yield the tables of a dataset file: [general], each dataset, each of its subsets."""
+    if isinstance(general := config.values.get("general"), dict):
+        yield Part("general", general, ("general",))
+    for number, dataset in enumerate(_list(config.values.get("datasets"))):
+        at = ("datasets", str(number))
+        yield Part("dataset", {k: v for k, v in dataset.items() if k != "subsets"}, at)
+        for inner, subset in enumerate(_list(dataset.get("subsets"))):
+            yield Part("subset", subset, ("datasets", "subsets", str(_nth(config, number, inner))))
+
+
+def combined(config: ConfigFile) -> Iterator[dict[str, tuple[Any, Key]]]:
+    """Yield the settings in effect for each subset, each with where it stands."""
+    general: dict[str, tuple[Any, Key]] = {}
+    dataset: dict[str, tuple[Any, Key]] = {}
+    for part in parts(config):
+        here = {key: (value, (*part.at, key)) for key, value in part.values.items()}
+        if part.level == "general":
+            general = here
+        elif part.level == "dataset":
+            dataset = {**general, **here}
+        else:
+            yield {**dataset, **here}
+
+
+def _nth(config: ConfigFile, dataset: int, subset: int) -> int:
+    """Return which of all [[datasets.subsets]] of the file this one is: lines are found so."""
+    before = _list(config.values["datasets"])[:dataset]
+    return sum(len(_list(other.get("subsets"))) for other in before) + subset
+
+
+def _list(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _loads(text: str, file: Path) -> tuple[dict[str, Any], list[Problem]]:
+    import toml
+
+    try:
+        return toml.loads(text), []
+    except toml.TomlDecodeError as error:
+        line, message = error.lineno, error.msg
+    except (ValueError, IndexError, TypeError, KeyError) as error:  # toml 0.10.2 on odd input
+        line, message = None, str(error) or type(error).__name__
+    hint: str | None = _NARROWER
+    if faults := toml_source.parse(text, file).problems:  # nor does any other parser take it
+        hint = faults[0].hint
+    return {}, [Problem("toml-syntax", "error", Place(file, line), message, hint)]
+
+
+def _bom(file: Path) -> Problem:
+    message = "the file begins with a byte order mark: sd-scripts loses the first key"
+    hint = "Save it as UTF-8 without BOM."
+    return Problem("byte-order-mark", "error", Place(file, 1), message, hint)
+
+
+def _misnamed(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
+    for name, value in values.items():
+        if _list(value):
+            message = f"sd-scripts reads no [[{name}]]"
+            hint = "Write [[datasets]], and [[datasets.subsets]] in each."
+            where = source.place(name, "0")._replace(key=name)
+            yield Problem("misnamed-table", "error", where, message, hint)
+
+
+def _shadowed(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
+    seen: dict[str, Key] = {}
+    for name, value in values.items():
+        keys = [(name, key) for key in value] if isinstance(value, dict) else [(name,)]
+        for key in keys:
+            if (before := seen.get(key[-1])) is not None:
+                where = source.place(*key)._replace(key=key[-1])
+                line = source.place(*before).line
+                message = f"{key[-1]} is given on line {line} too: the last one counts"
+                yield Problem("given-twice", "warning", where, message, "Keep one of the two.")
+            seen[key[-1]] = key

@@ -1,0 +1,82 @@
+"""A file saved by the Kohya GUI: read safely, and known by its keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, NoReturn
+
+from kohya_presets.sdscripts import releases
+from kohya_presets.errors import UserError
+from kohya_presets.gui.versions import fields
+from kohya_presets.problems import plural
+
+LARGEST = 4 * 1024 * 1024  # bytes; the GUI's own files have some 10 000
+HINT = "Give a file that the GUI's finetune or LoRA tab saved."
+# Keys that each tab alone saves: a part of them is in every file of it, of whatever version.
+_SIGNS: Mapping[str, frozenset[str]] = {
+    "lora": frozenset({"LoRA_type", "network_dim", "network_alpha", "unet_lr", "text_encoder_lr"}),
+    "finetune": frozenset(
+        {"dataset_repeats", "image_folder", "caption_metadata_filename", "use_latent_files"}
+        | {"train_dir", "full_path", "train_text_encoder", "sdxl_checkbox"}
+    ),
+}
+_TWIN = "v22.1.5"  # a slip of upstream's: this tag names the tree of v23.1.5
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Return the object that a file's bytes say.
+
+    Raises:
+        UserError: they are too many, in no known encoding, no JSON, or no object.
+    """
+    if len(data) > LARGEST:
+        message = f"expected a small JSON file, found {plural(len(data), 'byte')}"
+        raise UserError(message, hint=HINT)
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"expected UTF-8, found {error.reason} at byte {error.start}") from error
+    try:
+        found = json.loads(text, parse_constant=_constant)
+    except json.JSONDecodeError as error:
+        message = f"expected JSON, found at line {error.lineno}: {error.msg}"
+        raise UserError(message, hint=HINT) from error
+    except RecursionError as error:
+        raise UserError("expected a flat JSON object, found one nested too deeply") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise UserError(f"expected JSON, found: {str(error).split(';')[0]}", hint=HINT) from error
+    if not isinstance(found, dict):
+        kind = {"list": "an array", "str": "a string"}.get(type(found).__name__, repr(found)[:40])
+        raise UserError(f"expected a JSON object, found {kind}", hint=HINT)
+    return found
+
+
+def tab(keys: Collection[str]) -> str:
+    """Return which tab saved a file with these keys.
+
+    Raises:
+        UserError: neither of the two did.
+    """
+    signs = {name: len(set(keys) & signs) for name, signs in _SIGNS.items()}
+    best = max(signs, key=lambda name: signs[name])
+    if not signs[best]:
+        some = ", ".join(repr(key)[:40] for key in sorted(keys)[:5]) or "none"
+        raise UserError(f"expected keys of a Kohya GUI's tab, found {some}", hint=HINT)
+    return best
+
+
+def version(name: str, keys: Collection[str]) -> str:
+    """Return the version whose tab has most in common with these keys; of equals the newest."""
+    given = set(keys)
+
+    def fit(tag: str) -> tuple[int, int, tuple[int, ...]]:
+        known = fields.tab(name, tag).fields.keys()
+        shared = len(given & known)
+        return 2 * shared - len(given), shared - len(known), releases.order(tag)
+
+    return max((tag for tag in fields.tags() if tag != _TWIN), key=fit)
+
+
+def _constant(word: str) -> NoReturn:
+    raise ValueError(f"the number {word}")

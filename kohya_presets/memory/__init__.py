@@ -1,0 +1,1 @@
+"""The GPU memory that a training takes."""

@@ -1,0 +1,179 @@
+"""The GPU memory that a full fine-tune of SDXL takes: arithmetic over measured numbers.
+
+Measured by `tools/measure_memory.py` without a GPU, on sd-scripts v0.10.1: its own modules in full
+size, their forward and backward and the steps of the real optimizers, with tensors that hold no
+data. Counted is what torch's allocator is asked for.
+
+- Exact: weights, gradients, the average, and the state and work space of known optimizers.
+- Fitted, to 0.2 GiB in seven sizes from 512x512 to 1024x1024 and 3 images: half copies, the VAE's
+  work, activations. A whole step with text encoders, measured at once, is met within 1 %
+  (tests/upstream/test_memory_facts.py).
+- Taken over: xformers from sdpa (mem_eff_attn keeps what sdpa keeps, as was measured), bf16 from
+  fp16, which with plain attention takes 0.3 GiB less for an image of 1024x1024.
+- Modeled: 1 GiB for CUDA's context and the work space of its libraries.
+- Left out: what the allocator loses to fragments, sample images, several GPUs, torch.compile.
+
+No GPU was at hand. What others saw on theirs agrees: with Adafactor, fused_backward_pass and the
+U-Net alone 16.4 GB in fp32 and 10 all in bf16 (sd-scripts' pull request 1259; its README says 17),
+here 17.0 and 9.8 (15.8 and 9.1 GiB). In mixed precision, 24 GB are enough for Adafactor and not for
+AdamW8bit (its train_SDXL-en.md), here 21.3 and 25.3 GiB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from kohya_presets.memory import parts as memory_parts
+from kohya_presets.memory import optimizers
+from kohya_presets.toml import text as toml_text
+from kohya_presets.memory.parts import Training
+from kohya_presets.memory.optimizers import Cost
+from kohya_presets.presets.preset import Preset, Table
+from kohya_presets.problems import Place, Problem
+
+SCRIPT = "sdxl_train.py"
+GIB = 2**30
+OVERHEAD = GIB  # modeled: CUDA's context, and the work space of cuDNN and cuBLAS
+PARTS = (
+    "weights",
+    "gradients",
+    "optimizer state",
+    "EMA",
+    "VAE",
+    "half copies",
+    "activations",
+    "work space",
+    "overhead",
+)
+CODES = ("memory-preset", "memory-gpu")
+SMALL = GIB // 20  # bytes of a part that is not worth a word
+SAVINGS: tuple[tuple[str, Any], ...] = (  # what to propose, the least harmful first
+    ("ema_device", "cpu"),
+    ("sdpa", True),
+    ("gradient_checkpointing", True),
+    ("optimizer_type", "AdamW8bit"),
+)
+
+
+class Moment(NamedTuple):
+    """What lies in GPU memory at one time of a training step: bytes by part."""
+
+    name: str
+    parts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """All of it, in bytes."""
+        return sum(self.parts.values())
+
+
+class Estimate(NamedTuple):
+    """The moments of a training step that may need the most; as text, a table in GiB."""
+
+    moments: tuple[Moment, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def peak(self) -> Moment:
+        """The moment that needs the most."""
+        return max(self.moments, key=lambda moment: moment.total)
+
+    @property
+    def parts(self) -> Mapping[str, int]:
+        """Bytes by part at the peak."""
+        return self.peak.parts
+
+    @property
+    def total(self) -> int:
+        """Bytes of GPU memory that the training needs."""
+        return self.peak.total
+
+    def __str__(self) -> str:
+        used = [part for part in PARTS if any(m.parts.get(part) for m in self.moments)]
+        rows = [(part, [_gib(m.parts.get(part, 0)) for m in self.moments]) for part in used]
+        rows = [("GiB", [m.name for m in self.moments]), *rows]
+        rows.append(("total", [_gib(m.total) for m in self.moments]))
+        lines = [f"{name:<16}" + "".join(f"{cell:>10}" for cell in cells) for name, cells in rows]
+        return "\n".join((*lines, *self.notes))
+
+
+def estimate(train: Table, dataset: Table) -> Estimate:
+    """Return what `sdxl_train.py` needs with these settings, which must have been checked."""
+    training = Training(train, dataset)
+    cost = optimizers.cost(train, training.trained, memory_parts.facts())
+    notes = [cost.note] if cost.note else []
+    if train.get("deepspeed"):
+        notes.append("DeepSpeed moves parts of this to other GPUs or main memory: not counted")
+    return Estimate(tuple(_moments(training, cost)), tuple(notes))
+
+
+def of(preset: Preset) -> Estimate | None:
+    """Return the estimate of a preset; None where its script is another."""
+    known = preset.script == SCRIPT
+    return estimate(preset.train, preset.dataset) if known else None
+
+
+def summary(found: Estimate, meant: float | None = None) -> str:
+    """Return the peak in one line, against the GiB that a preset is meant for."""
+    parts = sorted(found.parts.items(), key=lambda part: -part[1])
+    told = ", ".join(f"{name} {_gib(size)}" for name, size in parts if size >= SMALL)
+    limit = f" of {meant:g}" if meant else ""
+    return f"GPU memory: about {_gib(found.total)}{limit} GiB ({told})"
+
+
+def problems(preset: Preset, gpu_gib: float | None) -> Iterator[Problem]:
+    """Yield a warning where `preset` needs more than it says, and than the GPU at hand has."""
+    if preset.script != SCRIPT or preset.train.get("deepspeed"):
+        return
+    needed = estimate(preset.train, preset.dataset).total / GIB
+    limits = (preset.vram_gib, f"{preset.name} is made for"), (gpu_gib, "the GPU has")
+    for code, (limit, whose) in zip(CODES, limits, strict=True):
+        if limit is not None and needed > limit:
+            message = f"training needs about {needed:.1f} GiB of GPU memory, {whose} {limit:g}"
+            hint = _saving(preset, needed, limit)
+            yield Problem(code, "warning", Place(preset.file), message, hint)
+
+
+def _moments(training: Training, cost: Cost) -> Iterator[Moment]:
+    vae, image_work = training.vae()
+    always = {
+        "weights": training.weights(),
+        "optimizer state": cost.state,
+        "EMA": training.ema(),
+        "VAE": vae,
+        "overhead": OVERHEAD,
+    }
+    gradients, late_gradients = training.gradients()
+    before = {**always, "gradients": gradients if training.accumulates else 0}
+    (unet_copies, top, late), (copies, text) = training.unet(), training.text()
+    work = round(training.shares()[1] * cost.work)
+    yield Moment("image", {**before, "work space": image_work})
+    yield Moment(
+        "forward", {**before, "half copies": unet_copies + copies, "activations": top + text}
+    )
+    backward = {"gradients": late_gradients, "half copies": copies, "activations": late + text}
+    if training.fused:  # it steps while it goes back
+        yield Moment("backward", {**always, **backward, "work space": work})
+    else:
+        yield Moment("backward", {**always, **backward})
+        yield Moment("step", {**always, "gradients": gradients, "work space": work})
+
+
+def _saving(preset: Preset, needed: float, limit: float) -> str | None:
+    """Return a hint with the first setting that would do, or else with the one that helps most."""
+    found = []
+    for option, value in SAVINGS:
+        changed = {**preset.train, option: value}
+        saved = estimate(changed, preset.dataset).total / GIB
+        if saved < needed - 0.1:
+            found.append((saved > limit, saved if saved > limit else 0, option, value, saved))
+    if not found:
+        return None
+    _, _, option, value, saved = min(found, key=lambda choice: choice[:2])
+    text = toml_text.value_text(value)
+    return f"With --set train.{option}={text} it is {saved:.1f} GiB."
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.1f}"

@@ -1,0 +1,91 @@
+"""What an optimizer keeps in GPU memory, and what a step of it takes for a moment.
+
+Measured on the real optimizers with the shapes of SDXL's tensors, in fp32 and in half (`memory`):
+torch's and Lion make their state in the dtype of the weights, others in one of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from kohya_presets.presets.preset import Table
+
+TRAINABLE = ("unet", "text_encoder1", "text_encoder2")
+UNKNOWN = 8  # bytes for each weight: two numbers in fp32, as Adam has them
+ALIASES = {"dadaptation": "dadaptadampreprint"}
+
+Facts = Mapping[str, Any]
+
+
+class Cost(NamedTuple):
+    """Bytes: of the state, and of what a step needs beside it; a note on what they leave out."""
+
+    state: int
+    work: int
+    note: str | None = None
+
+
+def name(train: Table) -> str:
+    """Return the optimizer's name in small letters, without the module of a class path."""
+    if train.get("use_8bit_adam"):
+        return "adamw8bit"
+    if train.get("use_lion_optimizer"):
+        return "lion"
+    own = str(train.get("optimizer_type") or "AdamW").rpartition(".")[2].lower()
+    return ALIASES.get(own, own)
+
+
+def arguments(train: Table) -> dict[str, Any]:
+    """Return `optimizer_args` as sd-scripts reads them, less those it could not read."""
+    import ast  # slow to import, and most presets have no arguments
+
+    found = {}
+    for word in train.get("optimizer_args") or ():
+        key, _, value = str(word).partition("=")
+        try:
+            found[key.strip()] = ast.literal_eval(value.strip())
+        except (SyntaxError, ValueError):
+            continue  # a fault of its own
+    return found
+
+
+def cost(train: Table, models: Iterable[str], facts: Facts) -> Cost:
+    """Return what the optimizer of [train] costs for the trained `models`.
+
+    Of its arguments, Adafactor's beta1, AdaCoor's state_dtype, Prodigy's slice_p, Adam's amsgrad,
+    foreach and fused are heeded.
+    """
+    models, own, given = tuple(models), name(train), arguments(train)
+    half = bool(train.get("full_fp16") or train.get("full_bf16"))
+    known = facts["optimizers"].get(_variant(own, given))
+    if known is None:
+        numbers = sum(facts["trained"][model] for model in models)
+        note = f"{train['optimizer_type']} is not known: {UNKNOWN} bytes of state for each weight"
+        return Cost(UNKNOWN * numbers, 0, note)
+    rows = [known["half" if half else "float"][TRAINABLE.index(model)] for model in models]
+    state = round(sum(row[0] for row in rows) * _times(own, given))
+    work = max((row[1] for row in rows), default=0)
+    if given.get("fused") is True or given.get("foreach") is False:  # tensor by tensor
+        largest = max((facts["largest"][model] for model in models), default=0)
+        work = min(work, 2 * largest * (2 if half else 4))
+    paged = own.startswith("paged")
+    return Cost(
+        state, work, "the state is paged: it goes to main memory if need be" if paged else None
+    )
+
+
+def _variant(own: str, given: Mapping[str, Any]) -> str:
+    if own == "adafactor" and given.get("beta1") is not None:
+        return "adafactor beta1"
+    if own == "adacoor" and given.get("state_dtype") == "float32":
+        return "adacoor float32"
+    return own
+
+
+def _times(own: str, given: Mapping[str, Any]) -> float:
+    if own in ("adam", "adamw") and given.get("amsgrad"):
+        return 3 / 2
+    if own == "prodigy" and isinstance(step := given.get("slice_p"), int) and step > 1:
+        return (2 + 2 / step) / 4  # two states are whole, two are of every so many weights
+    return 1

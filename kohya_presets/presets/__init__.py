@@ -1,0 +1,1 @@
+"""Presets: one file, what it inherits, the catalogue, what differs between two."""

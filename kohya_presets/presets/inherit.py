@@ -1,0 +1,224 @@
+"""Lay sheets over each other: a preset over the one it extends, `--set` over both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kohya_presets.presets import preset
+from kohya_presets.toml import source as toml_source
+from kohya_presets.errors import PresetError, UserError
+from kohya_presets.presets.preset import OPTIONAL, SETTINGS, UNSET, Preset, Sheet, Table
+from kohya_presets.problems import Place, Problem, errors
+from kohya_presets.toml.source import Source
+
+# Faults that may hide a key of [preset]: that it is missing as well would be news of no use.
+_HIDING = frozenset(
+    {"toml-syntax", "not-utf8", "unknown-table", "unknown-key", "unknown-preset", "extends-cycle"}
+)
+
+Find = Callable[[str, Path | None], Path]  # a preset's name, and the file that asks, to its file
+
+
+def load(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Preset:
+    """Return the preset in `file`, complete: its parents under it, `overrides` over it.
+
+    An override reads "table.key=value".
+
+    Raises:
+        PresetError: with every fault of every sheet, not only the first.
+        UserError: the file cannot be read.
+    """
+    made, problems = inspect(file, find=find, overrides=overrides)
+    if made is None or errors(problems):
+        raise PresetError(f"preset {made.name if made else file.stem!r}", problems)
+    return made
+
+
+def inspect(
+    file: Path, *, find: Find, overrides: Sequence[str] = ()
+) -> tuple[Preset | None, list[Problem]]:
+    """Return what `load` does and all that is wrong; no preset where [preset] is not whole.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    from kohya_presets.validate import each_setting  # `head` needs no table of options
+
+    chain, problems = _chain(file, find)
+    own = chain[0]
+    over = _overrides(overrides, problems)
+    merged = lay([*reversed(chain), *over])
+    whole = not any(problem.code in _HIDING for problem in problems)
+    if whole:
+        problems += preset.missing(merged["preset"], own.source)
+    problems += each_setting.settings([*chain, *over], merged["preset"], whole=whole)
+    if not preset.is_complete(merged["preset"]):
+        return None, problems
+    sources = tuple(sheet.source for sheet in (*reversed(over), *chain))
+    return _preset(merged, file, tuple(map(_name, chain[1:])), sources), problems
+
+
+def head(file: Path, *, find: Find) -> Table:
+    """Return the [preset] table of the preset in `file`, its settings unchecked: for lists.
+
+    Raises:
+        PresetError: the file or a parent has not the shape of a preset.
+    """
+    chain, problems = _chain(file, find)
+    table = lay(tuple(reversed(chain)))["preset"]
+    problems += [] if problems else preset.missing(table, chain[0].source)
+    if errors(problems):
+        raise PresetError(f"preset {file.stem!r}", problems)
+    return table
+
+
+def lay(sheets: Sequence[Sheet]) -> dict[str, dict[str, Any]]:
+    """Return the tables of `sheets`, later ones over earlier ones, key by key.
+
+    "unset" takes a key out; on a table's own name it takes the table out.
+    """
+    merged: dict[str, dict[str, Any]] = {"preset": {}, "train": {}, "dataset": {}, "provenance": {}}
+    for sheet in sheets:
+        if sheet.header:  # a file, and not --set
+            merged["preset"] = {**preset.inherited(merged["preset"]), **sheet.header}
+        for name in SETTINGS:
+            table = sheet.tables.get(name)
+            if table == UNSET:
+                merged.pop(name, None)
+                _forget(merged["provenance"], f"{name}.")
+            elif isinstance(table, Mapping):
+                _lay_table(merged, name, table)
+        if isinstance(reasons := sheet.tables.get("provenance"), Mapping):
+            merged["provenance"].update(reasons)
+    return merged
+
+
+def _lay_table(merged: dict[str, dict[str, Any]], name: str, table: Table) -> None:
+    values = merged.setdefault(name, {})
+    for key, value in table.items():
+        # The parent's reason does not explain the child's value.
+        _forget(merged["provenance"], f"{name}.{key}")
+        values[key] = value
+        if value == UNSET:
+            del values[key]
+
+
+def _forget(provenance: dict[str, Any], start: str) -> None:
+    for key in [k for k in provenance if k == start or (start[-1] == "." and k.startswith(start))]:
+        del provenance[key]
+
+
+def _chain(file: Path, find: Find) -> tuple[list[Sheet], list[Problem]]:
+    """Return the sheet of `file` and those of its parents, nearest first."""
+    chain: list[Sheet] = []
+    problems: list[Problem] = []
+    seen: list[Path] = []
+    next_file: Path | None = file
+    while next_file is not None:
+        seen.append(next_file.resolve())
+        sheet, found = preset.sheet(_read(next_file))
+        chain.append(sheet)
+        problems += found
+        parent = sheet.header.get("extends")
+        if not isinstance(parent, str):
+            break
+        try:
+            next_file = find(parent, next_file)
+        except UserError as error:
+            where = sheet.source.place("preset", "extends")
+            problems.append(Problem("unknown-preset", "error", where, str(error), error.hint))
+            break
+        if next_file.resolve() in seen:
+            problems.append(_cycle(sheet, [*seen, next_file.resolve()]))
+            break
+    return chain, problems
+
+
+def _read(file: Path) -> Source:
+    try:
+        return toml_source.read(file)
+    except OSError as error:
+        raise UserError(f"expected a preset in {file}, found: {error.strerror}") from error
+
+
+def _name(sheet: Sheet) -> str:
+    """Return what a preset is called: a mere base for others may have no name but its file's."""
+    file = sheet.source.file
+    return str(sheet.header.get("name", file.stem if file else ""))
+
+
+def _cycle(sheet: Sheet, files: Sequence[Path]) -> Problem:
+    round_trip = " → ".join(file.stem for file in files[files.index(files[-1]) :])
+    message = f"extends goes in a circle: {round_trip}"
+    where = sheet.source.place("preset", "extends")
+    return Problem("extends-cycle", "error", where, message, "Take one `extends` out.")
+
+
+def _overrides(texts: Sequence[str], problems: list[Problem]) -> list[Sheet]:
+    """Return one sheet for each override, so that they are laid in the order they were given."""
+    sheets = []
+    for text in texts:
+        try:
+            tables = _override(text)
+        except ValueError:
+            problems.append(_bad_override(text))
+        else:
+            sheets.append(Sheet(Source(None, {"schema": preset.SCHEMA, **tables}), tables))
+    return sheets
+
+
+def _override(text: str) -> dict[str, Any]:
+    name, equals, written = text.partition("=")
+    table, _, key = name.strip().partition(".")
+    if not equals or table not in SETTINGS:
+        raise ValueError(text)
+    value = _toml_value(written)
+    if not key:
+        if value != UNSET or table not in OPTIONAL:
+            raise ValueError(text)
+        return {table: UNSET}
+    reason = {} if value == UNSET else {f"{table}.{key}": "set on the command line"}
+    return {table: {key: value}, "provenance": reason}
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return toml_source.value(text)
+    except ValueError:
+        # A bare word: quotes that a shell would take away are not asked for.
+        if not (word := text.strip()) or word[0] in "\"'[{":
+            raise
+        return word
+
+
+def _bad_override(text: str) -> Problem:
+    message = f"expected --set TABLE.KEY=VALUE, found {text!r}"
+    hint = f"The tables are {', '.join(SETTINGS)}; for example --set train.learning_rate=2e-6"
+    return Problem("bad-override", "error", Place(key="--set"), message, hint)
+
+
+def _preset(
+    tables: Mapping[str, Table], file: Path, parents: tuple[str, ...], sources: tuple[Source, ...]
+) -> Preset:
+    head = tables["preset"]
+    return Preset(
+        name=head["name"],
+        title=head["title"],
+        summary=head["summary"],
+        script=head["script"],
+        releases=head["releases"],
+        date=head.get("date"),
+        vram_gib=head.get("vram_gib"),
+        patches=tuple(head.get("patches", ())),
+        train=tables["train"],
+        dataset=tables["dataset"],
+        extract=tables.get("extract"),
+        resize=tables.get("resize"),
+        provenance=tables["provenance"],
+        silence=tuple(head.get("silence", ())),
+        file=file,
+        extends=parents,
+        sources=sources,
+    )

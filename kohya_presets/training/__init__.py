@@ -1,0 +1,1 @@
+"""What one training is told, and what holds where it is not told."""

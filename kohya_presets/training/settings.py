@@ -1,0 +1,171 @@
+"""What one run is told: the settings given, and what holds where none is given.
+
+The rules in `lints` ask this; it knows the defaults of the release, and how sd-scripts looks for a
+dataset's settings among the training options when the dataset file does not say them.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts import patch_options
+from kohya_presets.sdscripts import releases
+from kohya_presets.sdscripts import scripts
+from kohya_presets.sdscripts.options import TOOLS, Option
+from kohya_presets.presets.preset import Table
+from kohya_presets.problems import Place
+
+# A dataset's setting, and the training option that stands in for it under another name.
+STAND_INS = {"batch_size": "train_batch_size", "num_repeats": "dataset_repeats"}
+IMAGES = 20  # the fewest that the guide trains a concept with
+
+
+def nowhere(table: str, key: str) -> Place:
+    """Return a place that says no more than the setting's name."""
+    return Place(key=f"{table}.{key}" if table else key)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The given settings by table, for one script of one release.
+
+    `source` is one of `options.sources()`, `patches` are those the checkout carries, `images` is
+    how many there are to train on. `kind` is "preset", or "config" where these are files that
+    sd-scripts reads; there `is_whole` may be unset: one of the two files is not at hand, and what
+    it says is unknown.
+    """
+
+    tables: Mapping[str, Table]
+    script: str = "sdxl_train.py"
+    source: str = releases.DEFAULT
+    patches: tuple[str, ...] = ()
+    place: Callable[[str, str], Place] = field(default=nowhere, compare=False)
+    kind: str = "preset"
+    is_whole: bool = True
+    images: int = IMAGES
+
+    def known(self, table: str) -> Mapping[str, Option]:
+        """Return the options that `table` may have, those of the patches among them."""
+        return _known(table, self.script, self.source, self.patches)
+
+    def given(self, table: str, key: str) -> Any:
+        """Return what is given; None where nothing is, or a value of the wrong type."""
+        value = self.tables.get(table, {}).get(key)
+        option = self.known(table).get(key)
+        return None if value is None or option is None or options.check(option, value) else value
+
+    def is_malformed(self, table: str, key: str) -> bool:
+        """Return whether something is given that is of the wrong type, or no choice."""
+        return key in self.tables.get(table, {}) and self.given(table, key) is None
+
+    def has(self, table: str) -> bool:
+        """Return whether there is such a table: a preset without [resize] has no such stage."""
+        return table in self.tables
+
+    def train(self, key: str) -> Any:
+        """Return the training option in effect: as given, else its default in this release.
+
+        None where it is given and malformed, or this release has no such option.
+        """
+        return self._effective("train", key)
+
+    def tool(self, table: str, key: str) -> Any:
+        """Return the option of [extract] or [resize] in effect."""
+        return self._effective(table, key)
+
+    def dataset(self, key: str) -> Any:
+        """Return the dataset's setting in effect, which a training option may stand in for."""
+        value = self.given("dataset", key)
+        return self.train(STAND_INS.get(key, key)) if value is None else value
+
+    def where(self, key: str) -> tuple[str, str]:
+        """Return the table and key under which the dataset's setting `key` was given."""
+        if self.given("dataset", key) is None and self.given("train", STAND_INS.get(key, key)):
+            return "train", STAND_INS.get(key, key)
+        return "dataset", key
+
+    def sides(self) -> tuple[int, int] | None:
+        """Return width and height in pixels, or None where they are not known or malformed."""
+        value = self.dataset("resolution")
+        if isinstance(value, int):
+            return value, value
+        if isinstance(value, str):
+            if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)?", value):
+                return None
+            value = [int(side) for side in value.split(",")]
+        return (value[0], value[-1]) if value else None
+
+    def optimizer(self) -> str:
+        """Return the optimizer's name in lower case, as sd-scripts compares it."""
+        name = self.train("optimizer_type") or ""
+        name = name or ("AdamW8bit" if self.train("use_8bit_adam") else "")
+        name = name or ("Lion" if self.train("use_lion_optimizer") else "AdamW")
+        return str(name).lower()
+
+    def optimizer_args(self) -> dict[str, Any]:
+        """Return what `optimizer_args` says, without its malformed parts."""
+        pairs = (str(item).split("=") for item in self.train("optimizer_args") or ())
+        return {pair[0]: literal(pair[1]) for pair in pairs if len(pair) == 2}
+
+    def scheduler(self) -> str:
+        """Return the scheduler in effect: Adafactor with its own step size brings one along."""
+        own = self.optimizer() == "adafactor" and self.optimizer_args().get("relative_step", True)
+        return "adafactor" if own else str(self.train("lr_scheduler") or "constant")
+
+    def text_encoders(self) -> tuple[bool, bool]:
+        """Return which of the two text encoders are trained."""
+        if scripts.makes_lora(self.script):  # which is trained of them unless told otherwise
+            trained = not self.train("network_train_unet_only")
+            return trained, trained
+        if not self.train("train_text_encoder"):
+            return False, False
+        rates = (self.train(f"learning_rate_te{n}") for n in (1, 2))
+        rate_1, rate_2 = (self.train("learning_rate") if r is None else r for r in rates)
+        return rate_1 != 0, rate_2 != 0
+
+    @property
+    def rank(self) -> int | None:
+        """The rank that is extracted, or the first of several; None where it is not given."""
+        dim = self.given("extract", "dim")
+        return (dim[0] if dim else None) if isinstance(dim, list) else dim
+
+    def steps(self) -> int:
+        """Return how many optimizer steps the training takes, about, with `images` images."""
+        epochs = self.train("max_train_epochs")
+        if not epochs:
+            return int(self.train("max_train_steps") or 0)
+        batches = -(-self.images * (self.dataset("num_repeats") or 1) // (self._batch() or 1))
+        return int(epochs * -(-batches // (self.train("gradient_accumulation_steps") or 1)))
+
+    def _batch(self) -> int:
+        return int(self.dataset("batch_size") or 1)
+
+    def _effective(self, table: str, key: str) -> Any:
+        value = self.given(table, key)
+        option = self.known(table).get(key)
+        if value is not None or option is None or key in self.tables.get(table, {}):
+            return value  # None of one that is given and malformed: that is told, and no more
+        return False if option.type == "bool" and option.default is None else option.default
+
+
+@functools.cache
+def _known(table: str, script: str, source: str, patches: tuple[str, ...]) -> Mapping[str, Option]:
+    if table == "dataset":
+        return options.dataset(source)
+    if table in TOOLS:
+        return {**options.of(TOOLS[table], source), **patch_options.of_tool(table, patches)}
+    return {**options.of(script, source), **patch_options.of(patches)}
+
+
+def literal(text: str) -> Any:
+    """Return the Python literal that `text` is, or the text itself where it is none."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,1 @@
+"""What is wrong with settings: each by itself, then their combinations."""

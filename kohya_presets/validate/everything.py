@@ -1,0 +1,236 @@
+"""Everything that is wrong with a preset, or with sd-scripts' own files, for one release, at once.
+
+First each setting by itself (`checks`), then their combinations (`lints`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kohya_presets.validate import each_setting
+from kohya_presets.files import configs
+from kohya_presets.presets import inherit
+from kohya_presets.validate import rules
+from kohya_presets.memory import estimate
+from kohya_presets.sdscripts import releases
+from kohya_presets.toml import source as toml_source
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.files.configs import ConfigFile, Part
+from kohya_presets.memory.estimate import Estimate
+from kohya_presets.sdscripts.options import nearest_release
+from kohya_presets.presets.preset import Preset, Table
+from kohya_presets.problems import Place, Problem, errors
+from kohya_presets.training.settings import IMAGES, Settings
+from kohya_presets.toml.source import Key
+
+NOT_SETTINGS = frozenset({"config_file", "output_config"})
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found about one subject. `settings` has what it tells a run, where that is known."""
+
+    subject: str
+    source: str
+    problems: tuple[Problem, ...]
+    settings: Settings | None = None
+    preset: Preset | None = None
+    memory: Estimate | None = None  # of the GPU; None where errors make it moot
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether a run must not start."""
+        return bool(errors(self.problems))
+
+
+@dataclass(frozen=True)
+class Against:
+    """What to validate against: a release or commit of `options.sources()`, and its patches.
+
+    `ignore` are codes of rules that are not asked; `images` is how many there are to train on, and
+    `gpu_gib` what the GPU at hand has, if there is one.
+    """
+
+    source: str
+    patches: tuple[str, ...] = ()
+    ignore: frozenset[str] = frozenset()
+    images: int = IMAGES
+    gpu_gib: float | None = None
+
+
+def preset(
+    name: str, presets: Catalogue, against: Against, *, overrides: Sequence[str] = ()
+) -> Report:
+    """Return what is wrong with the preset called `name`.
+
+    Raises:
+        UserError: there is none.
+    """
+    made, problems = inherit.inspect(presets.find(name), find=presets.find, overrides=overrides)
+    if made is None:
+        return Report(name, against.source, tuple(problems))
+    report = loaded(made, against)
+    told = {problem.where.key for problem in problems}
+    rest = [problem for problem in report.problems if problem.where.key not in told]
+    size = None if errors(problems) else report.memory
+    return Report(made.name, against.source, (*problems, *rest), report.settings, made, size)
+
+
+def loaded(made: Preset, against: Against) -> Report:
+    """Return what is wrong with a preset that was read without errors."""
+    found = Settings(
+        made.tables,
+        made.script,
+        against.source,
+        tuple(dict.fromkeys((*against.patches, *made.patches))),
+        made.place,
+        images=against.images,
+    )
+    known = made.script in each_setting.TRAINERS  # otherwise no option is known, and that is told
+    problems = [*each_setting.against(found), *rules.check(found)] if known else []
+    size = _memory(found, problems)
+    problems += estimate.problems(made, against.gpu_gib) if size else []
+    ignore = against.ignore | set(made.silence)
+    kept = (*_release(made, against.source), *_kept(problems, ignore))
+    return Report(made.name, against.source, kept, found, made, size)
+
+
+def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Report:
+    """Return what is wrong with a config of sd-scripts, training or dataset.
+
+    A training config's dataset config is looked into as well, where it is at hand.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    config = configs.read(path)
+    if config.is_unreadable:  # all that it lacks for that would be news of no use
+        return Report(str(path), against.source, _kept(config.problems, against.ignore))
+    if config.kind == "dataset":
+        problems = [*config.problems, *_dataset(config, against)]
+        found = _settings(None, config, against, script)
+    else:
+        dataset = _named(config)
+        problems = [*config.problems, *(dataset.problems if dataset else ())]
+        if dataset and dataset.is_unreadable:
+            dataset = None  # as if it were not at hand
+        found = _settings(config, dataset, against, script)
+        problems += _training(config, found[0])
+        problems += _dataset(dataset, against) if dataset else ()
+    problems += [problem for settings in found for problem in rules.check(settings)]
+    size = _memory(found[0], problems) if found[0].is_whole else None
+    kept = _kept(problems, against.ignore)
+    return Report(str(path), against.source, kept, found[0], memory=size)
+
+
+def is_preset(path: Path) -> bool:
+    """Return whether a TOML file is a preset, and not one of sd-scripts' own files."""
+    values = toml_source.read(path).values
+    return "schema" in values or "preset" in values
+
+
+def _release(made: Preset, source: str) -> Iterator[Problem]:
+    if not releases.satisfies(nearest_release(source), made.releases):
+        message = f"{made.name} wants sd-scripts {made.releases}, this is {source}"
+        where = made.place("preset", "releases")
+        yield Problem("release", "error", where, message, "Choose another release or checkout.")
+
+
+def _memory(settings: Settings, problems: Sequence[Problem]) -> Estimate | None:
+    """Return what the training takes of the GPU; None where it is not known, or will not start."""
+    if settings.script != estimate.SCRIPT or errors(problems):
+        return None
+    tables = settings.tables
+    return estimate.estimate(tables.get("train", {}), tables.get("dataset", {}))
+
+
+def _kept(problems: Iterable[Problem], ignore: Collection[str]) -> tuple[Problem, ...]:
+    kept = (p for p in problems if p.code not in ignore)
+    return tuple(dict.fromkeys(kept))
+
+
+def _settings(
+    train: ConfigFile | None, dataset: ConfigFile | None, against: Against, script: str
+) -> list[Settings]:
+    """Return what each subset is trained with; one for all, where there is no dataset file."""
+    options = configs.options(train) if train else {}
+    subsets = list(configs.combined(dataset)) if dataset else []
+    return [
+        Settings(
+            _tables(options if train else None, subset if dataset else {}),
+            script,
+            against.source,
+            against.patches,
+            _Places(train, options, dataset, subset),
+            kind="config",
+            is_whole=train is not None and (dataset is not None or "dataset_config" not in options),
+            images=against.images,
+        )
+        for subset in subsets or [{}]
+    ]
+
+
+def _tables(
+    options: Mapping[str, tuple[Any, Key]] | None, subset: Mapping[str, tuple[Any, Key]]
+) -> dict[str, Table]:
+    tables: dict[str, Table] = {"dataset": {key: value for key, (value, _) in subset.items()}}
+    if options is not None:
+        tables["train"] = {key: value for key, (value, _) in options.items()}
+    return tables
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Finds the line of a setting in one of the two files."""
+
+    train: ConfigFile | None
+    options: Mapping[str, tuple[Any, Key]]
+    dataset: ConfigFile | None
+    subset: Mapping[str, tuple[Any, Key]]
+
+    def __call__(self, table: str, key: str) -> Place:
+        """Return where it was written, or the file it is missing in."""
+        config, known = self.train, self.options
+        if table == "dataset":
+            config, known = self.dataset or self.train, self.subset
+        if config is None:
+            return Place(key=key)
+        return (
+            config.place(*known[key][1], called=key)
+            if key in known
+            else Place(config.file, key=key)
+        )
+
+
+def _named(config: ConfigFile) -> ConfigFile | None:
+    """Return the dataset config that a training config names, if it is at hand."""
+    name, _ = configs.options(config).get("dataset_config", (None, ()))
+    if not isinstance(name, str) or not name.endswith(".toml"):
+        return None
+    places = (config.file.parent / name, Path(name))
+    there = next((path for path in places if path.is_file()), None)
+    return configs.read(there) if there else None
+
+
+def _training(config: ConfigFile, settings: Settings) -> Iterator[Problem]:
+    for name, (value, _) in configs.options(config).items():
+        if name not in NOT_SETTINGS:
+            yield from each_setting.option(settings, "train", name, value)
+
+
+def _dataset(config: ConfigFile, against: Against) -> Iterator[Problem]:
+    for part in configs.parts(config):
+        place = functools.partial(_in_part, config, part)
+        settings = Settings({}, source=against.source, place=place, kind="config")
+        for name in part.values:
+            yield from each_setting.dataset_key(settings, part.level, part.values, name)
+        if part.level == "subset":
+            yield from each_setting.missing(against.source, part.values, config.place(*part.at))
+
+
+def _in_part(config: ConfigFile, part: Part, _table: str, key: str) -> Place:
+    return config.place(*part.at, key, called=key)

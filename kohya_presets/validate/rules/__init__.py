@@ -1,0 +1,62 @@
+"""The rules: which combinations of settings fail, do nothing, or were found unwise.
+
+`arguments`, `files`, `images`, `optimizers`, `ranges` and `tools` hold what stops sd-scripts;
+`silent` what it takes and does not do; `guide` and `lessons` what people found. Each rule names its
+source and its releases.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+from kohya_presets.sdscripts import scripts
+from kohya_presets.validate.rules import arguments
+from kohya_presets.validate.rules import files
+from kohya_presets.validate.rules import guide
+from kohya_presets.validate.rules import guide_dataset
+from kohya_presets.validate.rules import images
+from kohya_presets.validate.rules import lessons
+from kohya_presets.validate.rules import optimizers
+from kohya_presets.validate.rules import ranges
+from kohya_presets.validate.rules import silent
+from kohya_presets.validate.rules import tools
+from kohya_presets.validate.rules.rule import Rule
+from kohya_presets.problems import Problem
+from kohya_presets.training.settings import Settings
+
+CONFLICTS: tuple[Rule, ...] = (
+    *arguments.RULES,
+    *files.RULES,
+    *images.RULES,
+    *optimizers.RULES,
+    *ranges.RULES,
+    *tools.RULES,
+    *silent.RULES,
+)
+RULES: tuple[Rule, ...] = (
+    *CONFLICTS,
+    *guide.RULES,
+    *guide_dataset.RULES,
+    *lessons.RULES,
+)
+
+
+def check(settings: Settings) -> Iterator[Problem]:
+    """Yield what the rules find wrong with `settings`."""
+    of_sdxl = scripts.is_sdxl(settings.script)
+    for rule in _held(settings.source):
+        if rule.is_of_sdxl and not of_sdxl:
+            continue
+        if problem := rule.check(settings):
+            yield problem
+
+
+@functools.cache
+def _held(source: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in RULES if rule.holds_for(source))
+
+
+def conflicts(option: str) -> list[Rule]:
+    """Return the rules about what an option goes with in sd-scripts, and what not."""
+    return [rule for rule in CONFLICTS if rule.is_about(option)]

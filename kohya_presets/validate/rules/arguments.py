@@ -1,0 +1,216 @@
+"""Combinations of training options that stop sd-scripts, most of them at once."""
+
+from __future__ import annotations
+
+from kohya_presets.validate.rules.images import CACHES_TEXT
+from kohya_presets.validate.rules.pairs import excludes, needs
+from kohya_presets.validate.rules.rule import AT_ONCE, FIRST_SAVE, LOADING, MODEL_LOADED, Finding, Rule
+from kohya_presets.training.settings import Settings
+
+BLOCKS = 23  # parts of SDXL's U-Net that block_lr gives a rate each
+
+
+def bad_resolution(s: Settings) -> Finding | None:
+    text = s.given("train", "resolution")
+    if text is None or s.given("dataset", "resolution") is not None or s.sides():
+        return None
+    return Finding("train", "resolution", f'expected "1024" or "1024,1024", found {text!r}')
+
+
+def bad_face_crop(s: Settings) -> Finding | None:
+    text = s.given("train", "face_crop_aug_range")
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low, high = 1.0, 0.0
+    if low <= high:
+        return None
+    message = f'expected two numbers such as "2.0,4.0", the smaller first, found {text!r}'
+    return Finding("train", "face_crop_aug_range", message)
+
+
+def weighted_captions_cached(s: Settings) -> Finding | None:
+    return excludes("weighted_captions", *CACHES_TEXT)(s)
+
+
+def weighted_captions(s: Settings) -> Finding | None:
+    if not s.train("weighted_captions"):
+        return None
+    message = "weighted_captions does not work with SDXL in this release"
+    return Finding("train", "weighted_captions", message, "It does from v0.10.0 on.")
+
+
+def cached_text_trained(s: Settings) -> Finding | None:
+    cached = next((key for key in CACHES_TEXT if s.train(key)), None)
+    if not cached or not s.train("train_text_encoder"):
+        return None
+    message = f"{cached} keeps what train_text_encoder would change"
+    return Finding("train", cached, message, "Train the text encoders, or cache them; not both.")
+
+
+def block_rates(s: Settings) -> Finding | None:
+    text = s.given("train", "block_lr")
+    if not text:
+        return None
+    try:
+        count = len([float(rate) for rate in text.split(",")])
+    except ValueError:
+        count = 0
+    if count == BLOCKS:
+        return None
+    found = f"{count}" if count else repr(text)
+    return Finding("train", "block_lr", f"expected {BLOCKS} numbers and commas, found {found}")
+
+
+def no_log_folder(s: Settings) -> Finding | None:
+    tool = s.train("log_with")
+    if tool not in ("tensorboard", "all") or s.train("logging_dir"):
+        return None
+    message = f"log_with {tool!r} needs logging_dir"
+    return Finding("train", "log_with", message, "Say where with logging_dir.")
+
+
+def workers_persist(s: Settings) -> Finding | None:
+    workers = s.train("max_data_loader_n_workers")
+    if not s.train("persistent_data_loader_workers") or workers != 0:
+        return None
+    message = "persistent_data_loader_workers needs workers: max_data_loader_n_workers is 0"
+    hint = "Leave it out, or give max_data_loader_n_workers 1 or more."
+    return Finding("train", "persistent_data_loader_workers", message, hint)
+
+
+def save_every_zero(s: Settings) -> Finding | None:
+    for key in ("save_every_n_epochs", "save_every_n_steps"):
+        if s.given("train", key) == 0:
+            return Finding("train", key, f"{key} is 0", "For no saves between, leave it out.")
+    return None
+
+
+def nothing_trained(s: Settings) -> Finding | None:
+    if s.train("learning_rate") != 0 or any(s.text_encoders()):
+        return None
+    message = "nothing is trained: learning_rate is 0, and so are the text encoders' rates"
+    return Finding("train", "learning_rate", message)
+
+
+_TRAIN = "sdxl_train.py, train"
+_VERIFY = "library/train_util.py, verify_training_args"
+_PREPARE = "library/train_util.py, prepare_dataset_args"
+RULES = (
+    Rule(
+        "adaptive-noise",
+        "error",
+        "adaptive_noise_scale needs noise_offset",
+        needs("adaptive_noise_scale", "noise_offset"),
+        f"{_VERIFY}: raises without noise_offset",
+        fails=AT_ONCE,
+    ),
+    Rule(
+        "scale-v-pred",
+        "error",
+        "scale_v_pred_loss_like_noise_pred needs v_parameterization",
+        needs("scale_v_pred_loss_like_noise_pred", "v_parameterization", "Only for v-prediction."),
+        f"{_VERIFY}: raises without v_parameterization",
+        fails=AT_ONCE,
+    ),
+    Rule(
+        "v-pred-like-loss",
+        "error",
+        "v_pred_like_loss excludes v_parameterization",
+        excludes("v_pred_like_loss", "v_parameterization"),
+        f"{_VERIFY}: raises with v_parameterization",
+        fails=AT_ONCE,
+    ),
+    Rule(
+        "resolution-form",
+        "error",
+        "resolution as a training option is one or two whole numbers",
+        bad_resolution,
+        f"{_PREPARE}: one or two whole numbers",
+        fails=AT_ONCE,
+    ),
+    Rule(
+        "face-crop-form",
+        "error",
+        "face_crop_aug_range is two numbers, the smaller first",
+        bad_face_crop,
+        f"{_PREPARE}: two numbers in order",
+        fails=AT_ONCE,
+    ),
+    Rule(
+        "v2-on-sdxl",
+        "error",
+        "v2 is not for SDXL",
+        lambda s: Finding("train", "v2", "v2 is for Stable Diffusion 2") if s.train("v2") else None,
+        "library/sdxl_train_util.py, verify_sdxl_training_args: asserts not v2",
+        fails=AT_ONCE,
+    ),
+    Rule(
+        "weighted-captions",
+        "error",
+        "weighted_captions does not work with SDXL",
+        weighted_captions,
+        "library/sdxl_train_util.py, verify_sdxl_training_args: asserts not weighted_captions",
+        releases="<0.10.0",
+        fails=AT_ONCE,
+    ),
+    Rule(
+        "weighted-captions-cached",
+        "error",
+        "weighted_captions excludes cache_text_encoder_outputs",
+        weighted_captions_cached,
+        f"{_TRAIN}: asserts not both",
+        releases=">=0.10.0",
+        fails=AT_ONCE,
+    ),
+    Rule(
+        "cached-text-trained",
+        "error",
+        "cache_text_encoder_outputs excludes train_text_encoder",
+        cached_text_trained,
+        f"{_TRAIN}: asserts not both",
+        fails=AT_ONCE,
+    ),
+    Rule(
+        "block-rates",
+        "error",
+        "block_lr is 23 numbers",
+        block_rates,
+        f"{_TRAIN}: 23 values",
+        fails=AT_ONCE,
+    ),
+    Rule(
+        "no-log-folder",
+        "error",
+        "log_with tensorboard needs logging_dir",
+        no_log_folder,
+        "library/train_util.py, prepare_accelerator: raises without logging_dir",
+        fails=LOADING,
+    ),
+    Rule(
+        "workers-persist",
+        "error",
+        "persistent_data_loader_workers needs max_data_loader_n_workers of 1 or more",
+        workers_persist,
+        "torch.utils.data.DataLoader: persistent_workers needs num_workers > 0",
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "nothing-trained",
+        "error",
+        "learning_rate 0 needs train_text_encoder",
+        nothing_trained,
+        "torch.optim.Optimizer: raises for an empty list of parameters",
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "save-every-zero",
+        "error",
+        "save_every_n_epochs and save_every_n_steps are 1 or more",
+        save_every_zero,
+        f"{_TRAIN}, and save_sd_model_on_epoch_end_or_stepwise_common: divide by it",
+        fails=FIRST_SAVE,
+    ),
+)

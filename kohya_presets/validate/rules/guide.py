@@ -1,0 +1,244 @@
+"""The guide's experience with training options, in our words; `guide_dataset` has the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kohya_presets.sdscripts import scripts
+from kohya_presets.validate.rules.optimizers import SCHEDULERS
+from kohya_presets.validate.rules.rule import NEVER, Finding, Rule
+from kohya_presets.training.settings import Settings
+
+HIGHEST = {  # learning rate that the guide goes to, by optimizer
+    **dict.fromkeys(
+        ("adamw", "adamw8bit", "pagedadamw", "pagedadamw8bit", "pagedadamw32bit"), 1e-6
+    ),
+    **dict.fromkeys(("lion", "lion8bit", "pagedlion8bit"), 1e-7),
+}
+MOST_EPOCHS = 100
+MOST_SAVES = 5
+SAVED_GB = 6.9  # an SDXL checkpoint in fp16
+GOOD_GAMMA = 5
+
+
+def given(key: str, message: str, hint: str) -> Callable[[Settings], Finding | None]:
+    """Return a check that the training option `key` is not switched on."""
+    return lambda s: Finding("train", key, message, hint) if s.train(key) else None
+
+
+def adaptive(s: Settings) -> Finding | None:
+    if not s.optimizer().startswith(("dadapt", "prodigy")):
+        return None
+    message = f"{s.train('optimizer_type')} only ever raises its learning rate"
+    return Finding("train", "optimizer_type", message, "AdamW at 1e-6 is what the guide used.")
+
+
+def paged_adamw(s: Settings) -> Finding | None:
+    if s.optimizer() != "pagedadamw8bit":
+        return None
+    message = "PagedAdamW8bit takes about twice as long as AdamW8bit"
+    return Finding("train", "optimizer_type", message, "AdamW is best, AdamW8bit smaller.")
+
+
+def high_rate(s: Settings) -> Finding | None:
+    rate, highest = s.train("learning_rate"), HIGHEST.get(s.optimizer())
+    if highest is None or rate is None or rate <= highest:
+        return None
+    if scripts.makes_lora(s.script):  # a LoRA's own rate is a hundred times that of the weights
+        return None
+    message = f"learning_rate {rate:g} is above {highest:g}, where {s.optimizer()} ruins the model"
+    return Finding("train", "learning_rate", message, f"Use {highest:g}.")
+
+
+def warmup(s: Settings) -> Finding | None:
+    if not s.train("lr_warmup_steps") or s.scheduler() in ("constant", "adafactor"):
+        return None
+    message = "a warm-up does what a lower learning_rate does"
+    return Finding("train", "lr_warmup_steps", message, "Use lr_warmup_steps = 0.")
+
+
+def schedule(s: Settings) -> Finding | None:
+    known = s.scheduler().split(":")[0] in SCHEDULERS  # "piecewise_constant:..." has its rules on
+    if s.scheduler() in ("constant", "adafactor") or not known:
+        return None
+    message = f"{s.scheduler()} does what a lower learning_rate does"
+    return Finding("train", "lr_scheduler", message, 'Use lr_scheduler = "constant".')
+
+
+def many_epochs(s: Settings) -> Finding | None:
+    epochs = s.train("max_train_epochs")
+    if not epochs or epochs <= MOST_EPOCHS:
+        return None
+    message = f"past {MOST_EPOCHS} epochs hardly anything is learned"
+    return Finding("train", "max_train_epochs", message, f"Use {MOST_EPOCHS}.")
+
+
+def counted_in_steps(s: Settings) -> Finding | None:
+    if not s.given("train", "max_train_steps") or s.train("max_train_epochs"):
+        return None
+    hint = "Use max_train_epochs, which other options count in as well."
+    return Finding("train", "max_train_steps", "steps are no whole runs through the images", hint)
+
+
+def many_saves(s: Settings) -> Finding | None:
+    every, epochs = s.given("train", "save_every_n_epochs"), s.train("max_train_epochs")
+    kept = s.train("save_last_n_epochs")
+    if not every or not epochs or (count := kept or epochs // every) <= MOST_SAVES:
+        return None
+    message = f"{count} models are kept: {count * SAVED_GB:.0f} GB in fp16"
+    hint = "Leave it out to save the last one, or set save_last_n_epochs."
+    return Finding("train", "save_every_n_epochs", message, hint)
+
+
+def cached_latents(s: Settings) -> Finding | None:
+    if not s.train("cache_latents") or s.dataset("random_crop"):
+        return None
+    message = "with cached latents every image is cropped the same way each time"
+    return Finding("train", "cache_latents", message, "The guide crops at random instead.")
+
+
+def full_fp16(s: Settings) -> Finding | None:
+    if not s.train("full_fp16") or s.optimizer() == "adamw8bit":
+        return None
+    message = f"full_fp16 with {s.optimizer()} ends in NaN"
+    return Finding("train", "full_fp16", message, "It needs AdamW8bit; better leave it out.")
+
+
+def full_half(s: Settings) -> Finding | None:
+    key = next((key for key in ("full_fp16", "full_bf16") if s.train(key)), None)
+    if key is None:
+        return None
+    message = f"{key} saves much memory at a high price in quality"
+    return Finding("train", key, message, "The guide does without.")
+
+
+def mixed_precision(s: Settings) -> Finding | None:
+    mixed = s.train("mixed_precision")
+    if mixed in ("fp16", None):
+        return None
+    message = f'mixed_precision "{mixed}" came out worse than "fp16"'
+    return Finding("train", "mixed_precision", message, 'Use "fp16" here and in save_precision.')
+
+
+def no_min_snr(s: Settings) -> Finding | None:
+    gamma = s.train("min_snr_gamma")
+    if gamma == GOOD_GAMMA:
+        return None
+    found = f"min_snr_gamma is {gamma:g}" if gamma else "min_snr_gamma is not given"
+    message = f"{found}; {GOOD_GAMMA} clearly adds to the likeness"
+    return Finding("train", "min_snr_gamma", message, f"Use {GOOD_GAMMA}.")
+
+
+def text_encoder_off(s: Settings) -> Finding | None:
+    if any(s.text_encoders()):
+        return None
+    message = "without the text encoders trained, results are much worse"
+    if scripts.makes_lora(s.script):
+        return Finding("train", "network_train_unet_only", message, "Leave it out.")
+    return Finding("train", "train_text_encoder", message, "Use train_text_encoder = true.")
+
+
+def half_vae(s: Settings) -> Finding | None:
+    if s.train("no_half_vae") in (True, None) or s.train("mixed_precision") != "fp16":
+        return None
+    message = "SDXL's VAE makes NaN in fp16"
+    return Finding("train", "no_half_vae", message, "Use no_half_vae = true.")
+
+
+def worse(code: str, key: str, message: str, section: str) -> Rule:
+    """Return the rule that a training option, found to make results worse, is not given."""
+    return advice(code, f"no {key}", given(key, message, f"Leave {key} out."), section)
+
+
+def advice(code: str, says: str, find: Callable[[Settings], Finding | None], section: str) -> Rule:
+    """Return a warning from a section of the guide."""
+    return Rule(code, "warning", says, find, f"guide: {section}", fails=NEVER)
+
+
+RULES = (
+    advice("adaptive-optimizer", "no adaptive optimizer_type", adaptive, "Optimizer"),
+    advice("paged-adamw", "PagedAdamW8bit is slow", paged_adamw, "Optimizer"),
+    advice(
+        "rate-too-high",
+        "learning_rate up to 1e-6 with AdamW, 1e-7 with Lion",
+        high_rate,
+        "Learning rate, and update after 2023-12-08 (Lion)",
+    ),
+    advice("warmup", "no lr_warmup_steps", warmup, "LR warmup"),
+    advice("schedule", "lr_scheduler constant", schedule, "LR scheduler"),
+    advice("many-epochs", "max_train_epochs up to 100", many_epochs, "Max Train Epoch"),
+    advice(
+        "counted-in-steps",
+        "max_train_epochs rather than max_train_steps",
+        counted_in_steps,
+        "Max Train Steps",
+    ),
+    advice(
+        "many-saves",
+        "save_every_n_epochs takes 6.9 GB each time",
+        many_saves,
+        "Save Every N Epochs",
+    ),
+    advice(
+        "cached-latents",
+        "no cache_latents, so that random_crop can be used",
+        cached_latents,
+        "Cache latents (to disk)",
+    ),
+    advice(
+        "full-fp16",
+        "full_fp16 with AdamW8bit only",
+        full_fp16,
+        "Full fp16 training and full bf16 training",
+    ),
+    advice(
+        "full-half",
+        "neither full_fp16 nor full_bf16",
+        full_half,
+        "Full fp16 training and full bf16 training",
+    ),
+    advice(
+        "mixed-precision",
+        "mixed_precision fp16",
+        mixed_precision,
+        "Mixed precision and save precision",
+    ),
+    advice(
+        "min-snr-gamma",
+        "min_snr_gamma 5",
+        no_min_snr,
+        "changelog, 2023-12-08 (corrects Min SNR gamma)",
+    ),
+    advice("text-encoder-off", "train_text_encoder on", text_encoder_off, "Train text encoder"),
+    advice("half-vae", "no_half_vae on", half_vae, "No half VAE"),
+    worse(
+        "noise-offset",
+        "noise_offset",
+        "noise_offset makes the light right and all else worse",
+        "Noise offset, Noise offset type, Adaptive noise scale",
+    ),
+    worse(
+        "v-pred-like",
+        "v_pred_like_loss",
+        "v_pred_like_loss had bad results",
+        "V pred like loss",
+    ),
+    worse(
+        "cached-text",
+        "cache_text_encoder_outputs",
+        "cached text-encoder outputs are not worth the memory they save",
+        "Cache text encoder outputs",
+    ),
+    worse(
+        "few-timesteps",
+        "min_timestep",
+        "other timesteps than all made results worse",
+        "min timestep and max timestep",
+    ),
+    worse(
+        "few-timesteps-above",
+        "max_timestep",
+        "other timesteps than all made results worse",
+        "min timestep and max timestep",
+    ),
+)

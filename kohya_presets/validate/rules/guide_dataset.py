@@ -1,0 +1,93 @@
+"""The guide's experience with images, captions and the extraction, in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kohya_presets.validate.rules.guide import advice
+from kohya_presets.validate.rules.rule import Finding, Rule
+from kohya_presets.training.settings import Settings
+
+LARGEST_BATCH = 3
+LARGEST_RANK = 128  # worth its size, extracted directly
+
+
+def in_dataset(key: str, message: str, hint: str) -> Callable[[Settings], Finding | None]:
+    """Return a check that the dataset's setting `key` is not switched on."""
+    return lambda s: Finding(*s.where(key), message, hint) if s.dataset(key) else None
+
+
+def large_batch(s: Settings) -> Finding | None:
+    size = s.dataset("batch_size")
+    if not size or size <= LARGEST_BATCH:
+        return None
+    message = f"a batch of {size} learns less and is hardly faster than {LARGEST_BATCH}"
+    return Finding(*s.where("batch_size"), message, f"Use {LARGEST_BATCH} or fewer.")
+
+
+def regularization(s: Settings) -> Finding | None:
+    for table, key in (("train", "reg_data_dir"), ("dataset", "is_reg")):
+        if s.given(table, key):
+            message = "regularization images only damp the learning"
+            return Finding(table, key, message, "Leave them out.")
+    return None
+
+
+def low_clamp(s: Settings) -> Finding | None:
+    quantile = s.tool("extract", "clamp_quantile") if s.has("extract") else None
+    if quantile is None or quantile >= 1:
+        return None
+    message = f"clamp_quantile {quantile:g} cuts off the largest changes"
+    return Finding("extract", "clamp_quantile", message, "Use extract.clamp_quantile = 1.0.")
+
+
+def large_rank(s: Settings) -> Finding | None:
+    rank = s.rank
+    if not rank or rank <= LARGEST_RANK or s.has("resize"):
+        return None
+    message = f"a LoRA of rank {rank} is larger than {LARGEST_RANK} and hardly better"
+    return Finding("extract", "dim", message, f"Use {LARGEST_RANK}.")
+
+
+def worse(code: str, key: str, message: str, section: str) -> Rule:
+    """Return the rule that a dataset's setting, found to make results worse, is not given."""
+    return advice(code, f"no {key}", in_dataset(key, message, f"Leave {key} out."), section)
+
+
+RULES = (
+    advice("large-batch", "batch_size up to 3", large_batch, "Train batch size"),
+    advice(
+        "regularization",
+        "no regularization images: reg_data_dir, is_reg",
+        regularization,
+        "Dataset, the finishing note",
+    ),
+    advice("low-clamp", "clamp_quantile 1", low_clamp, "Vast.ai, extracting"),
+    advice(
+        "large-rank", "extract.dim up to 128", large_rank, "update after 2023-12-08 (128 directly)"
+    ),
+    worse(
+        "caption-dropout",
+        "caption_dropout_rate",
+        "images without captions are learned worse",
+        "Rate of caption dropout",
+    ),
+    worse(
+        "caption-dropout-epochs",
+        "caption_dropout_every_n_epochs",
+        "epochs without captions are learned worse",
+        "dropout caption every n epochs",
+    ),
+    worse(
+        "color-augmentation",
+        "color_aug",
+        "changed colors are no replacement for more images",
+        "Color and flip augmentation",
+    ),
+    worse(
+        "flip-augmentation",
+        "flip_aug",
+        "flipped images are no replacement for more images",
+        "Color and flip augmentation",
+    ),
+)

@@ -1,0 +1,173 @@
+"""What stops sd-scripts when it reads the dataset and its images."""
+
+from __future__ import annotations
+
+from kohya_presets.validate.rules.rule import NEVER, READING_IMAGES, Finding, Rule
+from kohya_presets.training.settings import Settings
+from kohya_presets.sdscripts.scripts import is_sdxl
+
+CACHES_TEXT = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
+CACHES_LATENTS = ("cache_latents", "cache_latents_to_disk")
+
+
+def no_resolution(s: Settings) -> Finding | None:
+    if not s.is_whole or s.dataset("resolution") is not None:
+        return None
+    hint = "SDXL's own is [1024, 1024]." if is_sdxl(s.script) else None
+    return Finding("dataset", "resolution", "no resolution is given", hint)
+
+
+def cached_text_varied(s: Settings) -> Finding | None:
+    cached = next((key for key in CACHES_TEXT if s.train(key)), None)
+    varied = ("caption_dropout_rate", "shuffle_caption", "token_warmup_step")
+    if not cached:
+        return None
+    for key in (*varied, "caption_tag_dropout_rate"):
+        if s.dataset(key):
+            message = f"{key} changes captions that {cached} keeps"
+            return Finding(*s.where(key), message, f"Leave {key} or the caching out.")
+    return None
+
+
+def cached_latents_varied(s: Settings) -> Finding | None:
+    cached = next((key for key in CACHES_LATENTS if s.train(key)), None)
+    for key in ("random_crop", "color_aug"):
+        if cached and s.dataset(key):
+            message = f"{key} changes images that {cached} keeps"
+            hint = "The guide crops at random and caches nothing."
+            return Finding(*s.where(key), message, hint)
+    return None
+
+
+def bucket_smallest(s: Settings) -> Finding | None:
+    sides, smallest = s.sides(), s.dataset("min_bucket_reso")
+    if not s.dataset("enable_bucket") or not sides or not smallest or smallest <= min(sides):
+        return None
+    message = f"min_bucket_reso is {smallest}, more than the resolution's {min(sides)}"
+    return Finding(*s.where("min_bucket_reso"), message, f"Use {min(sides) // 4} or so.")
+
+
+def bucket_largest(s: Settings) -> Finding | None:
+    sides, largest = s.sides(), s.dataset("max_bucket_reso")
+    if not s.dataset("enable_bucket") or not sides or not largest or largest >= max(sides):
+        return None
+    message = f"max_bucket_reso is {largest}, less than the resolution's {max(sides)}"
+    return Finding(*s.where("max_bucket_reso"), message, f"Use {2 * max(sides)} or so.")
+
+
+def bucket_steps(s: Settings) -> Finding | None:
+    steps, multiple = s.dataset("bucket_reso_steps"), 64 if s.script == "train_network.py" else 32
+    if not s.dataset("enable_bucket") or not steps or steps % multiple == 0:
+        return None
+    message = f"bucket_reso_steps is {steps}, no multiple of {multiple}"
+    return Finding(*s.where("bucket_reso_steps"), message, "Use 64, as is usual.")
+
+
+def extension_without_dot(s: Settings) -> Finding | None:
+    given = s.dataset("caption_extension")
+    if not given or str(given).startswith((".", "_", "-")):
+        return None
+    message = f"captions are looked for in IMAGE{given}"
+    return Finding(*s.where("caption_extension"), message, f'Use ".{given}".')
+
+
+def below_one(s: Settings) -> Finding | None:
+    for key in ("batch_size", "num_repeats"):
+        if (value := s.dataset(key)) is not None and value < 1:
+            return Finding(*s.where(key), f"expected {key} of 1 or more, found {value}")
+    accumulation = s.train("gradient_accumulation_steps")
+    if accumulation is not None and accumulation < 1:
+        key = "gradient_accumulation_steps"
+        return Finding("train", key, f"expected {key} of 1 or more, found {accumulation}")
+    return None
+
+
+def metadata_without_cache(s: Settings) -> Finding | None:
+    named = s.given("train", "in_json") or s.given("dataset", "metadata_file")
+    if not named or any(s.train(key) for key in CACHES_LATENTS):
+        return None
+    table, key = (
+        ("train", "in_json") if s.given("train", "in_json") else ("dataset", "metadata_file")
+    )
+    message = f"{key} without cache_latents cannot be read by this release"
+    hint = "Give the folder of images and .txt captions instead, or use v0.10.6 or newer."
+    return Finding(table, key, message, hint)
+
+
+RULES = (
+    Rule(
+        "no-resolution",
+        "error",
+        "a dataset needs its resolution",
+        no_resolution,
+        "library/train_util.py, DreamBoothDataset: asserts a resolution",
+        fails=READING_IMAGES,
+    ),
+    Rule(
+        "bucket-smallest",
+        "error",
+        "min_bucket_reso is at most the resolution's smaller side",
+        bucket_smallest,
+        "library/train_util.py, DreamBoothDataset: min_bucket_reso up to the resolution",
+        fails=READING_IMAGES,
+    ),
+    Rule(
+        "bucket-largest",
+        "error",
+        "max_bucket_reso is at least the resolution's larger side",
+        bucket_largest,
+        "library/train_util.py, DreamBoothDataset: max_bucket_reso from the resolution",
+        fails=READING_IMAGES,
+    ),
+    Rule(
+        "bucket-steps",
+        "error",
+        "bucket_reso_steps is a multiple of 32, with train_network.py of 64",
+        bucket_steps,
+        "library/train_util.py, verify_bucket_reso_steps: a multiple of what each script gives it",
+        fails=READING_IMAGES,
+    ),
+    Rule(
+        "cached-latents-varied",
+        "error",
+        "cache_latents excludes random_crop and color_aug",
+        cached_latents_varied,
+        "sdxl_train.py, train: asserts is_latent_cacheable",
+        fails=READING_IMAGES,
+    ),
+    Rule(
+        "cached-text-varied",
+        "error",
+        "cache_text_encoder_outputs excludes shuffle_caption, token_warmup_step, "
+        "caption_dropout_rate and caption_tag_dropout_rate",
+        cached_text_varied,
+        "sdxl_train.py, train: asserts is_text_encoder_output_cacheable",
+        fails=READING_IMAGES,
+    ),
+    Rule(
+        "metadata-uncached",
+        "error",
+        "in_json and metadata_file need cache_latents",
+        metadata_without_cache,
+        "library/train_util.py, FineTuningDataset: asks the caching strategy, which is None",
+        releases=">=0.10.0,<0.10.6",
+        not_in=("8ebe858f8963", "2e0fcc50cb34"),
+        fails=READING_IMAGES,
+    ),
+    Rule(
+        "caption-extension-dot",
+        "warning",
+        "caption_extension begins with a dot",
+        extension_without_dot,
+        "library/train_util.py, read_caption: the image's name without its suffix, and this",
+        fails=NEVER,
+    ),
+    Rule(
+        "below-one",
+        "error",
+        "batch_size, num_repeats and gradient_accumulation_steps are 1 or more",
+        below_one,
+        "library/train_util.py and sdxl_train.py: numbers that are divided by, or leave no image",
+        fails=READING_IMAGES,
+    ),
+)

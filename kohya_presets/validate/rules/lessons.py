@@ -1,0 +1,201 @@
+"""What users of sd-scripts and its peers learned the hard way: warnings, told before it costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from kohya_presets.sdscripts import patch_options
+from kohya_presets.validate.rules.rule import FIRST_STEP, NEVER, Finding, Rule
+from kohya_presets.training.settings import Settings
+
+HALF = 0.5
+# Learning rates that fit an optimizer, as far apart as users have had it work.
+SCALES = {
+    "adacoor": (0.01, 10.0),
+    "prodigy": (0.1, 10.0),
+    "dadapt": (0.1, 10.0),
+    "lion": (1e-9, 1e-5),
+    "adamw": (1e-8, 1e-4),
+}
+SMALL_DIFFERENCE = 1e-4  # fine-tuning at 1e-6 moves most weights by less than 1e-3
+
+
+def text_encoder_rate_zero(s: Settings) -> Finding | None:
+    if not s.train("train_text_encoder"):
+        return None
+    for number, trained in enumerate(s.text_encoders(), start=1):
+        if not trained:
+            message = f"text encoder {number} is not trained: its rate is 0"
+            hint = "Kohya GUI v24 and v25 drop a 0, and train it at the U-Net's rate."
+            return Finding("train", f"learning_rate_te{number}", message, hint)
+    return None
+
+
+def ema_learns_nothing(s: Settings) -> Finding | None:
+    steps = s.steps()
+    decay, beta = s.train("ema_decay"), s.train("ema_exp_beta")
+    if not s.train("enable_ema") or not steps or decay is None or beta is None:
+        return None
+    decays = (_decay(n, steps, decay, beta) for n in range(1, steps + 1))
+    if (left := math.prod(decays)) <= HALF:
+        return None
+    message = f"after {steps} steps, {left:.0%} of the average would be the weights it began with"
+    hint = f"Use an ema_decay of {0.05 ** (1 / steps):.4g} or less."
+    return Finding("train", "ema_decay", message, hint)
+
+
+def ema_values(s: Settings) -> Finding | None:
+    if not s.train("enable_ema"):
+        return None
+    decay, every = s.train("ema_decay"), s.train("ema_update_every")
+    if decay is not None and not 0 <= decay < 1:
+        message = f"expected ema_decay of 0 or more and below 1, found {decay:g}"
+        return Finding("train", "ema_decay", message)
+    if every is not None and every < 1:
+        return Finding("train", "ema_update_every", "expected ema_update_every of 1 or more")
+    return None
+
+
+def ema_with_deepspeed(s: Settings) -> Finding | None:
+    if not s.train("enable_ema") or not s.train("deepspeed"):
+        return None
+    message = "enable_ema does not work with deepspeed, which shards the weights"
+    return Finding("train", "enable_ema", message, "Keep one of the two.")
+
+
+def ema_idle(s: Settings) -> Finding | None:
+    names = [name for name in patch_options.PATCH_OPTIONS["ema"] if name != "enable_ema"]
+    given = [name for name in names if s.given("train", name) is not None]
+    if not given or s.train("enable_ema"):
+        return None
+    message = f"{given[0]} does nothing without enable_ema"
+    return Finding("train", given[0], message, "Give enable_ema = true.")
+
+
+def rounded_away(s: Settings) -> Finding | None:
+    rounds = s.optimizer_args().get("stochastic_rounding") or s.train("fused_backward_pass")
+    if not s.train("full_bf16") or rounds:
+        return None
+    message = "in full_bf16 small steps are rounded away: most weights never move"
+    hint = (
+        "Leave it out, or round by chance: Adafactor with fused_backward_pass, or AdaCoor's option."
+    )
+    return Finding("train", "full_bf16", message, hint)
+
+
+def text_encoders_dropped(s: Settings) -> Finding | None:
+    least = s.tool("extract", "min_diff") if s.has("extract") else None
+    if least is None or least <= SMALL_DIFFERENCE or not any(s.text_encoders()):
+        return None
+    message = f"with min_diff {least:g} the text encoders are left out of most LoRAs"
+    return Finding("extract", "min_diff", message, "Use extract.min_diff = 1e-6.")
+
+
+def foreign_rate(s: Settings) -> Finding | None:
+    rate = s.train("learning_rate")
+    name = s.optimizer().removeprefix("paged").rsplit(".", 1)[-1]
+    found = next((scale for start, scale in SCALES.items() if name.startswith(start)), None)
+    if not rate or found is None or found[0] <= rate <= found[1]:
+        return None
+    message = f"learning_rate {rate:g} is that of another optimizer than {s.optimizer()}"
+    hint = f"{s.optimizer()} works between {found[0]:g} and {found[1]:g}."
+    return Finding("train", "learning_rate", message, hint)
+
+
+def caption_extension(s: Settings) -> Finding | None:
+    if not s.is_whole or s.dataset("caption_extension") != ".caption":
+        return None
+    if s.given("dataset", "metadata_file"):
+        return None
+    message = "captions are looked for in .caption files, sd-scripts' default, and not in .txt"
+    hint = 'Use caption_extension = ".txt".'
+    return Finding("dataset", "caption_extension", message, hint)
+
+
+def resumed_count(s: Settings) -> Finding | None:
+    if not s.given("train", "resume"):
+        return None
+    message = "sdxl_train.py counts its steps from 0 again when it resumes a state"
+    hint = "Take what is done off max_train_epochs."
+    return Finding("train", "resume", message, hint)
+
+
+def _decay(step: int, steps: int, decay: float, beta: float) -> float:
+    """Return the decay of one update, as patches/ema has it."""
+    if not beta:
+        return float(min(decay, (1 + step) / (10 + step)))
+    return float(min(decay, decay * (1 - math.exp(-beta * step / steps))))
+
+
+def lesson(code: str, says: str, find: Callable[[Settings], Finding | None], source: str) -> Rule:
+    """Return a warning that a thread or a measurement taught."""
+    return Rule(code, "warning", says, find, source, fails=NEVER)
+
+
+RULES = (
+    Rule(
+        "ema-values",
+        "error",
+        "ema_decay is below 1, ema_update_every 1 or more",
+        ema_values,
+        "patches/ema/kp_ema.py, prepare: raises",
+        fails=FIRST_STEP,
+    ),
+    Rule(
+        "ema-deepspeed",
+        "error",
+        "enable_ema excludes deepspeed",
+        ema_with_deepspeed,
+        "patches/ema/kp_ema.py, prepare: raises",
+        fails=FIRST_STEP,
+    ),
+    lesson(
+        "ema-idle",
+        "the other options of the EMA need enable_ema",
+        ema_idle,
+        "patches/ema/kp_ema.py, prepare",
+    ),
+    lesson(
+        "ema-learns-nothing",
+        "ema_decay fits the number of steps",
+        ema_learns_nothing,
+        "OneTrainer issue 889; sd-scripts pull request 893, comments",
+    ),
+    lesson(
+        "text-rate-zero",
+        "learning_rate_te1 or learning_rate_te2 of 0 leaves a text encoder as it is",
+        text_encoder_rate_zero,
+        "kohya_ss issue 1992, pull request 2697; 0 was dropped in v24.1.7 and v25.2.1",
+    ),
+    lesson(
+        "rounded-away",
+        "full_bf16 needs stochastic rounding",
+        rounded_away,
+        "musubi-tuner issue 784",
+    ),
+    lesson(
+        "text-encoders-dropped",
+        "min_diff of 0.01, the default, leaves the text encoders out",
+        text_encoders_dropped,
+        "sd-scripts issues 1034, 960, 890, 855: min_diff is 0.01 by default",
+    ),
+    lesson(
+        "foreign-rate",
+        "learning_rate is of the optimizer's own scale",
+        foreign_rate,
+        "OneTrainer issue 116; Kohya_lora_param_gui's check",
+    ),
+    lesson(
+        "caption-extension",
+        "caption_extension is .caption by default, not .txt",
+        caption_extension,
+        "kohya_ss issues 927, 988, 1370",
+    ),
+    lesson(
+        "resumed-count",
+        "resume begins to count steps from 0",
+        resumed_count,
+        "sd-scripts issues 1559, 1999, 2248, 1959, 1520",
+    ),
+)

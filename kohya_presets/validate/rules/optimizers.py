@@ -1,0 +1,260 @@
+"""Optimizers, schedules and precision: most of this sd-scripts finds after the model is loaded."""
+
+from __future__ import annotations
+
+from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts import patch_options
+from kohya_presets.sdscripts import releases
+from kohya_presets.validate.rules.pairs import excludes
+from kohya_presets.validate.rules.rule import LOADING, MODEL_LOADED, NEVER, Finding, Rule
+from kohya_presets.problems import did_you_mean
+from kohya_presets.training.settings import Settings, literal
+
+# Names that get_optimizer compares in lower case, and the first release of each.
+OWN = {
+    **dict.fromkeys(
+        (
+            *("AdamW", "AdamW8bit", "PagedAdamW8bit", "Lion", "Lion8bit", "PagedLion8bit"),
+            *("SGDNesterov", "SGDNesterov8bit", "Adafactor", "Prodigy", "DAdaptation"),
+            *("DAdaptAdamPreprint", "DAdaptAdaGrad", "DAdaptAdam", "DAdaptAdan"),
+            *("DAdaptAdanIP", "DAdaptLion", "DAdaptSGD"),
+        ),
+        "v0.7.0",
+    ),
+    **dict.fromkeys(("PagedAdamW", "PagedAdamW32bit"), "v0.8.0"),
+    **dict.fromkeys(("RAdamScheduleFree", "AdamWScheduleFree", "SGDScheduleFree"), "v0.10.0"),
+}
+# Names of torch.optim, where every other name without a dot is looked for, letter by letter.
+TORCH = (
+    *("ASGD", "Adadelta", "Adagrad", "Adam", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam"),
+    *("RMSprop", "Rprop", "SGD", "SparseAdam"),
+)
+# Of diffusers, and from v0.9.0 on of transformers.
+SCHEDULERS = {
+    **dict.fromkeys(
+        (
+            *("linear", "cosine", "cosine_with_restarts", "polynomial", "constant"),
+            *("constant_with_warmup", "piecewise_constant", "adafactor"),
+        ),
+        "v0.7.0",
+    ),
+    **dict.fromkeys(("inverse_sqrt", "cosine_with_min_lr", "warmup_stable_decay"), "v0.9.0"),
+}
+
+
+def unknown_optimizer(s: Settings) -> Finding | None:
+    name = s.given("train", "optimizer_type")
+    if not name or "." in name or set(s.patches) - set(patch_options.PATCH_OPTIONS):
+        return None  # a class of the user's own, or one that a patch of theirs may add
+    known = [*_since(OWN, s), *patch_options.optimizers(s.patches)]
+    if name.lower() in map(str.lower, known) or name in TORCH:
+        return None
+    if patch := patch_options.patch_with_optimizer(name):
+        message = f"the optimizer {name} comes with the patch {patch!r}"
+        hint = f'Add patches = ["{patch}"] to [preset]; in a checkout of yours: patch apply {patch}'
+        return Finding("train", "optimizer_type", message, hint)
+    later = next((tag for own, tag in OWN.items() if own.lower() == name.lower()), None)
+    if later:
+        message, hint = (
+            f"the optimizer {name} came with {later}",
+            f"Use --release {later} or newer.",
+        )
+    else:
+        message = f"there is no optimizer {name!r}"
+        hint = did_you_mean(name, [*known, *TORCH]) or "A class elsewhere is package.Class."
+    return Finding("train", "optimizer_type", message, hint)
+
+
+def optimizer_args(s: Settings) -> Finding | None:
+    return _pairs(s, "optimizer_args")
+
+
+def scheduler_args(s: Settings) -> Finding | None:
+    return _pairs(s, "lr_scheduler_args")
+
+
+def _pairs(s: Settings, key: str) -> Finding | None:
+    for item in s.given("train", key) or ():
+        name, _, value = item.partition("=")
+        unread = isinstance(literal(value), str) and value[:1] not in "\"'"
+        if item.count("=") != 1 or not name.isidentifier() or unread:
+            message = f'expected "name=value" with a Python value, found {item!r}'
+            hint = f"One pair an item; a string has quotes of its own: {name or 'name'}='text'"
+            return Finding("train", key, message, hint)
+    return None
+
+
+def unknown_scheduler(s: Settings) -> Finding | None:
+    name = s.given("train", "lr_scheduler")
+    known = _since(SCHEDULERS, s)
+    if name is None or s.train("lr_scheduler_type") or _free(s) or name.split(":")[0] in known:
+        return None
+    later = SCHEDULERS.get(name)
+    message = (
+        f"the schedule {name} came with {later}" if later else f"there is no schedule {name!r}"
+    )
+    hint = f"Use --release {later} or newer." if later else did_you_mean(name, known)
+    return Finding("train", "lr_scheduler", message, hint)
+
+
+def needless_warmup(s: Settings) -> Finding | None:
+    steps, name = s.train("lr_warmup_steps"), s.scheduler()
+    other = s.train("lr_scheduler_type")
+    if not steps or _free(s) or not (other or name.startswith("adafactor") or name == "constant"):
+        return None
+    message = f"lr_warmup_steps is {steps}, and {other or name} has no warm-up"
+    hint = "Leave it out, or use constant_with_warmup."
+    return Finding("train", "lr_warmup_steps", message, hint)
+
+
+def adafactor_schedule(s: Settings) -> Finding | None:
+    name = s.given("train", "lr_scheduler")
+    if not name or not name.startswith("adafactor") or s.train("lr_scheduler_type"):
+        return None
+    own = s.optimizer() == "adafactor"
+    if own and (":" in name or s.optimizer_args().get("relative_step", True)):
+        return None  # relative_step writes the name anew
+    message = "the schedule adafactor is for the optimizer Adafactor with relative_step"
+    return Finding("train", "lr_scheduler", message, "Use constant.")
+
+
+def fused_optimizer(s: Settings) -> Finding | None:
+    if not s.train("fused_backward_pass") or s.optimizer() == "adafactor":
+        return None
+    message = f"fused_backward_pass works with Adafactor only, not with {s.optimizer()}"
+    return Finding("train", "fused_backward_pass", message, "fused_optimizer_groups takes others.")
+
+
+def fused_accumulation(s: Settings) -> Finding | None:
+    steps = s.train("gradient_accumulation_steps")
+    if not s.train("fused_backward_pass") or steps in (1, None):
+        return None
+    message = f"fused_backward_pass cannot accumulate over {steps} batches"
+    return Finding("train", "fused_backward_pass", message, "Use gradient_accumulation_steps = 1.")
+
+
+def fused_twice(s: Settings) -> Finding | None:
+    if not s.train("fused_backward_pass") or not s.train("fused_optimizer_groups"):
+        return None
+    message = "with fused_backward_pass only the first of fused_optimizer_groups is trained"
+    return Finding("train", "fused_optimizer_groups", message, "Keep one of the two.")
+
+
+def half_precision(s: Settings) -> Finding | None:
+    for key, mixed in (("full_fp16", "fp16"), ("full_bf16", "bf16")):
+        if s.train(key) and s.train("mixed_precision") not in (mixed, None):
+            message = f'{key} needs mixed_precision = "{mixed}", not "{s.train("mixed_precision")}"'
+            return Finding("train", key, message)
+    return None
+
+
+def _free(s: Settings) -> bool:
+    """Return whether the optimizer is schedule-free: it takes no schedule at all."""
+    return s.optimizer().endswith("schedulefree")
+
+
+def _since(names: dict[str, str], s: Settings) -> list[str]:
+    here = releases.order(options.nearest_release(s.source))
+    return [name for name, tag in names.items() if releases.order(tag) <= here]
+
+
+_OPTIMIZER = "library/train_util.py (optimizer.py from v0.11.0), get_optimizer"
+_SCHEDULE = "library/train_util.py (optimizer.py from v0.11.0), get_scheduler_fix"
+RULES = (
+    Rule(
+        "half-precision",
+        "error",
+        "full_fp16 and full_bf16 need the same mixed_precision",
+        half_precision,
+        "library/sdxl_train_util.py, load_target_model: asserts the same mixed_precision",
+        fails=LOADING,
+    ),
+    Rule(
+        "two-optimizers",
+        "error",
+        "use_8bit_adam excludes optimizer_type and use_lion_optimizer",
+        excludes("use_8bit_adam", "use_lion_optimizer", "optimizer_type"),
+        f"{_OPTIMIZER}: asserts one of them",
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "two-optimizers-lion",
+        "error",
+        "use_lion_optimizer excludes optimizer_type",
+        excludes("use_lion_optimizer", "optimizer_type"),
+        f"{_OPTIMIZER}: asserts one of them",
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "unknown-optimizer",
+        "error",
+        "optimizer_type is a known name, one of torch.optim, or package.Class",
+        unknown_optimizer,
+        f"{_OPTIMIZER}: getattr(torch.optim, ...)",
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "optimizer-args-form",
+        "error",
+        "optimizer_args are name=value, one an item, with Python values",
+        optimizer_args,
+        f'{_OPTIMIZER}: split("="), ast.literal_eval',
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "unknown-schedule",
+        "error",
+        "lr_scheduler is a known name",
+        unknown_scheduler,
+        f"{_SCHEDULE}: SchedulerType(name)",
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "schedule-args-form",
+        "error",
+        "lr_scheduler_args are name=value, one an item, with Python values",
+        scheduler_args,
+        f'{_SCHEDULE}: split("="), ast.literal_eval',
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "needless-warmup",
+        "error",
+        "lr_warmup_steps needs an lr_scheduler that warms up",
+        needless_warmup,
+        f"{_SCHEDULE}: raises unless it is 0",
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "adafactor-schedule",
+        "error",
+        "lr_scheduler adafactor needs optimizer_type Adafactor",
+        adafactor_schedule,
+        f"{_SCHEDULE}: asserts the optimizer",
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "fused-optimizer",
+        "error",
+        "fused_backward_pass needs optimizer_type Adafactor",
+        fused_optimizer,
+        f"{_OPTIMIZER}: asserts Adafactor",
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "fused-accumulation",
+        "error",
+        "fused_backward_pass excludes gradient_accumulation_steps above 1",
+        fused_accumulation,
+        f"{_OPTIMIZER}: asserts gradient_accumulation_steps == 1",
+        fails=MODEL_LOADED,
+    ),
+    Rule(
+        "fused-twice",
+        "error",
+        "fused_backward_pass excludes fused_optimizer_groups",
+        fused_twice,
+        "sdxl_train.py, train: hooks of the first optimizer only; measured on v0.10.1",
+        fails=NEVER,
+    ),
+)

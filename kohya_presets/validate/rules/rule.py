@@ -1,0 +1,76 @@
+"""A rule: one thing that is wrong, or was found unwise, about a combination of settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts import releases
+from kohya_presets.problems import Problem, Severity
+from kohya_presets.training.settings import Settings
+
+
+class Finding(NamedTuple):
+    """What a rule found: the setting to look at, what is wrong, what to do."""
+
+    table: str
+    key: str
+    message: str
+    hint: str | None = None
+
+
+class Rule(NamedTuple):
+    """One rule: `says` is what it asks for, in a line that names the options it is about.
+
+    `source` says where it comes from: sd-scripts' file and condition, a section of the guide, or a
+    thread. `releases` is the range it holds for; `not_in` names commits between two releases that
+    lie in that range and differ. `fails` says when sd-scripts itself would notice, if ever.
+    """
+
+    code: str
+    severity: Severity
+    says: str
+    find: Callable[[Settings], Finding | None]
+    source: str
+    releases: str = ">=0.7.0"
+    not_in: tuple[str, ...] = ()
+    fails: str = ""
+
+    def is_about(self, option: str) -> bool:
+        """Return whether the rule names an option."""
+        return re.search(rf"(?<![\w]){re.escape(option)}(?![\w])", self.says) is not None
+
+    @property
+    def is_of_sdxl(self) -> bool:
+        """Whether it is read from what the SDXL scripts alone run, or is the guide's about SDXL."""
+        return "sdxl" in self.source.lower() or self.source.startswith("guide")
+
+    def holds_for(self, source: str) -> bool:
+        """Return whether the rule is about this release, or commit between two."""
+        near = options.nearest_release(source)
+        return source not in self.not_in and releases.satisfies(near, self.releases)
+
+    def check(self, settings: Settings) -> Problem | None:
+        """Return the problem that `settings` have, of a release that the rule holds for."""
+        if (found := self.find(settings)) is None:
+            return None
+        if found.table not in settings.tables and settings.kind == "config":
+            return None  # that file is not at hand
+        if settings.is_malformed(found.table, found.key):
+            return None  # which is told already
+        where = settings.place(found.table, found.key)
+        return Problem(self.code, self.severity, where, found.message, found.hint)
+
+
+# When sd-scripts notices.
+AT_ONCE = "at once"
+READING_IMAGES = "when it reads the images"
+LOADING = "when it begins to load the model"
+MODEL_LOADED = "after the model is loaded"
+FIRST_STEP = "at the first step"
+FIRST_SAVE = "at the first save"
+EXTRACTING = "after the training, when the LoRA is extracted"
+RESIZING = "after the training, when the LoRA is resized"
+NEVER = "never"

@@ -1,0 +1,272 @@
+"""What sd-scripts takes without a word, or with one in its log, and does not do as told."""
+
+from __future__ import annotations
+
+from kohya_presets.validate.rules.pairs import only_with
+from kohya_presets.validate.rules.rule import NEVER, Finding, Rule
+from kohya_presets.training.settings import Settings
+
+
+def steps_overridden(s: Settings) -> Finding | None:
+    if s.given("train", "max_train_steps") is None or not s.train("max_train_epochs"):
+        return None
+    message = "max_train_epochs takes the place of max_train_steps"
+    return Finding("train", "max_train_steps", message, "Leave max_train_steps out.")
+
+
+def default_steps(s: Settings) -> Finding | None:
+    given = (s.given("train", key) for key in ("max_train_steps", "max_train_epochs"))
+    if any(value is not None for value in given):
+        return None
+    message = f"no length is given: the training stops after {s.train('max_train_steps')} steps"
+    return Finding("train", "max_train_epochs", message, "Give max_train_epochs.")
+
+
+def cache_implied(s: Settings) -> Finding | None:
+    for key in ("cache_latents", "cache_text_encoder_outputs"):
+        disk = f"{key}_to_disk"
+        if s.train(disk) and not s.train(key):
+            return Finding("train", disk, f"{disk} turns on {key} as well", f"Give {key} too.")
+    return None
+
+
+def two_attentions(s: Settings) -> Finding | None:
+    chosen = [key for key in ("mem_eff_attn", "xformers", "sdpa") if s.train(key)]
+    if len(chosen) < 2:
+        return None
+    message = f"{chosen[0]} is used, and {chosen[1]} is not"
+    return Finding("train", chosen[1], message, "Keep one of the two.")
+
+
+def bucket_limits(s: Settings) -> Finding | None:
+    keys = ("min_bucket_reso", "max_bucket_reso")
+    for switch, off in (("enable_bucket", False), ("bucket_no_upscale", True)):
+        given = [key for key in keys if s.given(*s.where(key)) is not None]
+        if s.is_whole and given and bool(s.dataset(switch)) is off:
+            without = "without enable_bucket" if switch == "enable_bucket" else f"with {switch}"
+            return Finding(*s.where(given[0]), f"{given[0]} does nothing {without}")
+    return None
+
+
+def own_step_size(s: Settings) -> Finding | None:
+    if s.optimizer() != "adafactor" or not s.optimizer_args().get("relative_step", True):
+        return None
+    message = "Adafactor sets its own rate and schedule: learning_rate is where it starts"
+    hint = 'For a rate of yours: optimizer_args = ["relative_step=False", "scale_parameter=False"]'
+    return Finding("train", "optimizer_type", message, hint)
+
+
+def timesteps(s: Settings) -> Finding | None:
+    low, high = s.train("min_timestep") or 0, s.train("max_timestep")
+    if high is None or low < high:
+        return None
+    message = f"min_timestep {low} is not below max_timestep {high}"
+    hint = "Up to v0.9.0 this stops the first step; later, every step is at max_timestep."
+    return Finding("train", "min_timestep", message, hint)
+
+
+def _huber(s: Settings) -> bool:
+    return s.train("loss_type") in ("huber", "smooth_l1")
+
+
+def _saves_between(s: Settings) -> bool:
+    every = ("save_every_n_epochs", "save_every_n_steps", "save_n_epoch_ratio")
+    return any(s.train(key) for key in every)
+
+
+def _samples(s: Settings) -> bool:
+    return bool(s.train("sample_prompts"))
+
+
+_VERIFY = "library/train_util.py, verify_training_args"
+_SDXL = "library/sdxl_train_util.py, verify_sdxl_training_args"
+_SCHEDULE = "library/train_util.py, get_scheduler_fix"
+_NOISE = "library/train_util.py, get_noise_noisy_latents_and_timesteps"
+RULES = (
+    Rule(
+        "steps-overridden",
+        "warning",
+        "max_train_epochs takes the place of max_train_steps",
+        steps_overridden,
+        "sdxl_train.py, train: max_train_steps is computed anew from max_train_epochs",
+        fails=NEVER,
+    ),
+    Rule(
+        "default-steps",
+        "warning",
+        "without max_train_epochs and max_train_steps, a training stops after 1600 steps",
+        default_steps,
+        "library/train_util.py, add_training_arguments; kohya_ss issues 2391, 2371, 2303, 2976",
+        fails=NEVER,
+    ),
+    Rule(
+        "cache-implied",
+        "warning",
+        "cache_latents_to_disk and cache_text_encoder_outputs_to_disk turn caching on",
+        cache_implied,
+        f"{_VERIFY}, {_SDXL}",
+        fails=NEVER,
+    ),
+    Rule(
+        "zero-snr",
+        "warning",
+        "zero_terminal_snr is for v_parameterization",
+        only_with(
+            ("zero_terminal_snr",),
+            lambda s: bool(s.train("v_parameterization")),
+            "sound without v_parameterization",
+        ),
+        f"{_VERIFY}: warns",
+        fails=NEVER,
+    ),
+    Rule(
+        "clip-skip",
+        "warning",
+        "clip_skip does nothing with SDXL",
+        only_with(("clip_skip",), lambda s: False, "with SDXL"),
+        f"{_SDXL}: warns",
+        fails=NEVER,
+    ),
+    Rule(
+        "v-prediction",
+        "warning",
+        "v_parameterization is not meant for SDXL",
+        lambda s: (
+            Finding("train", "v_parameterization", "SDXL is not meant for v_parameterization")
+            if s.train("v_parameterization")
+            else None
+        ),
+        f"{_SDXL}: warns",
+        releases="<0.10.0",
+        not_in=("8ebe858f8963", "2e0fcc50cb34"),
+        fails=NEVER,
+    ),
+    Rule(
+        "text-rates-idle",
+        "warning",
+        "learning_rate_te1 and learning_rate_te2 need train_text_encoder",
+        only_with(
+            ("learning_rate_te1", "learning_rate_te2"),
+            lambda s: bool(s.train("train_text_encoder")),
+            "without train_text_encoder",
+        ),
+        "sdxl_train.py, train; kohya_ss issues 1696, 1882",
+        fails=NEVER,
+    ),
+    Rule(
+        "two-attentions",
+        "warning",
+        "of mem_eff_attn, xformers and sdpa only the first acts",
+        two_attentions,
+        "library/train_util.py, replace_unet_modules: the first of mem_eff_attn, xformers, sdpa",
+        fails=NEVER,
+    ),
+    Rule(
+        "noise-strength-idle",
+        "warning",
+        "noise_offset_random_strength needs noise_offset",
+        only_with(
+            ("noise_offset_random_strength",),
+            lambda s: bool(s.train("noise_offset")),
+            "without noise_offset",
+        ),
+        _NOISE,
+        fails=NEVER,
+    ),
+    Rule(
+        "ip-noise-strength-idle",
+        "warning",
+        "ip_noise_gamma_random_strength needs ip_noise_gamma",
+        only_with(
+            ("ip_noise_gamma_random_strength",),
+            lambda s: bool(s.train("ip_noise_gamma")),
+            "without ip_noise_gamma",
+        ),
+        _NOISE,
+        fails=NEVER,
+    ),
+    Rule(
+        "huber-idle",
+        "warning",
+        "huber_c, huber_scale and huber_schedule need loss_type huber or smooth_l1",
+        only_with(
+            ("huber_c", "huber_scale", "huber_schedule"),
+            _huber,
+            "unless loss_type is huber or smooth_l1",
+        ),
+        "library/train_util.py, get_huber_threshold_if_needed",
+        fails=NEVER,
+    ),
+    Rule(
+        "bucket-limits-idle",
+        "warning",
+        "min_bucket_reso and max_bucket_reso need enable_bucket, and bucket_no_upscale off",
+        bucket_limits,
+        "library/train_util.py, make_buckets: both are ignored",
+        fails=NEVER,
+    ),
+    Rule(
+        "cycles-idle",
+        "warning",
+        "lr_scheduler_num_cycles needs lr_scheduler cosine_with_restarts",
+        only_with(
+            ("lr_scheduler_num_cycles",),
+            lambda s: s.scheduler().startswith(("cosine_with", "warmup_stable")),
+            "with this lr_scheduler",
+        ),
+        _SCHEDULE,
+        fails=NEVER,
+    ),
+    Rule(
+        "power-idle",
+        "warning",
+        "lr_scheduler_power needs lr_scheduler polynomial",
+        only_with(
+            ("lr_scheduler_power",),
+            lambda s: s.scheduler() == "polynomial",
+            "unless lr_scheduler is polynomial",
+        ),
+        _SCHEDULE,
+        fails=NEVER,
+    ),
+    Rule(
+        "adafactor-rate",
+        "warning",
+        "optimizer_type Adafactor sets its own rate, unless optimizer_args say otherwise",
+        own_step_size,
+        "library/train_util.py (optimizer.py from v0.11.0), get_optimizer",
+        fails=NEVER,
+    ),
+    Rule(
+        "timesteps-reversed",
+        "warning",
+        "min_timestep is below max_timestep",
+        timesteps,
+        _NOISE,
+        fails=NEVER,
+    ),
+    Rule(
+        "keep-last-idle",
+        "warning",
+        "save_last_n_epochs and save_last_n_steps need save_every_n_epochs or save_every_n_steps",
+        only_with(
+            ("save_last_n_epochs", "save_last_n_steps"),
+            _saves_between,
+            "without save_every_n_epochs or save_every_n_steps",
+        ),
+        "library/train_util.py, save_sd_model_on_epoch_end_or_stepwise_common",
+        fails=NEVER,
+    ),
+    Rule(
+        "samples-idle",
+        "warning",
+        "sample_every_n_epochs, sample_every_n_steps and sample_at_first need sample_prompts",
+        only_with(
+            ("sample_every_n_epochs", "sample_every_n_steps", "sample_at_first"),
+            _samples,
+            "without sample_prompts",
+        ),
+        "library/train_util.py, sample_images_common: logs that there is no prompt file",
+        fails=NEVER,
+    ),
+)

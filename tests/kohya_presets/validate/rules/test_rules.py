@@ -1,0 +1,112 @@
+"""Every rule speaks up where it should and is silent where it should not, and says its source."""
+
+from __future__ import annotations
+
+import pytest
+
+from kohya_presets.validate import rules
+from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts import releases
+from kohya_presets.validate import everything
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.validate.rules import files
+from kohya_presets.training.settings import Settings
+from kohya_presets.validate.everything import Against
+from tests.kohya_presets.lints.cases import CASES, Case
+from tests.sheets import GOOD, Make
+
+SOURCES = (
+    "sdxl_train.py",
+    "library/",
+    "networks/",
+    "torch.",
+    "toml ",
+    "patches/",
+    "wrapper/",
+    "guide: ",
+)
+THREADS = ("issue", "pull request", "check")
+
+
+def codes(shipped: Catalogue, case: Case, overrides: str, *ignored: str) -> set[str]:
+    made = shipped.load(case.preset, overrides=overrides.split())
+    report = everything.loaded(made, Against(case.release, ignore=frozenset(ignored)))
+    return {problem.code for problem in report.problems}
+
+
+def test_every_rule_has_a_case() -> None:
+    known = [rule.code for rule in rules.RULES]
+    assert len(set(known)) == len(known)
+    # Presets hold no paths: see tests/kohya_presets/test_validate.py.
+    of_files = {"metadata-uncached", *(rule.code for rule in files.RULES)}
+    assert set(known) - of_files == set(CASES)
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_a_rule_fires_is_quiet_and_can_be_silenced(code: str, shipped: Catalogue) -> None:
+    case = CASES[code]
+    assert code in codes(shipped, case, case.fires)
+    assert code not in codes(shipped, case, case.quiet)
+    assert code not in codes(shipped, case, case.fires, code)
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_a_preset_can_silence_a_rule_itself(code: str, shipped: Catalogue) -> None:
+    case = CASES[code]
+    made = shipped.load(case.preset, overrides=case.fires.split())
+    silent = type(made)(**{**vars(made), "silence": (code,)})
+    found = everything.loaded(silent, Against(case.release)).problems
+    assert code not in {problem.code for problem in found}
+
+
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.code)
+def test_a_rule_says_where_it_comes_from_and_for_which_releases(rule: rules.Rule) -> None:
+    assert rule.source.startswith(SOURCES) or any(word in rule.source for word in THREADS)
+    assert any(releases.satisfies(tag, rule.releases) for tag in releases.tags())
+    assert set(rule.not_in) <= set(options.sources())
+    assert rule.fails
+
+
+def test_steps_that_epochs_take_the_place_of_are_in_no_range(shipped: Catalogue) -> None:
+    case = CASES["out-of-range"]
+    assert "out-of-range" not in codes(shipped, case, "train.max_train_steps=0")
+    without = "train.max_train_epochs=unset train.max_train_steps=0"
+    assert "out-of-range" in codes(shipped, case, without)
+
+
+def test_a_rule_is_not_asked_about_other_releases(shipped: Catalogue) -> None:
+    old, new = CASES["weighted-captions"], CASES["weighted-captions-cached"]
+    assert "weighted-captions" not in codes(shipped, new, old.fires)
+    assert "weighted-captions-cached" not in codes(shipped, old, new.fires)
+
+
+@pytest.mark.parametrize("table", ["train", "dataset", "extract", "resize"])
+def test_of_a_malformed_setting_no_rule_has_anything_to_say(table: str, shipped: Catalogue) -> None:
+    made = shipped.load("a100-ema")
+    usual = Settings(made.tables, patches=made.patches)
+    for key, option in usual.known(table).items():
+        for value in ({}, [[]], "\0", 10**400, -1.5):
+            if options.check(option, value) is None:
+                continue
+            tables = {**made.tables, table: {**made.tables[table], key: value}}
+            found = list(rules.check(Settings(tables, patches=made.patches)))
+            assert all(p.where.key != f"{table}.{key}" for p in found), (key, value)
+
+
+def test_a_loras_rate_is_not_held_against_that_of_fine_tuning(make: Make) -> None:
+    of_lora = GOOD.replace("1e-6", "1e-4").replace("sdxl_train.py", "sdxl_train_network.py")
+    for name, text in (("whole", GOOD.replace("1e-6", "1e-4")), ("lora", of_lora)):
+        found = everything.loaded(make(**{name: text}).load(name), Against("v0.10.1")).problems
+        assert ("rate-too-high" in {p.code for p in found}) is (name == "whole")
+
+
+def test_a_lora_is_trained_of_the_text_encoders_unless_told_otherwise(make: Make) -> None:
+    network = GOOD.replace("[train]", '[train]\nnetwork_module = "networks.lora"').replace(
+        'script = "sdxl_train.py"', 'script = "sdxl_train_network.py"'
+    )
+    found = make(mine=network)
+    usual = {p.code for p in everything.loaded(found.load("mine"), Against("v0.10.1")).problems}
+    without = found.load("mine", overrides=["train.network_train_unet_only=true"])
+    told = {p.code: p for p in everything.loaded(without, Against("v0.10.1")).problems}
+    assert "text-encoder-off" not in usual
+    assert told["text-encoder-off"].hint == "Leave it out."

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.errors import UserError
+from kohya_presets.problems import Problem
+from patches import registry
+from tests import tensors
+from tests.wrapper import lookalike
+from wrapper.checkouts import patching
+from wrapper.runs import preflight
+from wrapper.system import rewrite
+from wrapper.checkouts.checkout import Checkout
+from wrapper.environments.environment import Probe
+from wrapper.environments.gpu import Gpu
+from wrapper.rehearsal.adapt import STANDIN
+
+H200 = Gpu("NVIDIA H200", 139.8)
+GOOD = Probe("3.11.7", {"torch": "2.6.0"}, {}, "12.4", (H200,))
+
+
+def codes(found: Any) -> list[tuple[str, str]]:
+    return [(problem.code, problem.severity) for problem in found]
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    return lookalike.write(tmp_path / "sd-scripts")
+
+
+def like(release: str, scripts: Path) -> Checkout:
+    return Checkout(scripts, scripts, "plain", release, release)
+
+
+def test_a_fitting_checkout_is_no_problem(shipped: Catalogue, scripts: Path) -> None:
+    assert not list(preflight.fit(shipped.load("skynet"), like("v0.7.1", scripts)))
+
+
+def test_a_release_the_preset_excludes(shipped: Catalogue, scripts: Path) -> None:
+    found = codes(preflight.fit(shipped.load("skynet"), like("v0.7.0", scripts)))
+    assert ("release", "error") in found
+    assert found.count(("option-too-new", "error")) == 2  # extract's clamp_quantile and min_diff
+
+
+def test_an_option_that_is_too_new(shipped: Catalogue, scripts: Path) -> None:
+    preset = shipped.load("skynet", overrides=["train.huber_scale=1.0"])
+    (problem,) = preflight.fit(preset, like("v0.9.1", scripts))
+    assert "train.huber_scale came with v0.10.0" in problem.message
+
+
+def test_a_patch_that_is_missing_is_told_with_the_command(
+    shipped: Catalogue, tmp_path: Path
+) -> None:
+    scripts = shutil.copytree(STANDIN, tmp_path / "sd scripts")
+    adacoor, checkout = shipped.load("adacoor"), like("v0.10.1", scripts)
+    problem, also = preflight.patches(adacoor, checkout)
+    assert "fast-lora" in also.message
+    assert "it is absent" in problem.message
+    assert problem.hint == f'kohya-presets patch apply adacoor --checkout "{scripts}"'
+    rewrite.carry_out(patching.applying(checkout, map(registry.find, adacoor.patches)))
+    assert not list(preflight.patches(adacoor, checkout))
+
+
+def test_a_lora_as_base_and_no_images_are_both_told(shipped: Catalogue, tmp_path: Path) -> None:
+    base = tensors.write(tmp_path / "a.safetensors", tensors.lora())
+    found = preflight.inputs(shipped.load("skynet"), tmp_path / "gone", base)
+    assert codes(found) == [("no-folder", "error"), ("base", "error")]
+
+
+@pytest.mark.parametrize(
+    ("preset", "change", "expected"),
+    [
+        ("skynet", {}, []),
+        ("skynet", {"broken": {"diffusers": "ImportError: x"}}, [("broken-package", "error")]),
+        ("skynet", {"broken": {"bitsandbytes": "no"}}, []),
+        ("a6000", {"broken": {"bitsandbytes": "no"}}, [("optimizer-package", "error")]),
+        ("lion", {"broken": {"lion_pytorch": "no"}}, [("optimizer-package", "error")]),
+        ("skynet", {"devices": ()}, [("no-gpu", "error")]),
+        ("skynet", {"devices": (Gpu("RTX 4090", 23.6),)}, [("vram", "warning")]),
+        ("a6000", {"devices": (Gpu("RTX A6000", 47.5),)}, []),
+        ("skynet", {"devices": (Gpu("A100 80GB", 79.2),)}, []),
+    ],
+)
+def test_what_an_environment_lacks(
+    preset: str,
+    change: dict[str, Any],
+    expected: list[tuple[str, str]],
+    shipped: Catalogue,
+) -> None:
+    import dataclasses
+
+    probe = dataclasses.replace(GOOD, **change)
+    assert codes(preflight.environment(shipped.load(preset), probe, cpu=False)) == expected
+
+
+def test_xformers_where_it_is_missing_gets_sdpa_offered(shipped: Catalogue) -> None:
+    preset = shipped.load("skynet", overrides=["train.xformers=true"])
+    probe = Probe("3.11", {}, {"xformers": "no"}, "12.4", (H200,))
+    (problem,) = preflight.environment(preset, probe, cpu=False)
+    assert "train.sdpa=true" in (problem.hint or "")
+
+
+def test_a_rehearsal_wants_no_gpu_and_repairs_torchvision(shipped: Catalogue) -> None:
+    probe = Probe("3.11", {}, {"torchvision": "operator torchvision::nms"}, None, ())
+    assert not list(preflight.environment(shipped.load("skynet"), probe, cpu=True))
+
+
+class Usage(NamedTuple):
+    free: int
+
+
+@pytest.mark.parametrize(("missing", "expected"), [(0, []), (1, [("disk", "error")])])
+def test_the_disk_must_hold_what_is_written(
+    missing: int,
+    expected: list[tuple[str, str]],
+    shipped: Catalogue,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base = tensors.write(tmp_path / "a.safetensors", tensors.SDXL)
+    preset = shipped.load("skynet")
+    # fp16: 4440 numbers of the model; of the LoRA 64 x 64 at its full rank, then at 16.
+    numbers = 8 + 8 + 64 + 64 * 64 + 216
+    needed = 2 * (numbers + 64 * 128 + 16 * 128)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(needed - missing))
+    found: list[Problem] = list(preflight.disk(preset, base, tmp_path / "runs" / "new"))
+    assert codes(found) == expected
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:b", "", ".", " a", "a\n", 'a"b', "a?"])
+def test_a_name_must_be_one_for_files_everywhere(name: str) -> None:
+    with pytest.raises(UserError, match="expected a name for files"):
+        preflight.name(name)
+
+
+def test_other_names_are_free() -> None:
+    assert preflight.name("Korra (épisode 東京) v1.2") == "Korra (épisode 東京) v1.2"
+
+
+def test_flux_wants_its_parts(shipped: Catalogue, tmp_path: Path) -> None:
+    preset = shipped.load("skynet")
+    assert not list(preflight.parts(preset))
+    flux = replace(preset, script="flux_train_network.py")
+    assert [p.code for p in preflight.parts(flux)] == ["part"] * 3
+    (tmp_path / "x.safetensors").touch()
+    given = dict.fromkeys(("ae", "clip_l"), str(tmp_path / "x.safetensors"))
+    gone = {"t5xxl": str(tmp_path / "gone.safetensors")}
+    (left,) = preflight.parts(replace(flux, train={**flux.train, **given, **gone}))
+    assert "needs t5xxl: there is no file" in left.message

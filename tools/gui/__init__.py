@@ -1,0 +1,1 @@
+"""Read the Kohya GUI's sources."""

@@ -1,0 +1,1 @@
+"""Measure the GPU memory of a training, without a GPU."""

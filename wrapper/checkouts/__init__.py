@@ -1,0 +1,1 @@
+"""Folders that hold sd-scripts: got, known again, patched."""

@@ -1,0 +1,184 @@
+"""Get sd-scripts' sources: from a git remote, a folder or a zip; only the files that are needed.
+
+Every function fills a folder of its own. What goes wrong on the way becomes a UserError; clearing
+the half-filled folder away is the caller's part.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from kohya_presets.errors import UserError
+from wrapper.system import proc
+
+REMOTE = "https://github.com/kohya-ss/sd-scripts"
+# All Python at the root and in the folders it imports from. The rest of the repository is binaries
+# for other platforms, tokenizers of other models, pictures and tests.
+NEEDED = (
+    "/*.py",
+    "/library/**",
+    "/networks/**",
+    "/tools/*.py",
+    "/pytorch_lightning/**",
+    "/requirements*.txt",
+    "/LICENSE*",
+    "/README.md",
+)
+_FOLDERS = ("library", "networks", "tools", "pytorch_lightning")
+_TOP = re.compile(r"(.*\.py|requirements.*\.txt|LICENSE.*|README\.md)")
+# A repository on this machine serves partial clones only when it is told to.
+_SERVE = "git -c uploadpack.allowFilter=true upload-pack"
+
+
+class Unreachable(UserError):
+    """The remote did not answer; the only failure that a rehearsal may go round."""
+
+
+def from_git(remote: str, commit: str, into: Path, *, needed: Sequence[str] | None = None) -> None:
+    """Fill `into` with the needed files of `commit` (40 digits), from the repository `remote`.
+
+    Raises:
+        Unreachable: the remote does not answer.
+        UserError: it has no such commit, git is missing, the disk is full.
+    """
+    into.mkdir(parents=True)
+    _git(remote, into, "init", "--quiet")
+    _git(remote, into, "remote", "add", "origin", remote)
+    serve = _serving(remote, into)
+    _git(remote, into, "sparse-checkout", "set", "--no-cone", *(needed or NEEDED))
+    upload = (f"--upload-pack={serve}",) if serve else ()
+    fetch = ("fetch", "--quiet", "--depth=1", "--filter=blob:none", "--no-tags", *upload)
+    _git(remote, into, *fetch, "origin", commit)
+    # Line ends as upstream has them: patches and fingerprints are about bytes.
+    lazily = ("-c", f"remote.origin.uploadpack={serve}") if serve else ()
+    _git(remote, into, *lazily, "-c", "core.autocrlf=false", "checkout", "--quiet", "FETCH_HEAD")
+
+
+def from_folder(folder: Path, into: Path) -> None:
+    """Fill `into` with copies of the needed files of `folder`, as they stand there."""
+    with _disk(into):
+        for file in _needed(folder):
+            target = into / file.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, target)
+
+
+def from_zip(archive: Path, into: Path) -> None:
+    """Fill `into` with the needed files of a zip, whose one top folder, if any, is left out.
+
+    Raises:
+        UserError: it is no zip, is damaged, or wants to write outside `into`.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened, _disk(into):
+            top = _top_folder(opened.namelist())
+            for entry in opened.infolist():
+                name = PurePosixPath(entry.filename.removeprefix(top))
+                if not entry.is_dir() and _wanted(name):
+                    target = into.joinpath(*name.parts)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(opened.read(entry))
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        hint = "Download it again: on GitHub, Code → Download ZIP at the release's tag."
+        raise UserError(
+            f"expected a zip of sd-scripts, {archive} is none: {error}", hint=hint
+        ) from (None)
+
+
+def head(folder: Path) -> str | None:
+    """Return the commit that `folder`'s work tree is an untouched copy of, else None."""
+    if not (folder / ".git").exists():
+        return None
+    status = proc.run(["git", "-C", folder, "status", "--porcelain", "-uno"], check=False)
+    commit = proc.run(["git", "-C", folder, "rev-parse", "HEAD"], check=False)
+    clean = not status.returncode and not status.stdout.strip() and not commit.returncode
+    return commit.stdout.strip() if clean else None
+
+
+def is_repository(folder: Path) -> bool:
+    """Return whether git can fetch from `folder`."""
+    return (folder / ".git").exists() or (
+        (folder / "HEAD").is_file() and (folder / "objects").is_dir()
+    )
+
+
+def _git(remote: str, folder: Path, *words: str) -> str:
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_ASKPASS": "true"}
+    done = proc.run(["git", "-C", folder, *words], env=quiet, check=False)
+    if done.returncode:
+        raise _failure(remote, words, done)
+    return done.stdout
+
+
+def _failure(remote: str, words: tuple[str, ...], done: proc.Result) -> UserError:
+    said = done.stderr
+    if done.returncode == 127:
+        return UserError(
+            "git was not found", hint="Install git, or give a zip: checkout add TAG --from FILE.zip"
+        )
+    if "No space left" in said:
+        return _full_disk()
+    if re.search(r"not our ref|couldn't find remote ref|unadvertised object|bad object", said):
+        return UserError(
+            f"{remote} does not have the commit {words[-1]}",
+            hint="Check the commit, or leave --from out to ask upstream.",
+        )
+    if "fetch" in words or "checkout" in words:  # the two that talk to the remote
+        reason = (said.strip().splitlines() or ["no answer"])[-1]
+        return Unreachable(
+            f"{remote} could not be reached: {reason}",
+            hint="Give another source with --from URL, FOLDER or ZIP (or SD_SCRIPTS_REMOTE), "
+            "or check the connection and run the same again.",
+        )
+    return proc.ProcessError(done)
+
+
+def _serving(remote: str, folder: Path) -> str | None:
+    real = _git(remote, folder, "ls-remote", "--get-url", "origin").strip()
+    here = real.startswith("file://") or Path(real).exists()
+    return _SERVE if here else None
+
+
+def _needed(folder: Path) -> Iterator[Path]:
+    yield from (f for f in sorted(folder.iterdir()) if f.is_file() and _TOP.fullmatch(f.name))
+    for name in _FOLDERS:
+        for file in sorted((folder / name).rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                yield file
+
+
+def _wanted(name: PurePosixPath) -> bool:
+    if ".." in name.parts or name.is_absolute() or ":" in str(name):
+        raise UserError(f"the zip wants to write outside its folder: {name}")
+    if len(name.parts) == 1:
+        return _TOP.fullmatch(name.name) is not None
+    return name.parts[0] in _FOLDERS
+
+
+def _top_folder(names: list[str]) -> str:
+    tops = {name.split("/", 1)[0] for name in names}
+    only = tops.pop() if len(tops) == 1 else ""
+    return f"{only}/" if only and all("/" in name for name in names) else ""
+
+
+@contextmanager
+def _disk(into: Path) -> Iterator[None]:
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _full_disk() from None
+        raise UserError(f"{error.filename or into}: {error.strerror}") from None
+
+
+def _full_disk() -> UserError:
+    return UserError(
+        "the disk is full", hint="Free some space, or set KOHYA_PRESETS_HOME to another disk."
+    )

@@ -1,0 +1,285 @@
+"""Checkouts: folders that hold sd-scripts, the user's own and those this tool made.
+
+One that we made is `<home>/checkouts/NAME/`: `checkout.toml` says what it is, `sd-scripts/` holds
+the sources, `environment/` (made by `environment`) the Python that runs them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from kohya_presets.sdscripts import releases
+from kohya_presets.toml import source as toml_source
+from kohya_presets.toml import text as toml_text
+from kohya_presets.errors import UserError
+from kohya_presets.sdscripts.releases import Release
+from wrapper.checkouts import acquire
+from wrapper.system import paths
+from wrapper.checkouts import recognize
+from wrapper.checkouts.recognize import Layout
+
+RECORD = "checkout.toml"
+FILES = "files.json"  # fingerprint of every file as it came
+SCRIPTS = "sd-scripts"
+ADDING = ".adding-"
+STANDIN = "stand-in"  # in place of a source
+
+OnStep = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A folder with sd-scripts in it; `scripts` is where sdxl_train.py lies."""
+
+    folder: Path
+    scripts: Path
+    layout: Layout
+    release: str | None  # whose files these are; None for a commit between two
+    like: str  # the newest release whose options are all there
+    commit: str | None = None
+    source: str | None = None  # where we got it from; None for a folder of the user's
+    between: str | None = None  # which known commit between two, if it is no release
+
+    @property
+    def is_standin(self) -> bool:
+        """Whether these are our own three scripts and not sd-scripts."""
+        return self.source == STANDIN
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this tool made it, and may change it."""
+        return self.folder.parent.parent == paths.checkouts()
+
+    @property
+    def options_of(self) -> str:
+        """Which of `options.sources()` it has the options of; the nearest, where it is none."""
+        return self.release or self.between or self.like
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        if self.is_standin:
+            return "the stand-in"
+        if self.release:
+            return self.release
+        return f"{self.commit[:12]} (like {self.like})" if self.commit else f"like {self.like}"
+
+
+def open_folder(folder: Path) -> Checkout:
+    """Return the checkout in any folder: a plain clone, a Kohya GUI, one of ours.
+
+    Raises:
+        UserError: it holds no sd-scripts.
+    """
+    folder = folder.expanduser().absolute()
+    for own in (folder, folder.parent):
+        if (own / RECORD).is_file() and (own / SCRIPTS).is_dir():
+            return _recorded(own)
+    scripts, layout = recognize.scripts_in(folder)
+    known = recognize.likeness(scripts)
+    release = known.exact[-1] if known.exact else None
+    commit = releases.find(release).commit if release else acquire.head(scripts)
+    return Checkout(folder, scripts, layout, release, known.like, commit, between=known.between)
+
+
+def add(wanted: str | None, *, source: str | None = None, on_step: OnStep) -> Checkout:
+    """Return the checkout of a tag or commit, got now unless it is there.
+
+    `source` is a URL, a folder or a zip; without it `SD_SCRIPTS_REMOTE`, else upstream. Without
+    `wanted`, a folder or zip is taken as it stands, and a remote gives the default release.
+
+    Raises:
+        acquire.Unreachable: the remote does not answer.
+        UserError: no such release or commit, no sd-scripts there, full disk. Nothing is left.
+    """
+    source = source or os.environ.get("SD_SCRIPTS_REMOTE") or acquire.REMOTE
+    local = Path(source).expanduser()
+    release, commit = _wanted(wanted, local)
+    home = paths.checkouts()
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / ".lock"):
+        for leftover in home.glob(f"{ADDING}*"):  # of a call that was killed
+            delete(leftover)
+        name = release.tag if release else commit[:12] if commit else None
+        if name and (home / name / RECORD).is_file():
+            return _recorded(home / name)
+        with _workplace(home) as work:
+            on_step(f"getting sd-scripts {name or ''} from {source}".replace("  ", " "))
+            _acquire(source, local, commit, work / SCRIPTS)
+            return _settle(home, work, release, commit, source)
+
+
+def listing() -> tuple[Checkout, ...]:
+    """Return the checkouts this tool made, oldest release first."""
+    made = [_recorded(record.parent) for record in sorted(paths.checkouts().glob(f"*/{RECORD}"))]
+    return tuple(sorted(made, key=lambda c: (releases.order(c.like), c.folder)))
+
+
+def find(wanted: str) -> Checkout:
+    """Return the checkout made for a tag or commit.
+
+    Raises:
+        UserError: there is none; the hint says how to get it.
+    """
+    release = releases.get(wanted)
+    for made in listing():
+        if release and made.release == release.tag:
+            return made
+        if releases.is_commit(wanted) and (made.commit or "").startswith(wanted.lower()):
+            return made
+        if made.folder.parent.name == wanted:
+            return made
+    name = release.tag if release else wanted
+    if not release and not releases.is_commit(wanted):
+        releases.find(wanted)  # says what is known
+    raise UserError(f"no checkout of {name}", hint=f"Run `kohya-presets checkout add {name}`.")
+
+
+def remove(wanted: str, *, force: bool = False) -> Path:
+    """Delete the checkout of a tag or commit with its environment; return where it was.
+
+    Raises:
+        UserError: there is none, or files in it were edited and `force` is not set.
+    """
+    made = find(wanted)
+    if (edited := edits(made)) and not force:
+        some = ", ".join(edited[:5]) + (", ..." if len(edited) > 5 else "")
+        raise UserError(
+            f"{made.scripts} was edited: {some}",
+            hint="Keep your edits elsewhere, or delete them too with --force.",
+        )
+    delete(made.folder.parent)
+    return made.folder.parent
+
+
+def edits(made: Checkout) -> list[str]:
+    """Return the files of a checkout of ours that differ from what came, patches of ours aside."""
+    came = json.loads((made.folder.parent / FILES).read_text(encoding="utf-8"))
+    now = _fingerprints(made.scripts)
+    return sorted(file for file, was in came.items() if now.get(file) != was)
+
+
+def delete(folder: Path) -> None:
+    """Delete a folder that may hold read-only files, as git's objects are on Windows."""
+
+    def make_writable(function: Callable[[str], object], path: str, _: object) -> None:
+        with contextlib.suppress(OSError):
+            Path(path).chmod(stat.S_IWRITE)
+            function(path)
+
+    shutil.rmtree(folder, onerror=make_writable)
+
+
+def _wanted(wanted: str | None, local: Path) -> tuple[Release | None, str | None]:
+    if wanted is None:
+        release = None if local.exists() else releases.find(releases.DEFAULT)
+    elif releases.is_commit(wanted) and releases.get(wanted) is None:
+        if len(wanted) != 40:
+            raise UserError(
+                f"expected a commit's full 40 digits, found {wanted!r}",
+                hint="A short commit cannot be fetched; `git rev-parse` in a clone makes it full.",
+            )
+        return None, wanted.lower()
+    else:
+        release = releases.find(wanted)
+    return release, release.commit if release else None
+
+
+def _acquire(source: str, local: Path, commit: str | None, into: Path) -> None:
+    if local.is_file():
+        acquire.from_zip(local, into)
+    elif local.is_dir() and not (commit and acquire.is_repository(local)):
+        scripts, _ = recognize.scripts_in(local)
+        acquire.from_folder(scripts, into)
+    elif local.is_dir():
+        acquire.from_git(str(local.absolute()), str(commit), into)
+    elif _looks_like_path(source):
+        raise UserError(f"expected a URL, a folder or a zip, found nothing at {source}")
+    else:
+        acquire.from_git(source, str(commit), into)
+
+
+def _looks_like_path(source: str) -> bool:
+    return "://" not in source and not source.startswith("git@")
+
+
+@contextlib.contextmanager
+def _workplace(home: Path) -> Iterator[Path]:
+    work = Path(tempfile.mkdtemp(prefix=ADDING, dir=home))
+    try:
+        yield work
+    finally:
+        if work.exists():
+            delete(work)
+
+
+def _settle(
+    home: Path, work: Path, release: Release | None, commit: str | None, source: str
+) -> Checkout:
+    scripts, _ = recognize.scripts_in(work / SCRIPTS)
+    known = recognize.likeness(scripts)
+    if release and release.tag not in known.exact:
+        is_a = known.exact[-1] if known.exact else f"like {known.like}"
+        raise UserError(
+            f"expected sd-scripts {release.tag} from {source}, found {is_a}",
+            hint="Leave the tag out to take it as it stands, or give another --from.",
+        )
+    if release is None and commit is None and known.exact:
+        release = releases.find(known.exact[-1])
+    files = _fingerprints(scripts)
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    commit = commit or (release.commit if release else acquire.head(Path(source).expanduser()))
+    name = release.tag if release else commit[:12] if commit else f"copy-{digest[:8]}"
+    if (home / name / RECORD).is_file():
+        return _recorded(home / name)
+    record = {
+        "format": 1,
+        "release": release.tag if release else "",
+        "like": release.tag if release else known.like,
+        "between": "" if release else known.between or "",
+        "commit": commit or "",
+        "source": source,
+        "sha256": digest,
+    }
+    (work / FILES).write_text(json.dumps(files, indent=0) + "\n", encoding="utf-8", newline="\n")
+    (work / RECORD).write_text(toml_text.table(record), encoding="utf-8", newline="\n")
+    if (home / name).exists():  # without a record: nothing that works was ever there
+        delete(home / name)
+    work.replace(home / name)
+    return _recorded(home / name)
+
+
+def _recorded(own: Path) -> Checkout:
+    record: dict[str, Any] = dict(toml_source.read(own / RECORD).values)
+    return Checkout(
+        own / SCRIPTS,
+        own / SCRIPTS,
+        "plain",
+        record.get("release") or None,
+        record.get("like") or releases.DEFAULT,
+        record.get("commit") or None,
+        record.get("source") or None,
+        record.get("between") or None,
+    )
+
+
+def _fingerprints(scripts: Path) -> dict[str, str]:
+    return {
+        file.relative_to(scripts).as_posix(): releases.fingerprint(
+            file.read_text(encoding="utf-8", errors="replace")
+        )
+        for file in sorted(scripts.rglob("*.py"))
+        if ".git" not in file.parts and not file.name.startswith("kp_")
+    }

@@ -1,0 +1,42 @@
+"""`kohya-presets render`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wrapper.export import by_hand
+from wrapper.cli.options import FOLDER, force_option, presets, set_option
+
+
+@click.command("render")
+@click.argument("preset")
+@click.option("--out", type=FOLDER, required=True, help="Folder to write the files to.")
+@click.option("--data", type=FOLDER, default=Path("data"), show_default=True, help="Images.")
+@click.option("--base", default="base.safetensors", show_default=True, help="Base model.")
+@click.option("--name", help="Name of what is made.  [default: the preset's]")
+@click.option("--release", metavar="TAG", help="Check the preset against this release.")
+@force_option
+@set_option
+def command(
+    preset: str,
+    out: Path,
+    data: Path,
+    base: str,
+    name: str | None,
+    release: str | None,
+    force: bool,
+    overrides: tuple[str, ...],
+) -> None:
+    """Write the files sd-scripts reads: config.toml, dataset.toml and command.txt.
+
+    \b
+    Example:
+        kohya-presets render skynet --out skynet --data ~/pictures/korra --base sdxl.safetensors
+    """
+    found = presets().load(preset, overrides=overrides)
+    for file in by_hand.render(
+        found, out, data=data, base=base, name=name, release=release, force=force
+    ):
+        click.echo(file)

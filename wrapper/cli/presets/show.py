@@ -1,0 +1,37 @@
+"""`kohya-presets show`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from kohya_presets.memory import estimate
+from kohya_presets.presets import preset as preset_files
+from wrapper.cli.options import json_option, presets, set_option
+
+
+@click.command("show")
+@click.argument("preset")
+@set_option
+@click.option("--provenance", is_flag=True, help="Also say why each value is what it is.")
+@json_option
+def command(preset: str, overrides: tuple[str, ...], provenance: bool, as_json: bool) -> None:
+    """Print PRESET complete, with everything it inherits.
+
+    \b
+    Example:
+        kohya-presets show lion --provenance
+    """
+    found = presets().load(preset, overrides=overrides)
+    needed = estimate.of(found)
+    if not as_json:
+        click.echo(preset_files.to_toml(found, provenance=provenance), nl=False)
+        if needed:
+            click.echo(f"\n# {estimate.summary(needed, found.vram_gib)}")
+        return
+    tables = {"preset": preset_files.header(found), **found.tables}
+    tables |= {"memory": needed.parts} if needed else {}
+    if provenance:
+        tables["provenance"] = found.provenance
+    click.echo(json.dumps(tables, indent=2, default=str))

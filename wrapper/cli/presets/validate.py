@@ -1,0 +1,50 @@
+"""`kohya-presets validate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from kohya_presets.errors import PresetError
+from wrapper.runs import subjects
+from wrapper.cli.options import ignore_option, json_option, presets, set_option
+from wrapper.cli.trainer_options import checkout_option, release_option
+
+
+@click.command("validate")
+@click.argument("names", metavar="PRESET|FILE...", nargs=-1, required=True)
+@release_option
+@checkout_option
+@set_option
+@ignore_option
+@click.option("--images", type=click.IntRange(min=1), help="How many there are to train on.")
+@json_option
+def command(
+    names: tuple[str, ...],
+    release: str,
+    checkout: Path | None,
+    overrides: tuple[str, ...],
+    ignore: tuple[str, ...],
+    images: int | None,
+    as_json: bool,
+) -> None:
+    """Say everything that is wrong with presets, or with sd-scripts' own TOML files.
+
+    Errors stop a run, warnings are what the guide and others found. Exit code 3 with errors.
+
+    \b
+    Example:
+        kohya-presets validate skynet --release v0.9.1
+        kohya-presets validate config.toml dataset.toml --checkout ~/kohya_ss
+    """
+    against = subjects.against(release, checkout, ignore=ignore, images=images)
+    reports = [subjects.one(name, presets(), against, overrides) for name in names]
+    if as_json:
+        click.echo(json.dumps([subjects.values(report) for report in reports], indent=2))
+    else:
+        click.echo("\n\n".join(map(subjects.text, reports)))
+    if any(report.has_errors for report in reports):
+        sys.exit(PresetError.exit_code)

@@ -1,0 +1,56 @@
+"""`kohya-presets train`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from wrapper.runs import start
+from wrapper.cli.ending import finish
+from wrapper.cli.options import FOLDER, ignore_option, presets, runs_option, set_option
+from wrapper.cli.trainer_options import site_options
+from wrapper.runs.start import Request
+from wrapper.screen.talk import Talk
+
+
+@click.command("train")
+@click.argument("preset")
+@click.option("--data", type=FOLDER, required=True, help="Folder of images and captions.")
+@click.option("--base", required=True, help="SDXL checkpoint: a file, or owner/repo[/file].")
+@click.option("--name", help="Name of the run and of what it makes.  [default: the preset's]")
+@runs_option
+@site_options
+@set_option
+@ignore_option
+@click.option("--dry-run", is_flag=True, help="Print the command of every stage, write nothing.")
+def command(
+    preset: str,
+    data: Path,
+    base: str,
+    name: str | None,
+    runs: Path,
+    release: str,
+    checkout: Path | None,
+    python: str | None,
+    overrides: tuple[str, ...],
+    ignore: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    """Train with PRESET, extract the LoRA, resize it: one run, checked before it starts.
+
+    \b
+    Example:
+        kohya-presets train skynet --data ~/pictures/korra --name korra \\
+            --base stabilityai/stable-diffusion-xl-base-1.0
+    """
+    found = presets().load(preset, overrides=overrides)
+    name = name or found.name
+    request = Request(found, name, runs, release, checkout, python, ignore=ignore)
+    talk = Talk()
+    if dry_run:
+        for stage in start.dry(request, data, base, talk).stages:
+            click.echo(f"# {stage.name}\n{shlex.join(stage.launch.argv)}")
+        return
+    finish(start.train(request, data, base, talk), talk)

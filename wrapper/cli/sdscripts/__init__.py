@@ -1,0 +1,1 @@
+"""Commands about sd-scripts and the Kohya GUI."""

@@ -1,0 +1,36 @@
+"""`kohya-presets doctor`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from kohya_presets.problems import errors
+from wrapper.environments import doctor
+from wrapper.cli.options import json_option
+from wrapper.cli.trainer_options import site_options
+from wrapper.screen.talk import Talk
+
+
+@click.command("doctor")
+@site_options
+@json_option
+def command(release: str, checkout: Path | None, python: str | None, as_json: bool) -> None:
+    """Say which Python, torch, GPU and driver a run would use, and what does not fit together.
+
+    \b
+    Example:
+        kohya-presets doctor --checkout ~/kohya_ss --python ~/kohya_ss/venv/bin/python
+    """
+    findings = doctor.examine(release, checkout, python)
+    if as_json:
+        click.echo(json.dumps(findings.as_json(), indent=2))
+    else:
+        for name, value in findings.facts.items():
+            click.echo(f"{name:<14}{value}")
+        Talk().problems(findings.problems)
+    if errors(findings.problems):
+        sys.exit(1)

@@ -1,0 +1,101 @@
+"""`kohya-presets gui`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from kohya_presets.gui.versions import fields
+from kohya_presets.gui import report
+from kohya_presets.gui.report import Item
+from wrapper.export import gui_files
+from wrapper.system import whole
+from wrapper.cli.options import FILE, FOLDER, force_option, presets, set_option
+
+
+@click.group("gui")
+def command() -> None:
+    """Take presets into the Kohya GUI (bmaltais/kohya_ss), and out of it."""
+
+
+@command.command("export")
+@click.argument("preset")
+@click.option("--gui", metavar="TAG", help="Version of the GUI.  [default: the newest known]")
+@click.option("--out", type=FILE, help="File to write.  [default: print it]")
+@click.option("--install", type=FOLDER, help="Folder of a Kohya GUI: its version, its presets.")
+@click.option("--data", type=FOLDER, help="Images: write a dataset config beside, and name it.")
+@force_option
+@set_option
+def export(
+    preset: str,
+    gui: str | None,
+    out: Path | None,
+    install: Path | None,
+    data: Path | None,
+    force: bool,
+    overrides: tuple[str, ...],
+) -> None:
+    """Write PRESET as a version of the GUI saves it, and say what that version cannot express.
+
+    \b
+    Example:
+        kohya-presets gui export skynet --install ~/kohya_ss
+        kohya-presets gui export lion --gui v24.1.7 --out lion.json
+    """
+    if install and (out or gui):
+        raise click.UsageError("--install finds version and file: give no --gui or --out with it")
+    if data and not (out or install):
+        raise click.UsageError("--data writes a second file: give --out or --install")
+    found = presets().load(preset, overrides=overrides)
+    if install:
+        there = gui_files.installed(install)
+        tag, out = there.tag, gui_files.target(found, there)
+        click.echo(f"Kohya GUI {'' if there.is_exact else 'like '}{tag} in {install}", err=True)
+    else:
+        tag = fields.find(gui) if gui else fields.tags()[-1]
+    file = out.expanduser().resolve() if out else Path(f"{found.name}.json")
+    made = gui_files.made(found, tag, file, data=data)
+    _tell(f"{found.name} for the {made.exported.tab.name} tab of {tag}", made.exported.report)
+    if out is None:
+        click.echo(made.exported.text, nl=False)
+        return
+    for written in whole.write(made.files, force=force):
+        click.echo(written)
+    steps = gui_files.patching_step(found)
+    if install:
+        has_data = data is not None
+        steps = gui_files.next_steps(made.exported, found, file, install, has_data=has_data)
+    for step in steps:
+        click.echo(step, err=True)
+
+
+@command.command("import")
+@click.argument("file", type=FILE)
+@click.option("--name", help="Name of the preset.  [default: the file's]")
+@click.option("--out", type=FILE, help="Preset to write.  [default: print it]")
+@force_option
+@click.option("--all", "all_", is_flag=True, help="Also tell what was plainly taken over.")
+def import_(file: Path, name: str | None, out: Path | None, force: bool, all_: bool) -> None:
+    """Make a preset of FILE: JSON that the GUI saved, or a config.toml of sd-scripts.
+
+    \b
+    Example:
+        kohya-presets gui import "SDXL - LoRA adafactor v1.0.json" --out presets/adafactor.toml
+    """
+    found = gui_files.imported(file.expanduser(), name)
+    _tell(f"{file.name}, {found.source}", found.report, all_=all_)
+    text = gui_files.text(found.usable(), presets())
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    for written in whole.write({out.expanduser(): text}, force=force):
+        click.echo(written)
+
+
+def _tell(subject: str, items: Iterable[Item], *, all_: bool = False) -> None:
+    items = tuple(items)
+    click.echo(f"{subject}: {report.counts(items) or 'all of it'}", err=True)
+    for line in report.told(items, all_=all_):
+        click.echo(f"  {line}", err=True)

@@ -1,0 +1,171 @@
+"""Say what a run would use on this machine, and what of it does not fit together."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from kohya_presets.sdscripts import releases
+from kohya_presets.errors import UserError
+from kohya_presets.problems import Place, Problem
+from wrapper.checkouts import checkout
+from wrapper.environments import environment
+from wrapper.environments import gpu
+from wrapper.system import paths
+from wrapper.system import proc
+from wrapper.runs import trainer
+from wrapper.checkouts.checkout import Checkout
+from wrapper.environments.environment import Environment, Probe
+from wrapper.environments.gpu import Driver
+
+# Which torch and torchvision belong together, by minor version: torchvision 0.(n+15) to torch 2.n.
+_VISION_AHEAD = 15
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==([^\s;#]+)")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found, as lines of a table, and what is wrong with it."""
+
+    facts: Mapping[str, str]
+    problems: tuple[Problem, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as values for JSON."""
+        return {
+            "facts": dict(self.facts),
+            "problems": [
+                {"code": p.code, "severity": p.severity, "message": p.message, "hint": p.hint}
+                for p in self.problems
+            ],
+        }
+
+
+def examine(release: str, folder: Path | None, python: str | None) -> Findings:
+    """Return what a run with these choices would use; nothing is fetched or made."""
+    driver = gpu.driver()
+    facts = {
+        "kohya-presets": f"{metadata.version('kohya-presets')}, Python {sys.version.split()[0]}",
+        "home": str(paths.home()),
+        "git": _git(),
+        "driver": _told(driver),
+    }
+    problems: list[Problem] = []
+    if facts["git"] == "not found":
+        problems.append(_problem("no-git", "warning", "git was not found", "checkout --from ZIP"))
+    found = _checkout(release, folder, problems)
+    facts["sd-scripts"] = f"{found.name}, {found.folder}" if found else f"{release}, not here yet"
+    used = _environment(found, python, problems)
+    if used is None:
+        facts["environment"] = "not made yet"
+        return Findings(facts, tuple(problems))
+    probe = environment.probe(used.python)
+    facts["environment"] = f"Python {probe.python}, {used.python}"
+    facts |= {name: probe.packages.get(name, "not installed") for name in trainer.TOLD}
+    facts["xformers"] = probe.packages.get("xformers", "not installed (optional)")
+    facts["GPU"] = ", ".join(f"{d.name} {d.memory_gib:g} GiB" for d in probe.devices) or "none"
+    problems += judge(probe, driver, _pins(found) if found else {})
+    return Findings(facts, tuple(problems))
+
+
+def judge(probe: Probe, driver: Driver | None, pins: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield what does not fit together in an environment, for a driver and a release's pins."""
+    cpu_only = driver is None
+    for package in (*environment.NEEDED, "torchvision", "bitsandbytes"):
+        if package in probe.broken:
+            repaired = package == "torchvision" and cpu_only
+            optional = package == "bitsandbytes"
+            severity = "warning" if repaired or optional else "error"
+            hint = "The rehearsal repairs this; a training run would not." if repaired else None
+            message = f"{package} does not import: {probe.broken[package]}"
+            yield _problem("broken-package", severity, message, hint)
+    yield from _torch(probe, driver)
+    for package, pin in pins.items():
+        have = probe.packages.get(package)
+        if have is not None and have.split("+")[0] != pin:
+            message = f"{package} {have} is installed, this release pins {pin}"
+            severity = "error" if package == "transformers" and _breaks(have, pin) else "warning"
+            yield _problem("pin", severity, message, f"pip install {package}=={pin}")
+
+
+def _torch(probe: Probe, driver: Driver | None) -> Iterator[Problem]:
+    torch, vision = (probe.packages.get(name, "") for name in ("torch", "torchvision"))
+    minors = [re.match(r"(\d+)\.(\d+)", version) for version in (torch, vision)]
+    if all(minors):
+        major, minor = int(minors[0][1]), int(minors[0][2])  # type: ignore[index]
+        if major == 2 and int(minors[1][2]) != minor + _VISION_AHEAD:  # type: ignore[index]
+            message = f"torchvision {vision} does not belong to torch {torch}"
+            hint = f"pip install torchvision=={0}.{minor + _VISION_AHEAD}.*"
+            yield _problem("torchvision", "error", message, hint)
+    if driver is None:
+        hint = "Training needs an NVIDIA GPU; a rehearsal does not."
+        yield _problem("no-driver", "warning", "no NVIDIA driver answers", hint)
+    elif probe.cuda is None:
+        message = f"torch {torch} was built without CUDA, though there is a GPU"
+        yield _problem("torch-cpu", "error", message, "Make the environment again: checkout remove")
+    elif tuple(map(int, probe.cuda.split(".")[:2])) > driver.cuda:
+        newest = ".".join(map(str, driver.cuda))
+        message = f"torch {torch} needs CUDA {probe.cuda}, driver {driver.version} runs {newest}"
+        yield _problem("driver", "error", message, "Update the driver, or use an older torch.")
+
+
+def _breaks(have: str, pin: str) -> bool:
+    # transformers 4.31 dropped position_ids; releases that pin an older one fail on the checkpoint.
+    def version(text: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+
+    return version(pin) < (4, 31) <= version(have)
+
+
+def _checkout(release: str, folder: Path | None, problems: list[Problem]) -> Checkout | None:
+    try:
+        return checkout.open_folder(folder) if folder else checkout.find(release)
+    except UserError as error:
+        severity = "error" if folder else "warning"
+        problems.append(_problem("checkout", severity, str(error), error.hint))
+        return None
+
+
+def _environment(
+    found: Checkout | None, python: str | None, problems: list[Problem]
+) -> Environment | None:
+    if python is not None:
+        return environment.named(python)
+    if found is None:
+        return None
+    if made := environment.find(found):
+        return made
+    hint = "It is made when a run first needs it."
+    problems.append(_problem("environment", "warning", f"none made for {found.name} yet", hint))
+    return None
+
+
+def _pins(found: Checkout) -> dict[str, str]:
+    file = found.scripts / "requirements.txt"
+    if not file.is_file() or not releases.get(found.like):
+        return {}
+    pins = (_PIN.match(line) for line in file.read_text(encoding="utf-8").splitlines())
+    named = {pin[1].lower().replace("_", "-"): pin[2] for pin in pins if pin}
+    named.pop("bitsandbytes", None)  # ours goes with torch's CUDA
+    return named
+
+
+def _git() -> str:
+    said = proc.run(["git", "--version"], check=False)
+    return said.stdout.strip().removeprefix("git version ") if not said.returncode else "not found"
+
+
+def _told(driver: Driver | None) -> str:
+    if driver is None:
+        return "none"
+    gpus = ", ".join(f"{g.name} {g.memory_gib:g} GiB" for g in driver.gpus)
+    return f"{driver.version}, CUDA {driver.cuda[0]}.{driver.cuda[1]}, {gpus}"
+
+
+def _problem(code: str, severity: Any, message: str, hint: str | None) -> Problem:
+    return Problem(code, severity, Place(), message, hint)

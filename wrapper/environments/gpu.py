@@ -1,0 +1,77 @@
+"""What GPUs and driver this machine has, and which build of torch they can run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from wrapper.system import proc
+
+QUESTION = "--query-gpu=name,memory.total"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One device; `memory_gib` is what the driver reports, a little less than the label says."""
+
+    name: str
+    memory_gib: float
+
+
+@dataclass(frozen=True)
+class Driver:
+    """NVIDIA's driver and the newest CUDA it can run, e.g. (12, 4)."""
+
+    version: str
+    cuda: tuple[int, int]
+    gpus: tuple[Gpu, ...]
+
+
+@dataclass(frozen=True)
+class TorchBuild:
+    """Versions that belong together, as the package index has them for Linux, and their CUDA."""
+
+    torch: str
+    torchvision: str
+    cuda: tuple[int, int]
+    bitsandbytes: str
+
+
+# Read from the packages' own metadata: which CUDA the plain `pip install torch==` brings.
+# bitsandbytes: the release must carry a library for that CUDA; older pins of sd-scripts do not.
+BUILDS = (
+    TorchBuild("2.13.0", "0.28.0", (13, 0), "0.50.2"),
+    TorchBuild("2.8.0", "0.23.0", (12, 8), "0.48.2"),
+    TorchBuild("2.6.0", "0.21.0", (12, 4), "0.45.5"),
+    TorchBuild("2.4.1", "0.19.1", (12, 1), "0.43.3"),
+)
+WITHOUT_GPU = BUILDS[0]
+
+
+def driver() -> Driver | None:
+    """Return the driver of this machine, or None where there is none to ask."""
+    banner = proc.run(["nvidia-smi"], check=False, timeout_seconds=30)
+    listed = proc.run(
+        ["nvidia-smi", QUESTION, "--format=csv,noheader,nounits"], check=False, timeout_seconds=30
+    )
+    if banner.returncode or listed.returncode:
+        return None
+    return read(banner.stdout, listed.stdout)
+
+
+def read(banner: str, listed: str) -> Driver | None:
+    """Return what nvidia-smi's two answers say; None where its banner has another form."""
+    version = re.search(r"Driver Version:\s*([\d.]+)", banner)
+    cuda = re.search(r"CUDA Version:\s*(\d+)\.(\d+)", banner)
+    if version is None or cuda is None:
+        return None
+    rows = [row.rsplit(",", 1) for row in listed.splitlines() if "," in row]
+    gpus = tuple(Gpu(name.strip(), round(float(mib) / 1024, 1)) for name, mib in rows)
+    return Driver(version[1], (int(cuda[1]), int(cuda[2])), gpus)
+
+
+def build_for(found: Driver | None) -> TorchBuild | None:
+    """Return the newest build that `found` can run, or None for a driver too old for any."""
+    if found is None:
+        return WITHOUT_GPU
+    return next((build for build in BUILDS if build.cuda <= found.cuda), None)

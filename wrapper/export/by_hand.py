@@ -1,0 +1,105 @@
+"""Write the files of a preset for someone who starts sd-scripts by hand."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path, PurePosixPath
+
+from kohya_presets.sdscripts import releases
+from kohya_presets.files import render as texts
+from kohya_presets.validate.each_setting import SCRIPTS
+from kohya_presets.errors import PresetError
+from kohya_presets.presets.preset import Preset
+from kohya_presets.problems import errors
+from wrapper.data import base_model
+from wrapper.checkouts import patching
+from wrapper.runs import preflight
+from wrapper.system import whole
+from wrapper.checkouts.checkout import Checkout
+
+HEAD = "# Run these in the folder of sd-scripts, in its environment, one after the other.\n"
+
+
+def render(
+    preset: Preset,
+    out: Path,
+    *,
+    data: Path,
+    base: str,
+    name: str | None = None,
+    release: str | None = None,
+    force: bool = False,
+) -> list[Path]:
+    """Return the three files written into `out`: same input, same bytes.
+
+    Raises:
+        PresetError: it has errors, as for `release`.
+        UserError: another file is there already, and `force` is not set.
+    """
+    _check(preset, releases.find(release).tag if release else _newest(preset))
+    out = out.expanduser().resolve()
+    model = Path(base).expanduser()
+    paths = texts.Paths(
+        data=data.expanduser().resolve(),
+        base=PurePosixPath(base) if _is_repository(base) else model.resolve(),
+        output=out,
+        name=preflight.name(name or preset.name),
+        dataset_config=out / "dataset.toml",
+    )
+    files = {
+        "config.toml": texts.config(preset, paths),
+        "dataset.toml": texts.dataset(preset, paths),
+        "command.txt": HEAD
+        + _patching(preset)
+        + "".join(f"{shlex.join(c)}\n" for c in commands(preset, paths)),
+    }
+    return whole.write({out / file: text for file, text in files.items()}, force=force)
+
+
+def commands(preset: Preset, paths: texts.Paths) -> list[tuple[str, ...]]:
+    """Return the command of each stage, as a person would type it."""
+    mixed = preset.train.get("mixed_precision", "no")
+    config = paths.output / "config.toml"
+    launch = ("accelerate", "launch", "--num_processes=1", f"--mixed_precision={mixed}")
+    found: list[tuple[str, ...]] = [(*launch, preset.script, f"--config_file={config}")]
+    lora = paths.output / f"{paths.name}-lora.safetensors"
+    if preset.extract is not None:
+        full = lora
+        if preset.resize is not None:
+            full = paths.output / f"{paths.name}-extracted.safetensors"
+        tuned = paths.output / f"{paths.name}.safetensors"
+        ends = {"model_org": str(paths.base), "model_tuned": str(tuned), "save_to": str(full)}
+        found.append(_python("extract", {**preset.extract, **ends}))
+        if preset.resize is not None:
+            ends = {"model": str(full), "save_to": str(lora)}
+            found.append(_python("resize", {**preset.resize, **ends}))
+    return found
+
+
+def _python(stage: str, options: dict[str, object]) -> tuple[str, ...]:
+    return ("python", SCRIPTS[stage], *texts.arguments(options))
+
+
+def _patching(preset: Preset) -> str:
+    needed = preset.patches
+    return f"# Once before: {patching.command(needed, '.')}\n" if needed else ""
+
+
+def _is_repository(base: str) -> bool:
+    """Return whether sd-scripts would look for `base` on Hugging Face: owner/repo, no file."""
+    return base.count("/") == 1 and not base_model.is_path(base) and not base.endswith(".ckpt")
+
+
+def _newest(preset: Preset) -> str:
+    """Return the default release where the preset is for it, else the newest that it is for."""
+    for tag in (releases.DEFAULT, *reversed(releases.tags())):
+        if releases.satisfies(tag, preset.releases):
+            return tag
+    return releases.DEFAULT
+
+
+def _check(preset: Preset, tag: str) -> None:
+    nowhere = Path("sd-scripts")  # not looked into
+    checkout = Checkout(nowhere, nowhere, "plain", tag, tag)
+    if wrong := errors(preflight.fit(preset, checkout)):
+        raise PresetError(f"preset {preset.name!r} on {tag}", wrong)

@@ -1,0 +1,1 @@
+"""The job on a miniature SDXL, on any CPU."""

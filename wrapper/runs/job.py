@@ -1,0 +1,145 @@
+"""Plan a job: from a preset and the paths of this machine to one launch for each stage.
+
+Pure: nothing is read and nothing is written. `runner` carries a plan out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kohya_presets.presets import preset as preset_files
+from kohya_presets.files import render
+from kohya_presets.sdscripts import scripts
+from kohya_presets.validate.each_setting import SCRIPTS
+from kohya_presets.presets.preset import Preset, Table
+from wrapper.system.launch import RUN_MARK, Launch
+from wrapper.runs.manifest import Stage
+
+CPU_THREADS = 2  # of accelerate's launcher; what the Kohya GUI gives too
+# Of a rehearsal: on a busy machine, two threads wait for each other until a step takes seconds.
+REHEARSAL_THREADS = 1
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a job runs: folders and executables of this machine."""
+
+    run_dir: Path
+    scripts: Path  # where sdxl_train.py lies
+    python: str  # of the trainer environment
+    data: Path
+    base: Path
+    device: str | None = None  # for extract and resize where the preset names none
+    in_front: tuple[str, ...] = ()  # a script that runs the real one, as the rehearsal's does
+    cpu: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The files a run starts with, by name, and its stages in order."""
+
+    files: Mapping[str, str]
+    stages: tuple[Stage, ...]
+
+
+def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | None = None) -> Plan:
+    """Return the whole job of `preset`, whose product is called `name`.
+
+    `seed` is used where the preset has none, so that a stage run again gives the same; `extra` are
+    training options of this run alone.
+    """
+    paths = _paths(name, site)
+    config = {"seed": preset.train.get("seed", seed), **(extra or {})}
+    files = {
+        "preset.toml": preset_files.to_toml(preset),
+        "config.toml": render.config(preset, paths, extra=config),
+        "dataset.toml": render.dataset(preset, paths),
+    }
+    train = _train(preset, name, site)
+    stages = [train]
+    if preset.extract is not None:
+        last = "lora" if preset.resize is None else "extracted"
+        options = {
+            "model_org": str(site.base),
+            "model_tuned": str(train.output),
+            **_on_device(preset.extract, site),
+        }
+        stages.append(_tool("extract", options, name, site, last))
+    if preset.resize is not None and preset.extract is not None:
+        options = {"model": str(stages[-1].output), **_on_device(preset.resize, site)}
+        stages.append(_tool("resize", options, name, site, "lora"))
+    return Plan(files, tuple(stages))
+
+
+def _paths(name: str, site: Site) -> render.Paths:
+    return render.Paths(
+        data=site.data,
+        base=site.base,
+        output=site.run_dir / "work" / "train",
+        name=name,
+        dataset_config=site.run_dir / "dataset.toml",
+    )
+
+
+def _train(preset: Preset, name: str, site: Site) -> Stage:
+    threads = REHEARSAL_THREADS if site.cpu else CPU_THREADS
+    accelerate = (
+        "--num_processes=1",
+        "--num_machines=1",
+        f"--mixed_precision={preset.train.get('mixed_precision', 'no')}",
+        "--dynamo_backend=no",
+        f"--num_cpu_threads_per_process={threads}",
+        *(("--cpu",) if site.cpu else ()),
+    )
+    argv = (
+        site.python,
+        "-m",
+        "accelerate.commands.launch",
+        *accelerate,
+        *site.in_front,
+        str(site.scripts / preset.script),
+        f"--config_file={site.run_dir / 'config.toml'}",
+    )
+    makes = scripts.EVERY[preset.script].makes
+    into = "lora" if makes == scripts.LORA else "model"
+    return _stage("train", argv, name, site, into, makes)
+
+
+def _tool(stage: str, options: Table, name: str, site: Site, into: str) -> Stage:
+    options = {**options, "save_to": str(_made(stage, name, site))}
+    script = str(site.scripts / SCRIPTS[stage])
+    argv = (site.python, *site.in_front, script, *render.arguments(options))
+    return _stage(stage, argv, name, site, into, scripts.LORA)
+
+
+def _stage(
+    stage: str, argv: tuple[str, ...], name: str, site: Site, into: str, expects: str
+) -> Stage:
+    launch = Launch(argv, site.scripts, site.run_dir / "logs" / f"{stage}.log", _env(site))
+    output = site.run_dir / into / f"{name}.safetensors"
+    return Stage(stage, launch, _made(stage, name, site), output, expects)
+
+
+def _made(stage: str, name: str, site: Site) -> Path:
+    return site.run_dir / "work" / stage / f"{name}.safetensors"
+
+
+def _env(site: Site) -> dict[str, str]:
+    return {
+        "PYTHONPATH": str(site.scripts),  # in place of `pip install -e .`
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+        "PYTHONIOENCODING": "utf-8",
+        "COLUMNS": "160",  # sd-scripts' log is wrapped to it
+        RUN_MARK: str(site.run_dir),
+        **site.env,
+    }
+
+
+def _on_device(options: Table, site: Site) -> Table:
+    if site.device is None or "device" in options:
+        return options
+    return {**options, "device": site.device}

@@ -1,0 +1,152 @@
+"""`run.toml`: everything that went into a run and came out of it, and how far it got.
+
+Written whole and renamed into place after every change, so that a killed run can be taken up again.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import tomlkit
+
+from kohya_presets.toml import source as toml_source
+from kohya_presets.errors import ProblemsError, UserError
+from wrapper.system.launch import Launch
+
+FORMAT = 1
+NAME = "run.toml"
+State = Literal["planned", "running", "done", "failed"]
+Kind = Literal["train", "rehearsal"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: what to start, what it makes in `work/`, where that belongs when it is whole."""
+
+    name: str
+    launch: Launch
+    makes: Path
+    output: Path
+    expects: str  # kind of weights file, in `weights.kind`'s words
+    state: State = "planned"
+    sha256: str | None = None
+    started: str | None = None
+    finished: str | None = None
+    seconds: float | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's manifest; `facts` are tables for its reader: release, environment, base."""
+
+    folder: Path
+    kind: Kind
+    preset: str
+    name: str
+    stages: tuple[Stage, ...]
+    text_encoders: bool  # whether they are trained, and so must be found in the LoRA
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def with_stage(self, changed: Stage) -> Run:
+        """Return the run with the stage of that name replaced."""
+        stages = tuple(changed if s.name == changed.name else s for s in self.stages)
+        return replace(self, stages=stages)
+
+    @property
+    def product(self) -> Path:
+        """The LoRA, or the model where the preset extracts none."""
+        return self.stages[-1].output
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def write(run: Run) -> None:
+    """Write `run.toml`, whole or not at all."""
+    document = {
+        "format": FORMAT,
+        "run": {
+            "kind": run.kind,
+            "preset": run.preset,
+            "name": run.name,
+            "text_encoders": run.text_encoders,
+        },
+        **{name: _present(table) for name, table in run.facts.items()},
+        "stage": {stage.name: _stage_table(run.folder, stage) for stage in run.stages},
+    }
+    beside = run.folder / f"{NAME}.part"
+    beside.write_text(tomlkit.dumps(document), encoding="utf-8", newline="\n")
+    beside.replace(run.folder / NAME)
+
+
+def read(folder: Path) -> Run:
+    """Return the run in `folder`, wherever the folder lies by now.
+
+    Raises:
+        UserError: it is no run, or `run.toml` was damaged.
+    """
+    folder = folder.expanduser().resolve()
+    file = folder / NAME
+    if not file.is_file():
+        raise UserError(
+            f"expected a run's folder, {folder} has no {NAME}",
+            hint="Runs lie in runs/NAME unless --runs said otherwise.",
+        )
+    source = toml_source.read(file)
+    if source.problems:
+        raise ProblemsError(str(file), source.problems)
+    values = dict(source.values)
+    try:
+        if values.pop("format") != FORMAT:
+            raise UserError(f"{file} is of a newer kohya-presets", hint="Upgrade it.")
+        head = values.pop("run")
+        stages = tuple(_stage(folder, name, table) for name, table in values.pop("stage").items())
+        return Run(
+            folder,
+            head["kind"],
+            head["preset"],
+            head["name"],
+            stages,
+            head["text_encoders"],
+            values,
+        )
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{file} was changed by hand and lacks {error}") from None
+
+
+def _stage_table(folder: Path, stage: Stage) -> dict[str, Any]:
+    table = asdict(stage)
+    launch = stage.launch
+    del table["name"], table["launch"]
+    table |= {
+        "makes": stage.makes.relative_to(folder).as_posix(),
+        "output": stage.output.relative_to(folder).as_posix(),
+        "log": launch.log.relative_to(folder).as_posix(),
+        "cwd": str(launch.cwd),
+        "argv": list(launch.argv),
+        "env": dict(launch.env),
+    }
+    return _present(table)
+
+
+def _stage(folder: Path, name: str, table: dict[str, Any]) -> Stage:
+    table = dict(table)
+    launch = Launch(
+        tuple(table.pop("argv")),
+        Path(table.pop("cwd")),
+        folder / table.pop("log"),
+        table.pop("env"),
+    )
+    makes, output = folder / table.pop("makes"), folder / table.pop("output")
+    return Stage(name, launch, makes, output, **table)
+
+
+def _present(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value is not None}

@@ -1,0 +1,178 @@
+"""Check everything a run needs before it starts: an hour of a rented GPU is too late."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from kohya_presets.files import image_folder
+from kohya_presets.sdscripts import scripts
+from kohya_presets.validate import everything
+from kohya_presets.loras import weights
+from kohya_presets.errors import UserError
+from kohya_presets.presets.preset import Preset
+from kohya_presets.problems import Place, Problem
+from kohya_presets.validate.everything import Against
+from kohya_presets.loras.weights import Header
+from patches import registry
+from wrapper.data import images
+from wrapper.checkouts import patching
+from wrapper.system import paths
+from wrapper.checkouts.checkout import Checkout
+from wrapper.environments.environment import NEEDED, Probe
+
+_BYTES = {"fp16": 2, "bf16": 2, "float": 4}
+_OPTIMIZER_PACKAGES = (  # ending of the optimizer's name, what it imports
+    ("8bit", "bitsandbytes"),
+    ("lion", "lion_pytorch"),
+)
+_NAME = re.compile(r"[^\x00-\x1f<>:\"/\\|?*]+")
+
+
+def name(text: str) -> str:
+    """Return `text` if it can be a file's name on every system.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if not _NAME.fullmatch(text) or text.strip(". ") != text:
+        raise UserError(
+            f"expected a name for files, found {text!r}", hint='Avoid / \\ : * ? " < > |'
+        )
+    return text
+
+
+def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> Iterator[Problem]:
+    """Yield what of `preset` the checkout cannot do, and what its rules say of the settings."""
+    yield from unknown_patches(preset)
+    against = Against(checkout.options_of, ignore=frozenset(ignore))
+    yield from everything.loaded(preset, against).problems
+
+
+def unknown_patches(preset: Preset) -> Iterator[Problem]:
+    """Yield the patches that `preset` needs and nobody has."""
+    for name in preset.patches:
+        try:
+            registry.find(name, paths.user_patches())
+        except UserError as error:
+            where = preset.place("preset", "patches")
+            yield Problem("unknown-patch", "error", where, str(error), error.hint)
+
+
+def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
+    """Yield the patches that `preset` needs and the checkout does not have as they are now."""
+    for name in preset.patches:
+        found = patching.status(checkout, registry.find(name, paths.user_patches()))
+        if found.state != "applied":
+            state = f"{found.state} ({found.why})" if found.why else found.state
+            message = f"{preset.name} needs the patch {name!r}; in {checkout.folder} it is {state}"
+            hint = patching.command([name], f'"{checkout.folder}"')
+            yield Problem("patch", "error", Place(preset.file), message, hint)
+
+
+def inputs(preset: Preset, data: Path, base: Path) -> Iterator[Problem]:
+    """Yield what is wrong with the images, the captions and the base model."""
+    extension = preset.dataset.get("caption_extension", ".txt")
+    yield from images.problems(image_folder.scan(data, caption_extension=extension))
+    try:
+        weights.require(base, scripts.EVERY[preset.script].bases)
+    except UserError as error:
+        yield Problem("base", "error", Place(), str(error), error.hint)
+
+
+def parts(preset: Preset) -> Iterator[Problem]:
+    """Yield the files beside the base model that the script needs and the preset has not."""
+    for option in scripts.EVERY[preset.script].needs:
+        file = preset.train.get(option)
+        if not isinstance(file, str) or not Path(file).expanduser().is_file():
+            found = f"there is no file {file}" if file else "it is not given"
+            message = f"{preset.script} needs {option}: {found}"
+            hint = f"--set train.{option}=FILE, with its whole path"
+            yield Problem("part", "error", Place(preset.file), message, hint)
+
+
+def environment(preset: Preset, probe: Probe, *, cpu: bool) -> Iterator[Problem]:
+    """Yield what the trainer environment lacks for `preset`; with `cpu`, no GPU is wanted."""
+    where = Place()
+    ignored = {"torchvision"} if cpu else set()  # the rehearsal repairs that one itself
+    for package in (*NEEDED, "torchvision"):
+        if package in probe.broken and package not in ignored:
+            message = f"{package} does not import: {probe.broken[package]}"
+            yield Problem("broken-package", "error", where, message, "kohya-presets doctor")
+    optimizer = str(preset.train.get("optimizer_type", "")).lower()
+    for ending, package in _OPTIMIZER_PACKAGES:
+        if optimizer.endswith(ending) and package in probe.broken:
+            message = f"{preset.train['optimizer_type']} needs {package}: {probe.broken[package]}"
+            yield Problem("optimizer-package", "error", where, message, f"pip install {package}")
+    if preset.train.get("xformers") and "xformers" in probe.broken:
+        hint = "Use --set train.xformers=false --set train.sdpa=true: as fast, and built in."
+        yield Problem("xformers", "error", where, "xformers is not installed", hint)
+    if not cpu:
+        yield from _gpu(preset, probe)
+
+
+def disk(preset: Preset, base: Path, runs: Path) -> Iterator[Problem]:
+    """Yield a problem if the disk that `runs` lies on cannot hold what the run will write."""
+    try:
+        needed = written(preset, weights.read(base))
+    except UserError:
+        return  # `inputs` has said so
+    there = runs
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        message = f"the run writes {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB free"
+        yield Problem(
+            "disk", "error", Place(there), message, "Free some, or choose another --runs."
+        )
+
+
+def written(preset: Preset, base: Header) -> int:
+    """Return about how many bytes a run writes: the models saved, and each LoRA.
+
+    A LoRA of rank r has r * (in + out) numbers for each layer of attention and feed-forward.
+    """
+    numbers = sum(math.prod(tensor.shape) for tensor in base.tensors.values())
+    total = numbers * _BYTES.get(preset.train.get("save_precision", ""), 4) * _saves(preset)
+    for table, key in ((preset.extract, "dim"), (preset.resize, "new_rank")):
+        if table is not None:
+            size = _BYTES.get(table.get("save_precision", ""), 4)
+            ranks = table.get(key, 4)
+            for rank in ranks if isinstance(ranks, list) else [ranks]:
+                total += _lora_numbers(base, rank) * size
+    return total
+
+
+def _gpu(preset: Preset, probe: Probe) -> Iterator[Problem]:
+    if not probe.devices:
+        built = f"built for CUDA {probe.cuda}" if probe.cuda else "built without CUDA"
+        message = f"torch {probe.packages.get('torch')} ({built}) sees no GPU"
+        hint = "Run `kohya-presets doctor`; without a GPU there is `kohya-presets rehearse`."
+        mixed = preset.train.get("mixed_precision", "no")
+        yield Problem("no-gpu", "error" if mixed != "no" else "warning", Place(), message, hint)
+    elif preset.vram_gib and probe.devices[0].memory_gib < 0.95 * preset.vram_gib - 1:
+        device = probe.devices[0]
+        message = (
+            f"{preset.name} is made for {preset.vram_gib:g} GB of GPU memory, "
+            f"{device.name} has {device.memory_gib:g}"
+        )
+        hint = "It will likely run out; `kohya-presets list` shows what each preset needs."
+        yield Problem("vram", "warning", Place(), message, hint)
+
+
+def _saves(preset: Preset) -> int:
+    every, epochs = preset.train.get("save_every_n_epochs"), preset.train.get("max_train_epochs")
+    return max(1, epochs // every) if every and epochs else 1
+
+
+def _lora_numbers(base: Header, rank: int) -> int:
+    total = 0
+    for key, tensor in base.tensors.items():
+        wide = len(tensor.shape) == 2 and not key.startswith("first_stage_model.")
+        if wide and ("transformer" in key) and "embedding" not in key:
+            total += min(rank, *tensor.shape) * sum(tensor.shape)
+    return total

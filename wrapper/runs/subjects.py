@@ -1,0 +1,129 @@
+"""Validate for a release or for a checkout at hand, and say what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kohya_presets.validate import rules
+from kohya_presets.memory import estimate
+from kohya_presets.sdscripts import releases
+from kohya_presets.validate import everything
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.errors import UserError
+from kohya_presets.problems import Problem, did_you_mean, errors, plural
+from kohya_presets.training.settings import IMAGES
+from kohya_presets.validate.everything import Against, Report
+from wrapper.checkouts import checkout
+from wrapper.environments import gpu
+from wrapper.checkouts import patching
+from wrapper.runs import preflight
+
+LAST = 10**9  # line of what stands on none
+
+
+def against(
+    release: str,
+    folder: Path | None = None,
+    *,
+    ignore: Collection[str] = (),
+    images: int | None = None,
+) -> Against:
+    """Return what to validate against: a folder's sd-scripts and its patches, or a release.
+
+    Raises:
+        UserError: there is no such release or folder, or no rule of a code in `ignore`.
+    """
+    codes = [*(rule.code for rule in rules.RULES), *estimate.CODES]
+    if unknown := sorted(set(ignore) - set(codes)):
+        hint = did_you_mean(unknown[0], codes)
+        told = "Advice and conflicts can be left out, not an option that is misspelled or misfit."
+        raise UserError(f"there is no rule {unknown[0]!r}", hint=f"{hint} {told}" if hint else told)
+    source, patches = known(release), frozenset[str]()
+    if folder is not None:
+        found = checkout.open_folder(folder)
+        source, patches = found.options_of, patching.carried(found)
+    return Against(
+        source,
+        tuple(sorted(patches)),
+        frozenset(ignore),
+        images or IMAGES,
+        gpu_gib=_largest_gpu(),
+    )
+
+
+def known(release: str) -> str:
+    """Return the name under which the options of a release or commit are known.
+
+    Raises:
+        UserError: they are not; a checkout of it would be known by what it contains.
+    """
+    for between in releases.between() if releases.is_commit(release) else ():
+        if any(commit.startswith(release.lower()) for commit in between.commits):
+            return between.name
+    return releases.find(release).tag
+
+
+def one(name: str, presets: Catalogue, against: Against, overrides: Sequence[str] = ()) -> Report:
+    """Return the report on a preset, or on a file that sd-scripts reads."""
+    path = Path(name).expanduser()
+    if path.suffix == ".json" and path.is_file():
+        hint = "What the Kohya GUI saved: `kohya-presets gui import` makes a preset of it."
+        raise UserError(f"expected a preset or a TOML file, found {path}", hint=hint)
+    if path.suffix == ".toml" and path.is_file() and not everything.is_preset(path):
+        if overrides:
+            raise UserError("--set is for presets", hint=f"Edit {path} itself.")
+        return everything.file(path, against)
+    report = everything.preset(name, presets, against, overrides=overrides)
+    unknown = preflight.unknown_patches(report.preset) if report.preset else ()
+    return replace(report, problems=(*report.problems, *unknown))
+
+
+def text(report: Report) -> str:
+    """Return the report as a person reads it."""
+    wrong, rest = errors(report.problems), len(report.problems) - len(errors(report.problems))
+    counts = [plural(len(wrong), "error")] if wrong else []
+    counts += [plural(rest, "warning")] if rest else []
+    lines = [f"{report.subject} on {report.source}: {', '.join(counts) or 'nothing is wrong'}"]
+    if report.memory:
+        meant = report.preset.vram_gib if report.preset else None
+        lines.append(f"  {estimate.summary(report.memory, meant)}")
+    for problem in sorted(report.problems, key=lambda p: (p.severity, p.where.line or LAST)):
+        lines += _lines(problem)
+    return "\n".join(lines)
+
+
+def values(report: Report) -> dict[str, Any]:
+    """Return the report for scripts."""
+    return {
+        "subject": report.subject,
+        "release": report.source,
+        "problems": [_values(problem) for problem in report.problems],
+        "memory": dict(report.memory.parts) if report.memory else None,
+    }
+
+
+def _largest_gpu() -> float | None:
+    driver = gpu.driver()
+    return max((g.memory_gib for g in driver.gpus), default=None) if driver else None
+
+
+def _lines(problem: Problem) -> list[str]:
+    hint = [f"    hint: {problem.hint}"] if problem.hint else []
+    return [f"  {problem.severity}: {problem}", *hint]
+
+
+def _values(problem: Problem) -> dict[str, Any]:
+    source = next((rule.source for rule in rules.RULES if rule.code == problem.code), None)
+    return {
+        "code": problem.code,
+        "severity": problem.severity,
+        "file": str(problem.where.file) if problem.where.file else None,
+        "line": problem.where.line,
+        "key": problem.where.key,
+        "message": problem.message,
+        "hint": problem.hint,
+        "source": source,
+    }

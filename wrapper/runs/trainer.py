@@ -1,0 +1,160 @@
+"""Find or make what a run stands on: the checkout and the trainer environment."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts import releases
+from kohya_presets.errors import UserError
+from patches import registry
+from patches.registry import Patch
+from wrapper.checkouts import checkout
+from wrapper.environments import environment
+from wrapper.checkouts import patching
+from wrapper.system import paths
+from wrapper.system import rewrite
+from wrapper.checkouts.acquire import Unreachable
+from wrapper.checkouts.checkout import SCRIPTS, Checkout
+from wrapper.environments.environment import Environment, Probe
+from wrapper.rehearsal.adapt import STANDIN
+from wrapper.screen.talk import Talk
+
+PATIENCE_SECONDS = 60  # patching takes less than one
+TOLD = ("torch", "torchvision", "accelerate", "transformers", "diffusers", "bitsandbytes")
+
+
+def checkout_for(release: str, folder: Path | None, talk: Talk) -> Checkout:
+    """Return the checkout in `folder`, or that of `release`, got now if it is not there yet."""
+    if folder is not None:
+        return checkout.open_folder(folder)
+    return checkout.add(release, on_step=talk.say)
+
+
+def checkout_or_standin(release: str, folder: Path | None, talk: Talk) -> Checkout:
+    """Return the checkout as `checkout_for` does, or the stand-in where upstream cannot be had."""
+    try:
+        return checkout_for(release, folder, talk)
+    except Unreachable as error:
+        talk.warn(f"{error}")
+        return standin()
+
+
+def standin() -> Checkout:
+    """Return our own three scripts, as if they were a checkout of the default release."""
+    return Checkout(STANDIN, STANDIN, "plain", None, releases.DEFAULT, source=checkout.STANDIN)
+
+
+def with_patches(found: Checkout, names: Sequence[str], talk: Talk) -> Checkout:
+    """Return a checkout that carries these patches: put in now, if it is the tool's own.
+
+    A folder of the user's is left as it is; `preflight.patches` says what it lacks.
+
+    Raises:
+        PatchError: one of them cannot be put in.
+    """
+    patches = [registry.find(name, paths.user_patches()) for name in names]
+    if found.is_standin:
+        return _patched_standin(patches) if patches else found
+    if not patches or not found.is_ours:
+        return found
+    # Two runs may start at once: the second waits, and finds the patches there.
+    with rewrite.alone(found.folder, patience_seconds=PATIENCE_SECONDS):
+        lacking = [p for p in patches if patching.status(found, p).state in ("absent", "outdated")]
+        if lacking:
+            talk.say(f"patching {found.name}: {', '.join(p.name for p in lacking)}")
+            rewrite.carry_out(patching.applying(found, lacking))
+    return found
+
+
+def _patched_standin(patches: Sequence[Patch]) -> Checkout:
+    """Return a copy of the stand-in with these patches, made once for each state of all files."""
+    sources = [options.FACTS, *STANDIN.rglob("*.py"), *(f for p in patches for f in p.files)]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(sources))).hexdigest()
+    at = paths.home() / "stand-in" / digest[:12]
+    made = Checkout(at, at, "plain", None, releases.DEFAULT, source=checkout.STANDIN)
+    if not at.exists():
+        at.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=at.parent) as work:
+            copy = Path(work) / "scripts"
+            shutil.copytree(STANDIN, copy, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copy(options.FACTS, copy / patching.LIBRARY)
+            rewrite.carry_out(
+                patching.applying(replace(made, folder=copy, scripts=copy), patches)
+            )
+            with contextlib.suppress(OSError):  # another process was faster
+                copy.rename(at)
+    return made
+
+
+def expected(release: str, folder: Path | None) -> tuple[Path, str]:
+    """Return the scripts and the Python that a run would use, made or not: for a dry run."""
+    found = foreseen(release, folder)
+    if found is None:
+        at = paths.checkouts() / release[:12] / SCRIPTS
+        found = Checkout(at, at, "plain", None, releases.DEFAULT)
+    return found.scripts, str(environment.python_in(environment.folder(found)))
+
+
+def foreseen(release: str, folder: Path | None) -> Checkout | None:
+    """Return the checkout that a run would use, made or not; None for a commit not known yet."""
+    if folder is not None:
+        return checkout.open_folder(folder)
+    if known := releases.get(release):
+        at = paths.checkouts() / known.tag / SCRIPTS
+        return Checkout(at, at, "plain", known.tag, known.tag)
+    if not releases.is_commit(release):
+        releases.find(release)  # says what is known
+    for between in releases.between():
+        if release.lower() in between.commits:
+            near = options.nearest_release(between.name)
+            at = paths.checkouts() / release[:12] / SCRIPTS
+            return Checkout(at, at, "plain", None, near, release, between=between.name)
+    return None
+
+
+def environment_for(found: Checkout, python: str | None, talk: Talk) -> Environment:
+    """Return the Python the user named, or the one beside the checkout, made now if need be."""
+    if python is not None:
+        return environment.named(python)
+    if made := environment.find(found):
+        return made
+    talk.say(f"making the trainer environment of {found.name}: once, some minutes")
+    with talk.lines("pip") as on_line:
+        return environment.make(found, on_line=on_line)
+
+
+def facts(found: Checkout, used: Environment, probe: Probe) -> dict[str, Mapping[str, Any]]:
+    """Return what the manifest says about where a run happened."""
+    return {
+        "sd-scripts": {
+            "release": found.release or "",
+            "like": found.like,
+            "commit": found.commit or "",
+            "folder": str(found.scripts),
+            "layout": found.layout,
+            "patches": sorted(patching.carried(found)),
+            "standin": found.is_standin,
+        },
+        "patches": {p.name: p.sha256() for p in _known(patching.carried(found))},
+        "environment": {
+            "python": str(used.python),
+            "version": probe.python,
+            **{name: probe.packages[name] for name in TOLD if name in probe.packages},
+            "gpus": [device.name for device in probe.devices],
+        },
+    }
+
+
+def _known(names: Iterable[str]) -> Iterator[Patch]:
+    """Yield those of `names` that there is a patch of; a checkout may carry one that is gone."""
+    for name in sorted(names):
+        with contextlib.suppress(UserError):
+            yield registry.find(name, paths.user_patches())

@@ -1,0 +1,68 @@
+"""What the tool says while it works, on stderr: one voice for every command."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+
+from kohya_presets.problems import Problem
+from wrapper.screen import progress
+from wrapper.system.launch import OnLine
+from wrapper.runs.manifest import Stage
+
+
+class Talk:
+    """Talk on stderr, so that stdout stays for data; a bar on a terminal, lines elsewhere."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        signal.signal(signal.SIGTERM, _as_ctrl_c)
+        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Say one line."""
+        self.console.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Say one line that should not be overlooked."""
+        self.console.print(f"warning: {text}", style="yellow", markup=False)
+
+    def problems(self, found: Iterable[Problem]) -> None:
+        """Say each problem with its hint."""
+        for problem in found:
+            style = "red" if problem.severity == "error" else "yellow"
+            self.console.print(f"{problem.severity}: {problem}", style=style, markup=False)
+            if problem.hint:
+                self.console.print(f"  hint: {problem.hint}", markup=False)
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[OnLine]:
+        """Show a stage's progress, and how long it took."""
+        started = time.monotonic()
+        with progress.shown(stage.name, self.console) as on_line:
+            yield on_line
+        self.say(f"{stage.name:>9}  ended after {time.monotonic() - started:.1f} s")
+
+    @contextmanager
+    def lines(self, title: str) -> Iterator[OnLine]:
+        """Show what pip is at: a redrawn line on a terminal, packages as they come elsewhere."""
+        if self.console.is_terminal:
+            with self.console.status(title) as status:
+                yield lambda line: status.update(f"{title}: {line[:100]}")
+            return
+
+        def on_line(line: str) -> None:
+            if line.startswith(
+                ("Collecting", "Installing", "Successfully", "ERROR", "  Downloading")
+            ):
+                self.say(f"{title}: {line[:160].strip()}")
+
+        yield on_line
+
+
+def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt  # `kill`, or a machine that is shut down: stop the trainer too

@@ -1,0 +1,1 @@
+"""Doors to the machine: processes, folders, files written whole."""
