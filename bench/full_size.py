@@ -22,11 +22,10 @@ import torch
 from torch import Tensor
 
 from patches import registry
-from wrapper.checkouts import checkout
+from wrapper.checkouts import checkout, patching
 from wrapper.environments import environment
-from wrapper.checkouts import patching
-from wrapper.system import rewrite
 from wrapper.rehearsal.adapt import in_front
+from wrapper.system import rewrite
 
 PARAMETERS = 3_469_000_000  # of SDXL, about
 CHANGE, RANK = 3e-4, 64  # root mean square of what changed; half of it is of this rank

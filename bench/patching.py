@@ -15,11 +15,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from patches import registry
-from wrapper.checkouts import checkout
-from wrapper.checkouts import patching
-from wrapper.system import rewrite
+from wrapper.checkouts import checkout, patching
 from wrapper.checkouts.checkout import Checkout
 from wrapper.rehearsal.adapt import STANDIN
+from wrapper.system import rewrite
 from wrapper.system.rewrite import Change
 
 ROUNDS = 11

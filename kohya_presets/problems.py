@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
 
@@ -36,6 +36,27 @@ class Problem(NamedTuple):
         where = str(self.where)
         text = f"{where}: {self.message}" if where else self.message
         return f"{text} [{self.code}]"
+
+
+def paragraph(problem: Problem, *, indent: str = "") -> str:
+    """Return a problem as a person reads it: what is wrong, and on a line of its own what to do."""
+    lines = [f"{indent}{problem.severity}: {problem}"]
+    lines += [f"{indent}  hint: {problem.hint}"] if problem.hint else []
+    return "\n".join(lines)
+
+
+def values(problem: Problem) -> dict[str, Any]:
+    """Return a problem as a table for JSON, the same for every command."""
+    where = problem.where
+    return {
+        "code": problem.code,
+        "severity": problem.severity,
+        "file": str(where.file) if where.file else None,
+        "line": where.line,
+        "key": where.key,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
 
 
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:

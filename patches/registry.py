@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -9,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kohya_presets.toml import source as toml_source
 from kohya_presets.errors import PatchError, ProblemsError, UserError
 from kohya_presets.problems import Problem, did_you_mean
+from kohya_presets.sdscripts.additions import Addition, Additions
+from kohya_presets.sdscripts.options import SCRIPTS, TYPES, Option, check
+from kohya_presets.toml import source as toml_source
 from kohya_presets.toml.source import Key, Source
 from patches import anchors
 from patches.anchors import ANY
@@ -22,7 +25,14 @@ FILE = "patch.toml"
 SHIPPED = Path(__file__).parent
 
 _KEYS: Mapping[str, Mapping[str, str]] = {
-    "patch": {"name": "str", "summary": "str", "runtime": "list"},
+    "patch": {"name": "str", "summary": "str", "runtime": "list", "optimizers": "list"},
+    "option": {
+        "name": "str",
+        "type": "str",
+        "default": "any",
+        "choices": "list",
+        "scripts": "list",
+    },
     "edit": {
         "file": "either",
         "function": "str",
@@ -32,7 +42,7 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
         "root": "str",
     },
 }
-_NEEDED = ("name", "summary", "file", "anchor", "where", "lines")
+_NEEDED = ("name", "summary", "type", "scripts", "file", "anchor", "where", "lines")
 _WORDS = {"str": "text", "list": "a list of texts", "either": "text or a list of texts"}
 _CHOICES = {"where": ("before", "after", "replace"), "root": ("scripts", "gui")}
 
@@ -52,6 +62,7 @@ class Patch:
     folder: Path
     edits: tuple[Edit, ...]
     runtime: tuple[Path, ...]
+    addition: Addition
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -88,6 +99,17 @@ def find(wanted: str, own: Path | None = None) -> Patch:
     raise UserError(f"there is no patch {wanted!r}", hint=hint)
 
 
+def additions(own: Path | None = None) -> Additions:
+    """Return what the shipped patches and those in `own` add; one with errors adds nothing."""
+    found: dict[str, Addition] = {}
+    for place in (SHIPPED, own):
+        for file in sorted(place.glob(f"*/{FILE}")) if place else ():
+            with contextlib.suppress(PatchFileError):  # `patch list` says what is wrong with it
+                patch = load(file.parent)
+                found[patch.name] = patch.addition
+    return Additions(tuple(found[name] for name in sorted(found)))
+
+
 def load(folder: Path) -> Patch:
     """Return the patch in `folder`.
 
@@ -107,6 +129,14 @@ def load(folder: Path) -> Patch:
         folder=folder,
         edits=tuple(map(_edit, source.values.get("edit", ()))),
         runtime=tuple(folder / file for file in head.get("runtime", ())),
+        addition=Addition(
+            head["name"],
+            tuple(
+                (_option(table), tuple(table["scripts"]))
+                for table in source.values.get("option", ())
+            ),
+            tuple(head.get("optimizers", ())),
+        ),
     )
 
 
@@ -121,6 +151,11 @@ def _edit(values: Mapping[str, Any]) -> Edit:
     )
 
 
+def _option(values: Mapping[str, Any]) -> Option:
+    choices = tuple(values.get("choices", ()))
+    return Option(values["name"], values["type"], choices, values.get("default"))
+
+
 def _problems(source: Source, folder: Path) -> Iterator[Problem]:
     values = source.values
     if values.get("format") != FORMAT:
@@ -129,17 +164,19 @@ def _problems(source: Source, folder: Path) -> Iterator[Problem]:
         hint = "Update kohya-presets: the patch was made for a newer one." if newer else None
         yield Problem("format", "error", source.place("format"), message, hint)
         return
-    for key in values.keys() - {"format", "patch", "edit"}:
-        hint = did_you_mean(key, ("format", "patch", "edit"))
+    for key in values.keys() - {"format", *_KEYS}:
+        hint = did_you_mean(key, ("format", *_KEYS))
         yield Problem("unknown-key", "error", source.place(key), f"unknown key {key!r}", hint)
     yield from _table(source, ("patch",), values.get("patch"))
     if isinstance(head := values.get("patch"), dict):
         yield from _head_problems(source, head, folder)
-    edits = values.get("edit", [])
-    for number, edit in enumerate(edits if isinstance(edits, list) else [edits]):
-        yield from _table(source, ("edit", str(number)), edit)
-        if isinstance(edit, dict):
-            yield from _edit_problems(source, ("edit", str(number)), edit)
+    for name, judge in (("option", _option_problems), ("edit", _edit_problems)):
+        tables = values.get(name, [])
+        for number, table in enumerate(tables if isinstance(tables, list) else [tables]):
+            wrong = list(_table(source, (name, str(number)), table))
+            yield from wrong
+            if not wrong:
+                yield from judge(source, (name, str(number)), table)
 
 
 def _table(source: Source, at: Key, table: Any) -> Iterator[Problem]:
@@ -162,6 +199,8 @@ def _table(source: Source, at: Key, table: Any) -> Iterator[Problem]:
 
 
 def _is(kind: str, value: Any) -> bool:
+    if kind == "any":
+        return True
     texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
     return (kind != "list" and isinstance(value, str)) or (kind != "str" and texts)
 
@@ -175,6 +214,20 @@ def _head_problems(source: Source, head: Mapping[str, Any], folder: Path) -> Ite
         if not re.fullmatch(r"kp_\w+\.py", str(file)) or not (folder / str(file)).is_file():
             message = f"expected a file kp_….py beside {FILE}, found {file!r}"
             yield Problem("runtime", "error", source.place("patch", "runtime"), message)
+
+
+def _option_problems(source: Source, at: Key, option: Mapping[str, Any]) -> Iterator[Problem]:
+    if option["type"] not in TYPES:
+        hint = did_you_mean(option["type"], TYPES) or f"Known: {', '.join(TYPES)}."
+        message = f"unknown type {option['type']!r}"
+        yield Problem("choice", "error", source.place(*at, "type"), message, hint)
+    elif "default" in option and (fault := check(_option(option), option["default"])):
+        yield Problem("type", "error", source.place(*at, "default"), fault)
+    for script in option["scripts"]:
+        if script not in SCRIPTS:
+            hint = did_you_mean(script, SCRIPTS) or f"Known: {', '.join(SCRIPTS)}."
+            message = f"unknown script {script!r}"
+            yield Problem("choice", "error", source.place(*at, "scripts"), message, hint)
 
 
 def _edit_problems(source: Source, at: Key, edit: Mapping[str, Any]) -> Iterator[Problem]:

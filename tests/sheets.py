@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-
-import pytest
+from typing import Any
 
 from kohya_presets.presets.catalogue import Catalogue
-from kohya_presets.errors import PresetError
-from kohya_presets.problems import Problem
+from kohya_presets.problems import Problem, errors
+from kohya_presets.sdscripts import releases
+from kohya_presets.validate import everything, rules
+from kohya_presets.validate.everything import Against
+from patches import registry
+
+ADDITIONS = registry.additions()  # what the shipped patches add
 
 GOOD = """\
 schema = 1
@@ -36,6 +40,11 @@ SHIPPED_NAMES = ("a100-ema", "a6000", "adacoor", "lion", "skynet")
 Make = Callable[..., Catalogue]  # name="its text" for each file, to the catalogue that has them
 
 
+def against(source: str, patches: tuple[str, ...] = (), **more: Any) -> Against:
+    """Return what to validate against: a release, with what the shipped patches add."""
+    return Against(source, patches, ADDITIONS, **more)
+
+
 def spoiled(*changes: tuple[str, str]) -> str:
     """Return the good preset with each (what stands there, what shall) changed."""
     text = GOOD
@@ -51,11 +60,11 @@ def extending(parent: str, text: str = GOOD) -> str:
 
 
 def problems(catalogue: Catalogue, name: str, *overrides: str) -> tuple[Problem, ...]:
-    """Return what stops the preset `name` from being loaded."""
-    with pytest.raises(PresetError) as caught:
-        catalogue.load(name, overrides=overrides)
-    assert caught.value.exit_code == 3
-    return caught.value.problems
+    """Return what is wrong with the shape of the preset `name`, and with each of its settings."""
+    here = against(releases.tags()[-1])
+    report = everything.preset(name, catalogue, here, overrides=overrides)
+    combined = {rule.code for rule in rules.RULES}
+    return tuple(p for p in errors(report.problems) if p.code not in combined)
 
 
 def faults(catalogue: Catalogue, name: str, *overrides: str) -> list[tuple[str, str]]:

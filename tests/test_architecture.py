@@ -11,59 +11,56 @@ import pytest
 from wrapper.system import proc
 
 ROOT = Path(__file__).parents[1]
-MAY_IMPORT = {  # folder -> what its files may import besides the standard library
-    "kohya_presets": {"kohya_presets", "tomli", "toml"},
-    "kohya_presets/loras": {"kohya_presets", "numpy"},
-    "patches": {f"kohya_presets.{name}" for name in ("errors", "problems", "toml_source")}
-    | {"patches"},
-    # These run in the trainer's Python; `library` is sd-scripts' own.
+# Room by room: each may import itself and those above it, and the packages beside its name.
+ROOMS: dict[str, set[str]] = {
+    "kohya_presets/problems.py": set(),
+    "kohya_presets/errors.py": set(),
+    "kohya_presets/toml": {"tomli", "toml"},
+    "kohya_presets/sdscripts": set(),
+    "kohya_presets/loras": {"numpy"},
+    "kohya_presets/presets": set(),
+    "kohya_presets/training": set(),
+    "kohya_presets/memory": set(),
+    "kohya_presets/files": {"toml"},
+    "kohya_presets/validate": set(),
+    "kohya_presets/gui": set(),
+    "kohya_presets/explain": set(),
+    "patches": set(),
+    "wrapper/system": {"filelock", "platformdirs", "psutil"},
+    "wrapper/screen": {"rich"},
+    "wrapper/checkouts": {"filelock"},
+    "wrapper/environments": {"filelock"},
+    "wrapper/rehearsal": {"PIL"},
+    "wrapper/data": {"PIL", "httpx", "huggingface_hub"},
+    "wrapper/runs": {"filelock", "tomlkit"},
+    "wrapper/ranks": set(),
+    "wrapper/export": set(),
+    "wrapper/cli": {"click"},
+}
+# These run in the trainer's Python, without us; `library` is sd-scripts' own.
+IN_THE_TRAINER = {
     "patches/adacoor": {"torch", "kp_adacoor_compiled", "kp_adacoor_step"},  # beside each other
     "patches/ema": {"torch", "safetensors", "library", "kp_moving"},
     "patches/fast-lora": {"torch", "safetensors", "library"},
-    "wrapper": {
-        "wrapper",
-        "patches",
-        "kohya_presets",
-        "filelock",
-        "httpx",
-        "huggingface_hub",
-        "PIL",
-        "platformdirs",
-        "psutil",
-        "rich",
-        "tomlkit",
-    },
-    "wrapper/cli": {"wrapper", "patches", "kohya_presets", "click"},
-    # These run in the trainer's Python, without us; `library` is sd-scripts' own.
-    "wrapper/trainer_side": {
-        "torch",
-        "torchvision",
-        "safetensors",
-        "diffusers",
-        "library",
-        "kp_miniature",
-        "kp_claim",
-    },
-    "wrapper/standin": {
-        "torch",
-        "safetensors",
-        "accelerate",
-        "numpy",
-        "PIL",
-        "toml",
-        "tqdm",
-        "voluptuous",
-        "library",
+    "wrapper/environments": {"torch"},
+    "wrapper/ranks": {"torch", "library", "kp_detour"},
+    "wrapper/rehearsal": {
+        *("torch", "torchvision", "safetensors", "diffusers", "library", "kp_miniature"),
     },
 }
-MAY_START_PROCESSES = {"wrapper/proc.py", "wrapper/launch.py"}
+STANDIN = "wrapper/rehearsal/standin"
+PATCHES_KNOW = tuple(f"kohya_presets.{n}" for n in ("errors", "problems", "toml", "sdscripts"))
+MAY_START_PROCESSES = {"wrapper/system/proc.py", "wrapper/system/launch.py"}
+MOST_FILES = 12  # in a folder, beside its sub-folders and its __init__.py
 LONGEST = 300  # lines
 
 SOURCES = sorted(
     p.relative_to(ROOT).as_posix()
     for top in ("kohya_presets", "patches", "wrapper")
     for p in (ROOT / top).rglob("*.py")
+    if STANDIN not in p.as_posix()
 )
+FOLDERS = sorted({str(Path(source).parent) for source in SOURCES} | {"tools", "tools/gui", "bench"})
 
 
 def imported(path: str) -> set[str]:
@@ -75,18 +72,59 @@ def imported(path: str) -> set[str]:
     return names
 
 
-def foreign(names: set[str]) -> set[str]:
-    return {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
+def room_of(name: str) -> int | None:
+    """Return the place of a module, or of a file's path, in the order of rooms; None: in none."""
+    path = name.replace(".", "/") + "/"
+    for place, room in enumerate(ROOMS):
+        if path.startswith(room.removesuffix(".py") + "/"):
+            return place
+    return None
+
+
+@pytest.mark.parametrize("path", [s for s in SOURCES if "/kp_" not in s])
+def test_imports_go_up_the_list_of_rooms_and_never_down(path: str) -> None:
+    here = room_of(path.removesuffix(".py"))
+    if here is None:  # the three folders' own __init__, and the door of `python -m`
+        assert path.rsplit("/", 1)[1] in ("__init__.py", "__main__.py"), f"{path} is in no room"
+        return
+    third_party = [*ROOMS.values()][here]
+    for name in imported(path):
+        root = name.split(".")[0]
+        there = room_of(name)
+        if there is not None:
+            assert there <= here, f"{path} may not import {name}, of a room below"
+        elif root not in sys.stdlib_module_names:
+            assert root in third_party, f"{path} may not import {name}"
+        if path.startswith("patches/") and root == "kohya_presets":
+            assert name.startswith(PATCHES_KNOW), f"{path} may not import {name}"
+
+
+@pytest.mark.parametrize("path", [s for s in SOURCES if "/kp_" in s])
+def test_what_runs_in_the_trainer_imports_nothing_of_ours(path: str) -> None:
+    roots = {name.split(".")[0] for name in imported(path)}
+    assert roots - sys.stdlib_module_names <= IN_THE_TRAINER[str(Path(path).parent)]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folders_listing_is_read_at_a_glance(folder: str) -> None:
+    files = [f for f in (ROOT / folder).iterdir() if f.suffix == ".py" and f.stem != "__init__"]
+    assert len(files) <= MOST_FILES, f"{folder} has {len(files)} files: make rooms of it"
 
 
 @pytest.mark.parametrize("path", SOURCES)
-def test_imports_point_downwards(path: str) -> None:
-    folder = max((k for k in MAY_IMPORT if path.startswith(f"{k}/")), key=len)
-    roots = tuple(f"{root}." for root in MAY_IMPORT[folder])
-    wrong = [n for n in foreign(imported(path)) if not f"{n}.".startswith(roots)]
-    assert not wrong, f"{path} may not import {wrong}"
-    if not path.startswith("wrapper/cli/"):
-        assert not any(n.startswith("wrapper.cli") for n in imported(path))
+def test_no_import_goes_round_a_circle_through_a_back_door(path: str) -> None:
+    """An import of ours inside a function hides a circle; the command line has its reasons."""
+    tree = ast.parse((ROOT / path).read_text("utf-8"))
+    for node in ast.walk(tree):
+        assert not (isinstance(node, ast.Name) and node.id == "TYPE_CHECKING"), path
+        if isinstance(node, ast.FunctionDef) and not path.startswith("wrapper/cli/"):
+            inner = [n for n in ast.walk(node) if isinstance(n, ast.ImportFrom | ast.Import)]
+            ours = [
+                n.module
+                for n in inner
+                if isinstance(n, ast.ImportFrom) and n.module and room_of(n.module) is not None
+            ]
+            assert not ours, f"{path}, {node.name}: imports {ours} inside"
 
 
 @pytest.mark.parametrize("path", SOURCES)

@@ -13,18 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kohya_presets.validate import each_setting
-from kohya_presets.validate import rules
+from kohya_presets.errors import UserError
 from kohya_presets.explain import written
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import patch_options
+from kohya_presets.explain.written import TABLES, Key, Text
 from kohya_presets.presets import preset as preset_files
 from kohya_presets.presets.catalogue import SHIPPED, Catalogue
-from kohya_presets.errors import UserError
-from kohya_presets.explain.written import TABLES, Key, Text
-from kohya_presets.sdscripts.options import Option
 from kohya_presets.presets.preset import SETTINGS, Preset, Table, Value
 from kohya_presets.problems import did_you_mean
+from kohya_presets.sdscripts import options, scripts
+from kohya_presets.sdscripts.additions import Additions
+from kohya_presets.sdscripts.options import Option
+from kohya_presets.validate import rules
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class PresetExplanation:
     reasons: tuple[Reason, ...]
 
 
-def named(name: str, presets: Catalogue) -> Explanation | PresetExplanation:
+def named(name: str, presets: Catalogue, additions: Additions) -> Explanation | PresetExplanation:
     """Return what explains the option or the preset called `name`; an option goes first.
 
     Raises:
@@ -78,23 +77,26 @@ def named(name: str, presets: Catalogue) -> Explanation | PresetExplanation:
         PresetError: it is a preset, and has errors.
     """
     namesake = presets.names().get(name)
-    if find(name):
-        return option(name, namesake=namesake)
+    if find(name, additions):
+        return option(name, additions, namesake=namesake)
     if namesake or name.endswith(".toml") or len(Path(name).parts) > 1:
         return preset(presets.load(name))
-    raise UserError(f"there is no option or preset {name!r}", hint=_hint(name, presets.names()))
+    raise UserError(
+        f"there is no option or preset {name!r}", hint=_hint(name, additions, presets.names())
+    )
 
 
-def option(name: str, *, namesake: Path | None = None) -> Explanation:
+def option(name: str, additions: Additions, *, namesake: Path | None = None) -> Explanation:
     """Return what explains the option called `name`, in every table that has it.
 
     Raises:
         UserError: there is none; the hint has the nearest names.
     """
-    keys = find(name)
+    keys = find(name, additions)
     if not keys:
-        raise UserError(f"there is no option {name!r}", hint=_hint(name))
-    return Explanation(tuple(map(_entry, keys)), tuple(_conflicts(keys)), namesake)
+        raise UserError(f"there is no option {name!r}", hint=_hint(name, additions))
+    entries = tuple(_entry(key, additions) for key in keys)
+    return Explanation(entries, tuple(_conflicts(keys)), namesake)
 
 
 def preset(made: Preset) -> PresetExplanation:
@@ -106,14 +108,14 @@ def preset(made: Preset) -> PresetExplanation:
     return PresetExplanation(preset_files.header(made), tuple(reasons))
 
 
-def find(name: str) -> tuple[Key, ...]:
+def find(name: str, additions: Additions) -> tuple[Key, ...]:
     """Return the options that `name` means, the one to read first in front.
 
     It may be an option's name, `--with-dashes` or after its table (`extract.dim`), or what the
     Kohya GUI calls it, in capitals or not.
     """
     tables, wanted = _split(name)
-    every = [Key(table, option) for table in tables for option in _names()[table]]
+    every = [Key(table, option) for table in tables for option in _names(additions)[table]]
     found = [key for key in every if key.name == wanted]
     found = found or [key for key in every if _letters(wanted) in map(_letters, _called(key))]
     found += [text.see for text in map(_text, found) if text and text.see]
@@ -135,25 +137,26 @@ def _split(name: str) -> tuple[tuple[str, ...], str]:
 
 
 @functools.cache
-def _names() -> Mapping[str, tuple[str, ...]]:
+def _names(additions: Additions) -> Mapping[str, tuple[str, ...]]:
     """Return the names of each table's options."""
     fields = tuple(key.name for key in written.every() if key.table == "gui")
-    return {**{table: tuple(_known(table)) for table in SETTINGS}, "gui": fields}
+    return {**{table: tuple(_known(table, additions)) for table in SETTINGS}, "gui": fields}
 
 
 @functools.cache
-def _known(table: str) -> Mapping[str, Option]:
-    """Return the options of a table, those that our patches add among them."""
+def _known(table: str, additions: Additions) -> Mapping[str, Option]:
+    """Return the options of a table, those that patches add among them."""
     if table == "dataset":
         return options.dataset()
     # Where several scripts have an option, it is told as the first of them has it.
     parts = [options.of(script) for script in reversed(_scripts(table))]
-    parts += [patch_options.of(tuple(patch_options.PATCH_OPTIONS))] if table == "train" else []
+    if table == "train":
+        parts += [additions.options(script, additions.names) for script in _scripts(table)]
     return {name: option for part in parts for name, option in part.items()}
 
 
 def _scripts(table: str) -> tuple[str, ...]:
-    return each_setting.TRAINERS if table == "train" else (each_setting.SCRIPTS[table],)
+    return tuple(scripts.TRAINERS) if table == "train" else (scripts.TOOLS[table],)
 
 
 def _letters(name: str) -> str:
@@ -169,7 +172,7 @@ def _called(key: Key) -> Iterator[str]:
 def _text(key: Key) -> Text | None:
     if found := written.every().get(key):
         return found
-    if key.table == "train" and key.name in _known("dataset"):
+    if key.table == "train" and key.name in options.dataset():
         what = f"Holds for every dataset that does not set {key.name} itself."
         return Text(what, see=Key("dataset", key.name))
     return None
@@ -180,27 +183,28 @@ def _is_aside(key: Key) -> bool:
     return text is None or text.see is not None
 
 
-def _entry(key: Key) -> Entry:
+def _entry(key: Key, additions: Additions) -> Entry:
     if key.table == "gui":
         return Entry(key, _text(key))
-    scripts = () if key.table == "dataset" else _scripts(key.table)
+    able = () if key.table == "dataset" else _scripts(key.table)
+    patches = (additions.patch_with(s, key.name) for s in able if key.table == "train")
     return Entry(
         key,
         _text(key),
-        _known(key.table)[key.name],
-        _default(key),
-        tuple(script for script in scripts if key.name in options.of(script)),
-        patch_options.patch_with(key.name) if key.table == "train" else None,
+        _known(key.table, additions)[key.name],
+        _default(key, additions),
+        tuple(script for script in able if key.name in options.of(script)),
+        next(filter(None, patches), None),
         {name: made.tables.get(key.table, {}).get(key.name) for name, made in _shipped().items()},
     )
 
 
-def _default(key: Key) -> Any:
-    known = _known(key.table)[key.name]
+def _default(key: Key, additions: Additions) -> Any:
+    known = _known(key.table, additions)[key.name]
     if known.default is None and key.table == "dataset":
         # A training option stands in for what the dataset file does not say.
         names = (other.name for other, text in written.every().items() if text.see == key)
-        stand_in = _known("train").get(next(names, key.name), known)
+        stand_in = _known("train", additions).get(next(names, key.name), known)
         known = known._replace(default=stand_in.default)
     return False if known.default is None and known.type == "bool" else known.default
 
@@ -211,10 +215,12 @@ def _shipped() -> Mapping[str, Preset]:
     return {name: catalogue.load(name) for name in catalogue.names()}
 
 
-def _hint(name: str, presets: Mapping[str, Path] | None = None) -> str:
+def _hint(name: str, additions: Additions, presets: Mapping[str, Path] | None = None) -> str:
     tables, wanted = _split(name)
     wanted = re.sub(r"\W+", "_", wanted.lower())
-    if elsewhere := [str(Key(table, wanted)) for table in TABLES if wanted in _names()[table]]:
+    if elsewhere := [
+        str(Key(table, wanted)) for table in TABLES if wanted in _names(additions)[table]
+    ]:
         return f"There is {' and '.join(elsewhere)}."
-    near = {option for table in tables for option in _names()[table]} | set(presets or ())
+    near = {option for table in tables for option in _names(additions)[table]} | set(presets or ())
     return did_you_mean(wanted, near) or "`kohya-presets show PRESET` has the options of a preset."

@@ -6,15 +6,13 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from kohya_presets.validate import each_setting
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import releases
-from kohya_presets.toml import text as toml_text
 from kohya_presets.explain.lookup import Entry, Explanation, PresetExplanation
 from kohya_presets.explain.written import Text
-from kohya_presets.sdscripts.options import Option
-from kohya_presets.presets.preset import SETTINGS
+from kohya_presets.presets.preset import PATHS, SETTINGS
 from kohya_presets.problems import listed
+from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts.options import Option
+from kohya_presets.toml import text as toml_text
 
 WIDTH = 88
 
@@ -94,7 +92,7 @@ def _releases(entry: Entry, option: Option) -> str:
 def _place(entry: Entry, option: Option) -> str:
     table = entry.key.table
     scripts = f" of {listed(entry.scripts)}" if entry.scripts else ""
-    if entry.key.name in each_setting.PATHS:
+    if entry.key.name in PATHS:
         return f"in no preset: set for each run{scripts}"
     level = f", {option.level} level" if option.level else ""
     return f"[{table}]{level}{scripts}"

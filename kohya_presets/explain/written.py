@@ -1,6 +1,6 @@
 """What is written about options: what they do, and what the guide found with them.
 
-The texts lie in explanations/, one file for each table of a preset. They are in our own words.
+The texts lie in texts/, one file for each table of a preset. They are in our own words.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kohya_presets.toml import source as toml_source
 from kohya_presets.presets.preset import SETTINGS
+from kohya_presets.toml import source as toml_source
 
-FOLDER = Path(__file__).parent / "explanations"
+FOLDER = Path(__file__).parent / "texts"
 TABLES = (*SETTINGS, "gui")  # gui: fields of the Kohya GUI that are no option of sd-scripts
 
 

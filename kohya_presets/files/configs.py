@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kohya_presets.toml import source as toml_source
 from kohya_presets.errors import UserError
 from kohya_presets.presets.preset import Table
 from kohya_presets.problems import Place, Problem
+from kohya_presets.toml import source as toml_source
 from kohya_presets.toml.source import Key, Source
 
 Kind = Literal["config", "dataset"]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.sdscripts import options
 from kohya_presets.toml import text as toml_text
-from kohya_presets.presets.preset import Preset, Table
 
 HEAD = "# Written by kohya-presets from the preset {name!r}; edit the preset, not this file.\n\n"
 

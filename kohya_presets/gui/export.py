@@ -8,20 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import patch_options
 from kohya_presets.errors import UserError
-from kohya_presets.gui.versions import emitted
-from kohya_presets.gui.versions import fields
-from kohya_presets.gui.versions import network
-from kohya_presets.gui.versions import tables
-from kohya_presets.gui.versions import values
-from kohya_presets.gui.versions import words
 from kohya_presets.gui import meaning, notes
-from kohya_presets.gui.versions.fields import Field, Tab
 from kohya_presets.gui.report import Item
-from kohya_presets.sdscripts.options import Option
+from kohya_presets.gui.versions import emitted, fields, network, tables, values, words
+from kohya_presets.gui.versions.fields import Field, Tab
 from kohya_presets.presets.preset import Preset
+from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts.additions import Additions
+from kohya_presets.sdscripts.options import Option
 from kohya_presets.training.settings import STAND_INS
 
 Fields = dict[str, Any]
@@ -41,17 +36,20 @@ class Exported:
         return json.dumps(self.values, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def export(preset: Preset, tag: str, *, dataset_config: Path | None = None) -> Exported:
+def export(
+    preset: Preset, tag: str, additions: Additions, *, dataset_config: Path | None = None
+) -> Exported:
     """Return `preset` for the GUI version `tag`; with `dataset_config` its dataset lies there.
 
     Raises:
         UserError: the GUI starts no such script.
     """
-    if preset.script not in fields.SCRIPTS:
-        started = " or ".join(fields.SCRIPTS)
+    if preset.script not in fields.TABS:
+        started = " or ".join(fields.TABS)
         raise UserError(f"expected a preset for {started}, found {preset.script}")
     tab = fields.for_script(preset.script, tag)
-    known = dict(options.of(tab.script, tab.release)) | patch_options.of(preset.patches)
+    known = dict(options.of(tab.script, tab.release))
+    known |= additions.options(tab.script, preset.patches)
     wanted, report = _wanted(preset, known, has_file=dataset_config is not None)
     made = _filled(tab, known, wanted)
     extra = _with_file(tab, made, dataset_config)

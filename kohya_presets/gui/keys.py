@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kohya_presets.sdscripts import scripts
-from kohya_presets.gui.versions import fields
-from kohya_presets.gui.versions import tables
-from kohya_presets.gui.versions import values
 from kohya_presets.gui import meaning
-from kohya_presets.gui.versions.fields import Tab
 from kohya_presets.gui.report import Item
+from kohya_presets.gui.versions import fields, tables, values
+from kohya_presets.gui.versions.fields import Tab
+from kohya_presets.sdscripts import options, scripts
 
 # Options that `emitted` makes by hand, and the fields they are made of.
 _SPECIAL: Mapping[str, tuple[str, ...]] = {
@@ -52,7 +50,7 @@ def _refused(tab: Tab, name: str, key: str, value: Any, read: Mapping[str, Any])
         return _unknown(tab, key)
     if value is None:
         return "null: the GUI keeps what is on the screen"
-    if key in scripts.EVERY[tab.script].needs:
+    if key in scripts.TRAINERS[tab.script].needs:
         return meaning.PLACE
     if key in tables.MISWIRED:
         return "not for SDXL, and v25 saved another field's value in it"
@@ -63,7 +61,7 @@ def _refused(tab: Tab, name: str, key: str, value: Any, read: Mapping[str, Any])
 
 def _is_no_number(tab: Tab, name: str, value: Any) -> bool:
     """Return whether a text that is to be a number is none: a seed, in the older versions."""
-    known = meaning.every(tab.script)
+    known = options.of(tab.script)
     types = {
         known[rule.option].type
         for rule in tab.rules.values()

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kohya_presets.validate import each_setting
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import patch_options
-from kohya_presets.sdscripts import releases
-from kohya_presets.toml import text as toml_text
-from kohya_presets.sdscripts import scripts
-from kohya_presets.gui.versions import tables
-from kohya_presets.gui.versions import values
+from kohya_presets.gui.versions import tables, values
+from kohya_presets.presets.preset import PATHS
+from kohya_presets.sdscripts import options, releases, scripts
+from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.sdscripts.options import Option
+from kohya_presets.toml import text as toml_text
 from kohya_presets.training.settings import STAND_INS
 
 DEFAULT = "says what holds anyway"
 PLACE = "a place on one machine: give it for each run"
-_PARTS = scripts.EVERY["flux_train_network.py"].needs
-PLACES = (tables.PATHS | tables.EMPTIED | each_setting.PATHS | {*_PARTS}) - {"sample_prompts"}
+_PARTS = scripts.TRAINERS["flux_train_network.py"].needs
+PLACES = (tables.PATHS | tables.EMPTIED | PATHS | {*_PARTS}) - {"sample_prompts"}
 _KEYS = {option: key for key, option in STAND_INS.items()}
 # Options that do nothing without one of others.
 _NEEDS: Mapping[str, tuple[str, ...]] = {
@@ -44,12 +41,12 @@ class Kept(NamedTuple):
     dropped: dict[str, str]
 
 
-def kept(found: Mapping[str, Any], script: str, source: str) -> Kept:
+def kept(found: Mapping[str, Any], script: str, source: str, additions: Additions) -> Kept:
     """Return what of the options `found` goes into a preset for `script`.
 
     `source` names the options of the release that the file was made for.
     """
-    known = every(script)
+    known = every(script, additions)
     was = options.of(script, source)
     result = Kept({}, {}, {})
     for name, value in found.items():
@@ -62,19 +59,16 @@ def kept(found: Mapping[str, Any], script: str, source: str) -> Kept:
     return result
 
 
-def every(script: str) -> dict[str, Option]:
-    """Return the options of a script's newest release, and those of our patches."""
-    patched = (
-        patch_options.of(tuple(patch_options.PATCH_OPTIONS)) if script == "sdxl_train.py" else {}
-    )
-    return {**options.of(script), **patched}
+def every(script: str, additions: Additions) -> dict[str, Option]:
+    """Return the options of a script's newest release, and those that patches add."""
+    return {**options.of(script), **additions.options(script, additions.names)}
 
 
 def dataset_key(option: str) -> str | None:
     """Return what the dataset's table calls an option that belongs there."""
     key = _KEYS.get(option, option)
     known = options.dataset().get(key)
-    return key if known and "images" in known.subsets and key not in each_setting.PATHS else None
+    return key if known and "images" in known.subsets and key not in PATHS else None
 
 
 def unfit(name: str, value: Any, known: Mapping[str, Option]) -> str | None:
@@ -86,18 +80,21 @@ def unfit(name: str, value: Any, known: Mapping[str, Option]) -> str | None:
     return options.check(known[name], value) or _unwritable(value)
 
 
-def patches(train: Mapping[str, Any]) -> tuple[str, ...]:
+def patches(script: str, train: Mapping[str, Any], additions: Additions) -> tuple[str, ...]:
     """Return the patches that the options need."""
-    found = [patch_options.patch_with(name) for name in train]
-    found.append(patch_options.patch_with_optimizer(str(train.get("optimizer_type", ""))))
+    found = [additions.patch_with(script, name) for name in train]
+    found.append(additions.patch_with_optimizer(str(train.get("optimizer_type", ""))))
     return tuple(dict.fromkeys(name for name in found if name))
 
 
-def since(script: str, train: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
+def since(
+    script: str, train: Mapping[str, Any], dataset: Mapping[str, Any], additions: Additions
+) -> str:
     """Return the oldest release from which on every setting is known, as a preset says it."""
     oldest = releases.tags()[-1]
+    added = additions.options(script, patches(script, train, additions))
     for tag in reversed(releases.tags()):
-        known = {**options.of(script, tag), **patch_options.of(patches(train))}
+        known = {**options.of(script, tag), **added}
         if not (_fit(train, known) and _fit(dataset, options.dataset(tag))):
             break
         oldest = tag

@@ -8,31 +8,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.validate import each_setting
-from kohya_presets.sdscripts import scripts
 from kohya_presets.errors import UserError
-from kohya_presets.gui.versions import emitted
-from kohya_presets.gui.versions import fields
-from kohya_presets.gui.versions import recognize
-from kohya_presets.gui.versions import tables
-from kohya_presets.gui.versions import values
-from kohya_presets.gui.versions import words
-from kohya_presets.gui import keys, meaning, notes
 from kohya_presets.gui import export as exporting
-from kohya_presets.gui.versions.fields import Tab
+from kohya_presets.gui import keys, meaning, notes
 from kohya_presets.gui.report import Item
-from kohya_presets.sdscripts.options import Option
+from kohya_presets.gui.versions import emitted, fields, recognize, tables, values, words
+from kohya_presets.gui.versions.fields import Tab
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import listed
+from kohya_presets.sdscripts import scripts
+from kohya_presets.sdscripts.additions import Additions
+from kohya_presets.sdscripts.options import Option
 
 _MODELS: Mapping[str, str] = {box: box.removesuffix("_checkbox") for box in tables.MODELS}
-_SCRIPTS = {"flux1": "flux"}  # where a model's script has another name than its check box
+_SPELLED = {"flux1": "flux"}  # where a model's script has another name than its check box
 _BESIDE = Path("dataset.toml")  # stands for the file that lay beside an export
 
 
 @dataclass(frozen=True)
 class Imported:
-    """The preset a file stands for. Only those of `each_setting.TRAINERS` can be checked and used."""
+    """The preset a file stands for. Only those of `scripts.TRAINERS` can be checked and used."""
 
     preset: Preset
     source: str  # what it was read as, for a person
@@ -44,16 +39,16 @@ class Imported:
         Raises:
             UserError: it is for a script whose options are not known here.
         """
-        if self.preset.script in each_setting.TRAINERS:
+        if self.preset.script in scripts.TRAINERS:
             return self.preset
-        known = listed(each_setting.TRAINERS)
+        known = listed(scripts.TRAINERS)
         raise UserError(
             f"the file is for {self.preset.script}: it cannot become a preset that can be checked",
             hint=f"Known are the options of {known}. Train this one in the GUI it is from.",
         )
 
 
-def json_file(data: bytes, name: str) -> Imported:
+def json_file(data: bytes, name: str, additions: Additions) -> Imported:
     """Return the preset called `name` that a saved file stands for.
 
     Raises:
@@ -62,14 +57,14 @@ def json_file(data: bytes, name: str) -> Imported:
     saved = recognize.parse(data)
     kept = notes.read(saved.pop(notes.KEY, None))
     if kept is None or kept.tag not in fields.tags():
-        return _fields(saved, name, None)
-    made = _fields(saved, name, kept.tag)
+        return _fields(saved, name, None, additions)
+    made = _fields(saved, name, kept.tag, additions)
     if kept.preset.script != made.preset.script:
         return made
     beside = _BESIDE if kept.data else None
-    again = exporting.export(kept.preset, kept.tag, dataset_config=beside)
+    again = exporting.export(kept.preset, kept.tag, additions, dataset_config=beside)
     plain = {key: value for key, value in again.values.items() if key != notes.KEY}
-    expected = _fields(plain, name, kept.tag)
+    expected = _fields(plain, name, kept.tag, additions)
     whole, changed = notes.merged(made.preset, kept.preset, expected.preset)
     report = [*made.report, *(Item("note", key, "changed since the export") for key in changed)]
     report.append(Item("note", notes.KEY, "holds what the GUI has no field for; it is used"))
@@ -81,17 +76,17 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-. ")[:80] or "imported"
 
 
-def _fields(saved: Mapping[str, Any], name: str, tag: str | None) -> Imported:
+def _fields(saved: Mapping[str, Any], name: str, tag: str | None, additions: Additions) -> Imported:
     """Return what the fields alone say."""
     which = recognize.tab(saved)
     script, report = _script(which, saved)
-    model = scripts.EVERY[script].model if script in fields.SCRIPTS else "SDXL"
+    model = scripts.TRAINERS[script].model if script in fields.TABS else "SDXL"
     tab = fields.tab(which, tag or recognize.version(which, saved), model)
     read = _read(tab, saved)
-    known = meaning.every(tab.script)
+    known = meaning.every(tab.script, additions)
     extra, lost = words.read(str(read.get("additional_parameters") or ""), known)
     sent = {**emitted.options(tab, _whole(tab, read), known), **extra}
-    settings = meaning.kept(_completed(sent, known), tab.script, tab.release)
+    settings = meaning.kept(_completed(sent, known), tab.script, tab.release, additions)
     report += [Item("dropped", f"additional_parameters {said}", why) for said, why in lost]
     report += [
         Item("converted", f"additional_parameters --{key}", f"{key} = {value!r:.80}")
@@ -103,8 +98,8 @@ def _fields(saved: Mapping[str, Any], name: str, tag: str | None) -> Imported:
         title=name,
         summary=f"Imported from a file of the Kohya GUI's {which} tab, {tab.tag} or like it",
         script=script,
-        releases=meaning.since(tab.script, settings.train, settings.dataset),
-        patches=meaning.patches(settings.train),
+        releases=meaning.since(tab.script, settings.train, settings.dataset, additions),
+        patches=meaning.patches(tab.script, settings.train, additions),
         train=settings.train,
         dataset=settings.dataset,
     )
@@ -142,19 +137,19 @@ def _completed(found: dict[str, Any], known: Mapping[str, Option]) -> dict[str, 
 def _script(which: str, saved: Mapping[str, Any]) -> tuple[str, list[Item]]:
     """Return the script that the file is for."""
     sdxl = saved.get("sdxl_checkbox" if which == "finetune" else "sdxl")
-    usual = next(script for script, tab in fields.SCRIPTS.items() if tab == which)
+    usual = next(script for script, tab in fields.TABS.items() if tab == which)
     ticked = next((model for box, model in _MODELS.items() if _is_on(saved.get(box))), None)
     network = "_network" if which == "lora" else ""
     if _is_on(sdxl):
         return usual, []
     if ticked:
-        script = f"{_SCRIPTS.get(ticked, ticked)}_train{network}.py"
+        script = f"{_SPELLED.get(ticked, ticked)}_train{network}.py"
     elif sdxl is None:
         why = "not in the file, so for any model: taken as SDXL, whose scripts are known here"
         return usual, [Item("note", "sdxl", why)]
     else:
         script = "train_network.py" if network else "fine_tune.py"
-    if script in fields.SCRIPTS:
+    if script in fields.TABS:
         return script, []
     return script, [Item("note", "sdxl", f"off: for {script}, and read as if for {usual}")]
 

@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.validate import each_setting
-from kohya_presets.files import configs
-from kohya_presets.sdscripts import options
-from kohya_presets.files.configs import ConfigFile
 from kohya_presets.errors import PresetError, UserError
-from kohya_presets.gui.versions import values
+from kohya_presets.files import configs
+from kohya_presets.files.configs import ConfigFile
 from kohya_presets.gui import meaning
 from kohya_presets.gui.read import Imported, slug
-from kohya_presets.gui.versions.recognize import LARGEST
 from kohya_presets.gui.report import Item
-from kohya_presets.presets.preset import Preset
+from kohya_presets.gui.versions import values
+from kohya_presets.gui.versions.recognize import LARGEST
+from kohya_presets.presets.preset import PATHS, Preset
 from kohya_presets.problems import errors, plural
+from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts.additions import Additions
 
 _GUI_ONLY = ("config_file", "output_config", "noise_offset_type")
 
 
-def toml_file(path: Path, name: str) -> Imported:
+def toml_file(path: Path, name: str, additions: Additions) -> Imported:
     """Return the preset called `name` that a file of sd-scripts stands for.
 
     A dataset config that the file names is read as well, where it is at hand.
@@ -39,7 +39,7 @@ def toml_file(path: Path, name: str) -> Imported:
         found = {key: value for key, (value, _) in configs.options(config).items()}
         dataset = _beside(path, found.get("dataset_config"), report)
     script = "sdxl_train_network.py" if "network_module" in found else "sdxl_train.py"
-    train, own, told = _settings(found, script)
+    train, own, told = _settings(found, script, additions)
     subset, more = _subset(dataset) if dataset else ({}, [])
     if not train and not own and not subset:
         raise UserError(f"expected options of sd-scripts in {path}, found none")
@@ -48,8 +48,8 @@ def toml_file(path: Path, name: str) -> Imported:
         title=name,
         summary=f"Imported from a config of sd-scripts, as for {script}",
         script=script,
-        releases=meaning.since(script, train, {**own, **subset}),
-        patches=meaning.patches(train),
+        releases=meaning.since(script, train, {**own, **subset}, additions),
+        patches=meaning.patches(script, train, additions),
         train=train,
         dataset={**own, **subset},
     )
@@ -82,10 +82,10 @@ def _beside(path: Path, named: Any, report: list[Item]) -> ConfigFile | None:
 
 
 def _settings(
-    found: Mapping[str, Any], script: str
+    found: Mapping[str, Any], script: str, additions: Additions
 ) -> tuple[dict[str, Any], dict[str, Any], list[Item]]:
     """Return what goes into [train] and [dataset], all as the file says it, and the report."""
-    known, report = meaning.every(script), []
+    known, report = meaning.every(script, additions), []
     train: dict[str, Any] = {}
     dataset: dict[str, Any] = {}
     for name, value in found.items():
@@ -122,7 +122,7 @@ def _subset(config: ConfigFile) -> tuple[dict[str, Any], list[Item]]:
         report.append(Item("lost", "datasets", f"a preset has one subset; {lost} left out"))
     found: dict[str, Any] = {}
     for name, (value, _) in every[0].items() if every else ():
-        if name in each_setting.PATHS:
+        if name in PATHS:
             report.append(Item("dropped", name, meaning.PLACE))
         elif name not in known or options.check(known[name], value):
             report.append(Item("dropped", name, "not a setting of datasets, or not its type"))

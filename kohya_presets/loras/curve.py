@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """One module extracted at `low`, and at `high` then resized: kp_claim.py says what is what."""
+    """One module extracted at `low`, and at `high` then resized: kp_detour.py says what is what."""
 
     name: str
     numbers: Mapping[str, float]

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from kohya_presets.loras import weights
 from kohya_presets.errors import UserError
-from kohya_presets.loras import factors, modules, names
+from kohya_presets.loras import factors, modules, names, weights
 from kohya_presets.loras.factors import Reader
 from kohya_presets.loras.modules import Module
 

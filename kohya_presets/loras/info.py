@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from kohya_presets.loras import weights
-from kohya_presets.loras import factors, modules, names
+from kohya_presets.loras import factors, modules, names, weights
 from kohya_presets.loras.modules import Module
 from kohya_presets.loras.weights import Header
 

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kohya_presets.loras import weights
 from kohya_presets.errors import UserError
-from kohya_presets.loras import names
+from kohya_presets.loras import names, weights
 from kohya_presets.loras.weights import Header, Tensor
 
 HALVES = (  # what ends the names of a module's two halves, and who writes them so

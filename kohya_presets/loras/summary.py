@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kohya_presets.loras import weights
-from kohya_presets.loras import modules, names
+from kohya_presets.loras import modules, names, weights
 from kohya_presets.problems import plural
 
 

@@ -1,6 +1,6 @@
 """The GPU memory that a full fine-tune of SDXL takes: arithmetic over measured numbers.
 
-Measured by `tools/measure_memory.py` without a GPU, on sd-scripts v0.10.1: its own modules in full
+Measured by `tools/memory/measure.py` without a GPU, on sd-scripts v0.10.1: its own modules in full
 size, their forward and backward and the steps of the real optimizers, with tensors that hold no
 data. Counted is what torch's allocator is asked for.
 
@@ -24,13 +24,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from kohya_presets.memory import parts as memory_parts
 from kohya_presets.memory import optimizers
-from kohya_presets.toml import text as toml_text
-from kohya_presets.memory.parts import Training
+from kohya_presets.memory import parts as memory_parts
 from kohya_presets.memory.optimizers import Cost
+from kohya_presets.memory.parts import Training
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.problems import Place, Problem
+from kohya_presets.toml import text as toml_text
 
 SCRIPT = "sdxl_train.py"
 GIB = 2**30

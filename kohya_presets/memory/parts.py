@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from kohya_presets.memory.optimizers import TRAINABLE
 from kohya_presets.presets.preset import Table
 
-FACTS = Path(__file__).parent / "facts" / "memory.json"
+FACTS = Path(__file__).parent / "facts.json"
 EMA_BYTES = 4  # for each trained weight: the patch keeps it in fp32
 SIZE = (1024, 1024)  # where none is given, which sd-scripts refuses
 CHUNK = 75  # tokens of a caption that a text encoder takes at once

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kohya_presets.presets import inherit
 from kohya_presets.errors import UserError
+from kohya_presets.presets import inherit
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.problems import did_you_mean
 
-SHIPPED = Path(__file__).parent / "presets"
+SHIPPED = Path(__file__).parent / "shipped"
 
 
 @dataclass(frozen=True)

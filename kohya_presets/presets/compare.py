@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kohya_presets.toml import text as toml_text
 from kohya_presets.presets.preset import SETTINGS, Preset
+from kohya_presets.toml import text as toml_text
 
 
 @dataclass(frozen=True)

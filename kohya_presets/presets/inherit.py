@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.presets import preset
-from kohya_presets.toml import source as toml_source
 from kohya_presets.errors import PresetError, UserError
+from kohya_presets.presets import preset
 from kohya_presets.presets.preset import OPTIONAL, SETTINGS, UNSET, Preset, Sheet, Table
 from kohya_presets.problems import Place, Problem, errors
+from kohya_presets.toml import source as toml_source
 from kohya_presets.toml.source import Source
 
 # Faults that may hide a key of [preset]: that it is missing as well would be news of no use.
@@ -21,43 +22,60 @@ _HIDING = frozenset(
 Find = Callable[[str, Path | None], Path]  # a preset's name, and the file that asks, to its file
 
 
+@dataclass(frozen=True)
+class Laid:
+    """The sheets of a preset laid over each other, and what is wrong with their shape.
+
+    `preset` is None where [preset] is not complete; `is_whole` is not set where part of [preset]
+    could not be read, or a parent is missing. Whether the settings are any good is not asked here.
+    """
+
+    preset: Preset | None
+    tables: Mapping[str, Table]
+    sources: tuple[Source, ...]  # nearest first
+    problems: tuple[Problem, ...]
+    is_whole: bool
+
+    @property
+    def is_jumbled(self) -> bool:
+        """Whether a table stands twice: the keys of the second were read into another table."""
+        twice = [p.where.key for p in self.problems if p.code == "duplicate-key"]
+        return not set(twice).isdisjoint(preset.TABLES)
+
+
 def load(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Preset:
     """Return the preset in `file`, complete: its parents under it, `overrides` over it.
 
-    An override reads "table.key=value".
+    An override reads "table.key=value". The settings are read, not judged: see `validate`.
 
     Raises:
-        PresetError: with every fault of every sheet, not only the first.
+        PresetError: a sheet has not the shape of a preset; with every fault of every sheet.
         UserError: the file cannot be read.
     """
-    made, problems = inspect(file, find=find, overrides=overrides)
-    if made is None or errors(problems):
-        raise PresetError(f"preset {made.name if made else file.stem!r}", problems)
-    return made
+    found = inspect(file, find=find, overrides=overrides)
+    if found.preset is None or errors(found.problems):
+        name = found.preset.name if found.preset else file.stem
+        raise PresetError(f"preset {name!r}", found.problems)
+    return found.preset
 
 
-def inspect(
-    file: Path, *, find: Find, overrides: Sequence[str] = ()
-) -> tuple[Preset | None, list[Problem]]:
-    """Return what `load` does and all that is wrong; no preset where [preset] is not whole.
+def inspect(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Laid:
+    """Return what `load` reads, with all that is wrong with its shape.
 
     Raises:
         UserError: the file cannot be read.
     """
-    from kohya_presets.validate import each_setting  # `head` needs no table of options
-
     chain, problems = _chain(file, find)
-    own = chain[0]
     over = _overrides(overrides, problems)
     merged = lay([*reversed(chain), *over])
     whole = not any(problem.code in _HIDING for problem in problems)
     if whole:
-        problems += preset.missing(merged["preset"], own.source)
-    problems += each_setting.settings([*chain, *over], merged["preset"], whole=whole)
-    if not preset.is_complete(merged["preset"]):
-        return None, problems
+        problems += preset.missing(merged["preset"], chain[0].source)
     sources = tuple(sheet.source for sheet in (*reversed(over), *chain))
-    return _preset(merged, file, tuple(map(_name, chain[1:])), sources), problems
+    made = None
+    if preset.is_complete(merged["preset"]):
+        made = _preset(merged, file, tuple(map(_name, chain[1:])), sources)
+    return Laid(made, merged, sources, tuple(problems), whole)
 
 
 def head(file: Path, *, find: Find) -> Table:

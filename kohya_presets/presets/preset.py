@@ -7,14 +7,14 @@ another preset. Sheets laid over each other (`inherit`) make a `Preset`, which i
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kohya_presets.problems import Place, Problem, did_you_mean
 from kohya_presets.sdscripts import releases
 from kohya_presets.toml import text as toml_text
-from kohya_presets.problems import Place, Problem, did_you_mean
 from kohya_presets.toml.source import Source
 
 SCHEMA = 1
@@ -22,6 +22,24 @@ UNSET = "unset"  # as a value: take the parent's key, or its whole table, out
 SETTINGS = ("train", "dataset", "extract", "resize")
 OPTIONAL = ("extract", "resize")  # a preset without one of them has no such stage
 TABLES = ("preset", *SETTINGS, "provenance")
+# What the job fills in for every run; in a preset they would tie it to one machine.
+PATHS = frozenset(
+    {
+        "pretrained_model_name_or_path",
+        "train_data_dir",
+        "in_json",
+        "dataset_config",
+        "config_file",
+        "output_dir",
+        "output_name",
+        "image_dir",
+        "metadata_file",
+        "model_org",
+        "model_tuned",
+        "save_to",
+        "model",
+    }
+)
 
 Value = Any  # str, int, float, bool or a list of them: where TOML enters
 Table = Mapping[str, Value]
@@ -55,13 +73,6 @@ class Sheet:
         table = self.tables.get("preset", {})
         return table if isinstance(table, Mapping) else {}
 
-    def settings(self) -> Iterator[tuple[str, str, Value]]:
-        """Yield (table, key, value) of every setting written here; "unset" is not one."""
-        for table in SETTINGS:
-            values = self.tables.get(table, {})
-            if isinstance(values, Mapping):
-                yield from ((table, k, v) for k, v in values.items() if v != UNSET)
-
 
 @dataclass(frozen=True)
 class Preset:
@@ -93,11 +104,16 @@ class Preset:
 
     def place(self, table: str, key: str) -> Place:
         """Return where a setting was written: here, in a parent or on the command line."""
-        for source in self.sources:
-            values = source.values.get(table)
-            if isinstance(values, Mapping) and key in values:
-                return source.place(table, key)
-        return Place(self.file, key=f"{table}.{key}" if key else table)
+        return place(self.sources, self.file, table, key)
+
+
+def place(sources: Sequence[Source], file: Path | None, table: str, key: str) -> Place:
+    """Return where a setting was written: in the first of `sources` that has it, else in `file`."""
+    for source in sources:
+        values = source.values.get(table)
+        if isinstance(values, Mapping) and key in values:
+            return source.place(table, key)
+    return Place(file, key=f"{table}.{key}" if key else table)
 
 
 def header(preset: Preset) -> dict[str, Value]:

@@ -24,12 +24,8 @@ SCRIPTS = (
 )
 KIN_OF = "sdxl_train_network.py"  # whose options the last two have, but for some
 _KIN = SCRIPTS[-2:]
-TOOLS = {  # by the table of a preset that has their options
-    "extract": "networks/extract_lora_from_models.py",
-    "resize": "networks/resize_lora.py",
-}
 # What each type is called to a person, and how it is recognized. A bool is no number here.
-_TYPES: Mapping[str, tuple[str, Any]] = {
+TYPES: Mapping[str, tuple[str, Any]] = {
     "bool": ("true or false", lambda v: isinstance(v, bool)),
     "int": ("a whole number", lambda v: _int(v)),
     "float": ("a number", lambda v: _number(v)),
@@ -110,13 +106,13 @@ def sources() -> tuple[str, ...]:
 
 def type_name(type_: str) -> str:
     """Return what an option's type is called to a person."""
-    name, _ = _TYPES[type_]
+    name, _ = TYPES[type_]
     return str(name)
 
 
 def check(option: Option, value: Any) -> str | None:
     """Return "expected ..., found ..." when `value` is not what `option` takes, else None."""
-    what, fits = _TYPES[option.type]
+    what, fits = TYPES[option.type]
     if not fits(value):
         return f"expected {what}, found {_shown(value)}"
     if option.choices and value not in option.choices:

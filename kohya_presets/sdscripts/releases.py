@@ -125,6 +125,17 @@ def satisfies(tag: str, spec: str) -> bool:
     return all(fits)
 
 
+def best_for(spec: str) -> str:
+    """Return the default release where it fits a preset's `releases`, else the newest that does.
+
+    Where none does, that is the default too.
+    """
+    for tag in (DEFAULT, *reversed(tags())):
+        if satisfies(tag, spec):
+            return tag
+    return DEFAULT
+
+
 def is_range(spec: str) -> bool:
     """Return whether `spec` has the form that `satisfies` takes."""
     try:

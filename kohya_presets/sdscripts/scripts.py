@@ -1,11 +1,11 @@
-"""The training scripts that a preset can be for: what each starts from, and what it makes."""
+"""sd-scripts' scripts: what each starts from and makes, and which table of a preset is for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-CHECKPOINT, LORA = "an SDXL checkpoint", "a LoRA"  # in `weights.kind`'s words
+CHECKPOINT, LORA = "an SDXL checkpoint", "a LoRA"  # in `loras.weights.kind`'s words
 
 
 class Trainer(NamedTuple):
@@ -17,7 +17,7 @@ class Trainer(NamedTuple):
     needs: tuple[str, ...] = ()
 
 
-EVERY: Mapping[str, Trainer] = {
+TRAINERS: Mapping[str, Trainer] = {
     "sdxl_train.py": Trainer("SDXL", (CHECKPOINT,), CHECKPOINT),
     "sdxl_train_network.py": Trainer("SDXL", (CHECKPOINT,), LORA),
     "train_network.py": Trainer(
@@ -27,11 +27,17 @@ EVERY: Mapping[str, Trainer] = {
 }
 
 
+TOOLS: Mapping[str, str] = {  # by the table of a preset that has their options
+    "extract": "networks/extract_lora_from_models.py",
+    "resize": "networks/resize_lora.py",
+}
+
+
 def is_sdxl(script: str) -> bool:
     """Return whether a script trains SDXL, as one that is not known here is taken to."""
-    return script not in EVERY or EVERY[script].model == "SDXL"
+    return script not in TRAINERS or TRAINERS[script].model == "SDXL"
 
 
 def makes_lora(script: str) -> bool:
     """Return whether a script trains a LoRA rather than the model itself."""
-    return script in EVERY and EVERY[script].makes == LORA
+    return script in TRAINERS and TRAINERS[script].makes == LORA

@@ -1,7 +1,7 @@
 """What one run is told: the settings given, and what holds where none is given.
 
-The rules in `lints` ask this; it knows the defaults of the release, and how sd-scripts looks for a
-dataset's settings among the training options when the dataset file does not say them.
+The rules of `validate` ask this. It knows the defaults of the release, and how sd-scripts looks for
+a dataset's settings among the training options when the dataset file does not say them.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import patch_options
-from kohya_presets.sdscripts import releases
-from kohya_presets.sdscripts import scripts
-from kohya_presets.sdscripts.options import TOOLS, Option
-from kohya_presets.presets.preset import Table
+from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.problems import Place
+from kohya_presets.sdscripts import options, releases, scripts
+from kohya_presets.sdscripts.additions import NONE, Additions
+from kohya_presets.sdscripts.options import Option
+from kohya_presets.sdscripts.scripts import TOOLS, TRAINERS
 
 # A dataset's setting, and the training option that stands in for it under another name.
 STAND_INS = {"batch_size": "train_batch_size", "num_repeats": "dataset_repeats"}
@@ -35,16 +34,17 @@ def nowhere(table: str, key: str) -> Place:
 class Settings:
     """The given settings by table, for one script of one release.
 
-    `source` is one of `options.sources()`, `patches` are those the checkout carries, `images` is
-    how many there are to train on. `kind` is "preset", or "config" where these are files that
-    sd-scripts reads; there `is_whole` may be unset: one of the two files is not at hand, and what
-    it says is unknown.
+    `source` is one of `options.sources()`, `patches` are those the checkout carries, `additions`
+    says what these add, `images` is how many there are to train on. `kind` is "preset", or "config"
+    where these are files that sd-scripts reads; there `is_whole` may be unset: one of the two files
+    is not at hand, and what it says is unknown.
     """
 
     tables: Mapping[str, Table]
     script: str = "sdxl_train.py"
     source: str = releases.DEFAULT
     patches: tuple[str, ...] = ()
+    additions: Additions = NONE
     place: Callable[[str, str], Place] = field(default=nowhere, compare=False)
     kind: str = "preset"
     is_whole: bool = True
@@ -52,7 +52,7 @@ class Settings:
 
     def known(self, table: str) -> Mapping[str, Option]:
         """Return the options that `table` may have, those of the patches among them."""
-        return _known(table, self.script, self.source, self.patches)
+        return _known(table, self.script, self.source, self.patches, self.additions)
 
     def given(self, table: str, key: str) -> Any:
         """Return what is given; None where nothing is, or a value of the wrong type."""
@@ -154,13 +154,30 @@ class Settings:
         return False if option.type == "bool" and option.default is None else option.default
 
 
+def of_preset(
+    made: Preset,
+    source: str,
+    additions: Additions = NONE,
+    *,
+    carried: Sequence[str] = (),
+    images: int = IMAGES,
+) -> Settings:
+    """Return the settings of a preset for one release, with its patches and those `carried`."""
+    patches = tuple(dict.fromkeys((*carried, *made.patches)))
+    return Settings(made.tables, made.script, source, patches, additions, made.place, images=images)
+
+
 @functools.cache
-def _known(table: str, script: str, source: str, patches: tuple[str, ...]) -> Mapping[str, Option]:
+def _known(
+    table: str, script: str, source: str, patches: tuple[str, ...], additions: Additions
+) -> Mapping[str, Option]:
     if table == "dataset":
         return options.dataset(source)
-    if table in TOOLS:
-        return {**options.of(TOOLS[table], source), **patch_options.of_tool(table, patches)}
-    return {**options.of(script, source), **patch_options.of(patches)}
+    # Where it is not known which script it is, that is a fault of its own: no option is one too.
+    asked = [script] if script in TRAINERS else list(TRAINERS)
+    asked = [TOOLS[table]] if table in TOOLS else asked
+    found = {name: known for one in asked for name, known in options.of(one, source).items()}
+    return found | {n: o for one in asked for n, o in additions.options(one, patches).items()}
 
 
 def literal(text: str) -> Any:

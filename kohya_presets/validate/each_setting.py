@@ -2,76 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import patch_options
-from kohya_presets.sdscripts import releases
+from kohya_presets.errors import PresetError
+from kohya_presets.presets.preset import PATHS, Preset, Table
+from kohya_presets.problems import Place, Problem, did_you_mean, errors, listed
+from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts.additions import Additions
+from kohya_presets.sdscripts.options import Option
+from kohya_presets.sdscripts.scripts import TOOLS, TRAINERS
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
-from kohya_presets.sdscripts import scripts
-from kohya_presets.sdscripts.options import TOOLS, Option
-from kohya_presets.presets.preset import TABLES, Sheet, Table
-from kohya_presets.problems import Place, Problem, did_you_mean, listed
-
-if TYPE_CHECKING:  # `show` has no need of it
-    from kohya_presets.training.settings import Settings
-
-TRAINERS = tuple(scripts.EVERY)
-SCRIPTS = TOOLS
-# What the job fills in for every run; in a preset they would tie it to one machine.
-PATHS = frozenset(
-    {
-        "pretrained_model_name_or_path",
-        "train_data_dir",
-        "in_json",
-        "dataset_config",
-        "config_file",
-        "output_dir",
-        "output_name",
-        "image_dir",
-        "metadata_file",
-        "model_org",
-        "model_tuned",
-        "save_to",
-        "model",
-    }
-)
+from kohya_presets.training import settings
+from kohya_presets.training.settings import Settings
 
 
-def settings(sheets: Sequence[Sheet], header: Table, *, whole: bool = True) -> Iterator[Problem]:
-    """Yield what is wrong with the settings on `sheets`, given the [preset] they make together.
-
-    They are held against the newest release. Where `whole` is not set, part of [preset] could not
-    be read or a parent is missing: an option that the unread part may have allowed is no fault.
-    """
-    script = header.get("script")
-    if isinstance(script, str) and script not in TRAINERS:
-        yield _unknown_script(sheets, script)
-    known = {
-        "train": _train(header, whole=whole),
-        "dataset": options.dataset(),
-        **{table: _tool(table, header) for table in SCRIPTS},
-    }
-    for sheet in sheets:
-        for table, key, value in () if _jumbled(sheet) else sheet.settings():
-            if key in PATHS:
-                yield _path(key, sheet.source.place(table, key))
-            else:
-                yield from _setting(table, key, value, sheet.source.place, known[table])
-
-
-def against(s: Settings) -> Iterator[Problem]:
+def of_preset(s: Settings) -> Iterator[Problem]:
     """Yield what is wrong with the settings of a preset for the release they are for."""
+    if s.script and s.script not in TRAINERS:
+        hint = did_you_mean(s.script, TRAINERS) or f"Known: {', '.join(TRAINERS)}."
+        message = f"unknown script {s.script!r}"
+        yield Problem("unknown-script", "error", s.place("preset", "script"), message, hint)
     for table, values in s.tables.items():
         for key, value in values.items():
-            yield from option(s, table, key, value)
+            if key in PATHS:
+                hint = "Give it on the command line. Presets cannot contain local paths."
+                message = f"{key} is set for each run"
+                yield Problem("path-in-preset", "error", s.place(table, key), message, hint)
+            else:
+                yield from option(s, table, key, value)
+
+
+def require(made: Preset, additions: Additions) -> None:
+    """Raise where a setting by itself is wrong: misspelled, of another type, no choice.
+
+    Raises:
+        PresetError: with all of them, as for the newest release that the preset is for.
+    """
+    found = settings.of_preset(made, releases.best_for(made.releases), additions)
+    if wrong := errors(of_preset(found)):
+        raise PresetError(f"preset {made.name!r}", wrong)
 
 
 def option(s: Settings, table: str, key: str, value: Any) -> Iterator[Problem]:
     """Yield what is wrong with one setting for the release, script and patches of `s`."""
-    yield from _setting(table, key, value, s.place, s.known(table), s)
+    yield from _setting(table, key, value, s.known(table), s)
 
 
 def dataset_key(s: Settings, level: str, part: Table, key: str) -> Iterator[Problem]:
@@ -86,7 +62,7 @@ def dataset_key(s: Settings, level: str, part: Table, key: str) -> Iterator[Prob
         message = f"{key} is not for a subset of {_subset(part)}"
         yield Problem("wrong-level", "error", where("dataset", key), message)
     else:
-        yield from _setting("dataset", key, part[key], where, known, s)
+        yield from _setting("dataset", key, part[key], known, s)
 
 
 def missing(source: str, subset: Table, where: Place) -> Iterator[Problem]:
@@ -108,63 +84,25 @@ def _level(name: str) -> str:
     return {"general": "[general]", "dataset": "[[datasets]]"}.get(name, "[[datasets.subsets]]")
 
 
-def _jumbled(sheet: Sheet) -> bool:
-    """Return whether a table stands twice: the keys of the second were read into another table."""
-    twice = [p.where.key for p in sheet.source.problems if p.code == "duplicate-key"]
-    return not set(twice).isdisjoint(TABLES)
-
-
-def _train(header: Table, *, whole: bool) -> Mapping[str, Option]:
-    """Return the options that [train] may have; those of all scripts where it is not known which.
-
-    That is a fault of its own, and should not make a fault of every option.
-    """
-    script, patches = header.get("script"), header.get("patches", [] if whole else None)
-    possible = [script] if script in TRAINERS else TRAINERS
-    added = patch_options.of(patches if _listed(patches) else tuple(patch_options.PATCH_OPTIONS))
-    return {k: v for table in (*map(options.of, possible), added) for k, v in table.items()}
-
-
-def _tool(table: str, header: Table) -> Mapping[str, Option]:
-    patches = header.get("patches", [])
-    added = patch_options.of_tool(table, patches if _listed(patches) else ())
-    return {**options.of(SCRIPTS[table]), **added}
-
-
-def _listed(patches: Any) -> bool:
-    return isinstance(patches, list) and all(isinstance(name, str) for name in patches)
-
-
-def _unknown_script(sheets: Sequence[Sheet], script: str) -> Problem:
-    says = next(sheet for sheet in sheets if sheet.header.get("script") == script)
-    hint = did_you_mean(script, TRAINERS) or f"Known: {', '.join(TRAINERS)}."
-    where = says.source.place("preset", "script")
-    return Problem("unknown-script", "error", where, f"unknown script {script!r}", hint)
-
-
-def _path(key: str, where: Place) -> Problem:
-    hint = "Give it on the command line; presets hold no path of a machine."
-    return Problem("path-in-preset", "error", where, f"{key} is set for each run", hint)
-
-
 def _setting(
     table: str,
     key: str,
     value: Any,
-    place: Callable[[str, str], Place],  # asked only where something is wrong
     known: Mapping[str, Option],
-    s: Settings | None = None,
+    s: Settings,
 ) -> Iterator[Problem]:
+    # Lines are looked up only where something is wrong.
     if key not in known:
-        yield _unknown(table, key, place(table, key), known, s)
+        yield _unknown(table, key, s.place(table, key), known, s)
     elif fault := options.check(known[key], value):
-        yield _misfit(table, known[key], value, fault, place(table, key))
+        yield _misfit(table, known[key], value, fault, s)
     elif fault := _unreadable(value):
-        yield Problem("unreadable-value", "error", place(table, key), fault)
+        yield Problem("unreadable-value", "error", s.place(table, key), fault)
 
 
-def _misfit(table: str, known: Option, value: Any, fault: str, where: Place) -> Problem:
+def _misfit(table: str, known: Option, value: Any, fault: str, s: Settings) -> Problem:
     """Return the problem of a value that is not what the option takes."""
+    where = s.place(table, known.name)
     if not options.check(known._replace(choices=()), value):
         newest = options.newest(known.name)  # keys of the dataset file have no choices
         later = newest.choices_since.get(str(value)) if newest else None
@@ -173,7 +111,8 @@ def _misfit(table: str, known: Option, value: Any, fault: str, where: Place) -> 
         )
         return Problem("wrong-choice", "error", where, fault, hint)
     hint = None
-    if patch := patch_options.patch_that_takes(table, known.name, value):
+    script = TOOLS.get(table, s.script)
+    if patch := s.additions.patch_that_takes(script, known.name, value):
         hint = f'With patches = ["{patch}"] in [preset], {known.name} may be that.'
     elif isinstance(value, str) and known.type != "strs":
         bare = {"True": "true", "False": "false"}.get(value, value)
@@ -202,16 +141,16 @@ def _unreadable(value: Any) -> str | None:
 
 
 def _unknown(
-    table: str, key: str, where: Place, known: Mapping[str, Option], s: Settings | None
+    table: str, key: str, where: Place, known: Mapping[str, Option], s: Settings
 ) -> Problem:
     """Return the problem of a name that is no option here, with the most telling reason."""
     bare = key.lower().replace("-", "_")
-    message = f"unknown option {key!r}" + (f" in [{table}]" if not s or s.kind == "preset" else "")
-    if s and (problem := _other_release(table, key, where, s)):
+    message = f"unknown option {key!r}" + (f" in [{table}]" if s.kind == "preset" else "")
+    if problem := _other_release(table, key, where, s):
         return problem
-    if table == "train" and (patch := patch_options.patch_with(key)):
+    if patch := s.additions.patch_with(TOOLS.get(table, s.script), key):
         hint = f'Add patches = ["{patch}"] to [preset].'
-        if s and s.kind == "config":
+        if s.kind == "config":
             hint = f"Without it sd-scripts ignores {key}: kohya-presets patch apply {patch}"
         return Problem(
             "missing-patch", "error", where, f"{key} comes with the patch {patch!r}", hint
@@ -226,6 +165,8 @@ def _unknown(
 
 def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem | None:
     script = s.script if table == "train" else TOOLS.get(table, "dataset")
+    if table == "train" and script not in TRAINERS:
+        return None
     tags = options.releases_with(script, key)
     if not tags:
         return None

@@ -7,25 +7,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.validate import each_setting
 from kohya_presets.files import configs
-from kohya_presets.presets import inherit
-from kohya_presets.validate import rules
-from kohya_presets.memory import estimate
-from kohya_presets.sdscripts import releases
-from kohya_presets.toml import source as toml_source
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.files.configs import ConfigFile, Part
+from kohya_presets.memory import estimate
 from kohya_presets.memory.estimate import Estimate
-from kohya_presets.sdscripts.options import nearest_release
-from kohya_presets.presets.preset import Preset, Table
+from kohya_presets.presets import inherit
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.presets.inherit import Laid
+from kohya_presets.presets.preset import SETTINGS, Preset, Table, place
 from kohya_presets.problems import Place, Problem, errors
-from kohya_presets.training.settings import IMAGES, Settings
+from kohya_presets.sdscripts import releases
+from kohya_presets.sdscripts.additions import NONE, Additions
+from kohya_presets.sdscripts.options import nearest_release
+from kohya_presets.sdscripts.scripts import TRAINERS
+from kohya_presets.toml import source as toml_source
 from kohya_presets.toml.source import Key
+from kohya_presets.training import settings
+from kohya_presets.training.settings import IMAGES, Settings
+from kohya_presets.validate import each_setting, rules
 
 NOT_SETTINGS = frozenset({"config_file", "output_config"})
 
@@ -51,12 +54,15 @@ class Report:
 class Against:
     """What to validate against: a release or commit of `options.sources()`, and its patches.
 
+    `additions` says what patches add.
+
     `ignore` are codes of rules that are not asked; `images` is how many there are to train on, and
     `gpu_gib` what the GPU at hand has, if there is one.
     """
 
     source: str
     patches: tuple[str, ...] = ()
+    additions: Additions = NONE
     ignore: frozenset[str] = frozenset()
     images: int = IMAGES
     gpu_gib: float | None = None
@@ -70,28 +76,29 @@ def preset(
     Raises:
         UserError: there is none.
     """
-    made, problems = inherit.inspect(presets.find(name), find=presets.find, overrides=overrides)
-    if made is None:
+    found = inherit.inspect(presets.find(name), find=presets.find, overrides=overrides)
+    problems = list(found.problems)
+    if found.preset is None:
+        if not found.is_jumbled:
+            problems += _settings_alone(found, against)
         return Report(name, against.source, tuple(problems))
-    report = loaded(made, against)
+    if found.is_jumbled:
+        return Report(name, against.source, tuple(problems))
+    report = loaded(found.preset, against)
     told = {problem.where.key for problem in problems}
     rest = [problem for problem in report.problems if problem.where.key not in told]
     size = None if errors(problems) else report.memory
-    return Report(made.name, against.source, (*problems, *rest), report.settings, made, size)
+    return replace(report, problems=(*problems, *rest), memory=size)
 
 
 def loaded(made: Preset, against: Against) -> Report:
     """Return what is wrong with a preset that was read without errors."""
-    found = Settings(
-        made.tables,
-        made.script,
-        against.source,
-        tuple(dict.fromkeys((*against.patches, *made.patches))),
-        made.place,
-        images=against.images,
+    found = settings.of_preset(
+        made, against.source, against.additions, carried=against.patches, images=against.images
     )
-    known = made.script in each_setting.TRAINERS  # otherwise no option is known, and that is told
-    problems = [*each_setting.against(found), *rules.check(found)] if known else []
+    problems = [*each_setting.of_preset(found)]
+    if made.script in TRAINERS:  # otherwise no option is known, and that is told
+        problems += rules.check(found)
     size = _memory(found, problems)
     problems += estimate.problems(made, against.gpu_gib) if size else []
     ignore = against.ignore | set(made.silence)
@@ -133,6 +140,24 @@ def is_preset(path: Path) -> bool:
     return "schema" in values or "preset" in values
 
 
+def _settings_alone(found: Laid, against: Against) -> Iterator[Problem]:
+    """Yield what is wrong with each setting of a preset whose [preset] is not complete."""
+    header = found.tables["preset"]
+    script, patches = header.get("script"), header.get("patches", [])
+    listed = isinstance(patches, list) and all(isinstance(name, str) for name in patches)
+    if not listed or (not found.is_whole and "patches" not in header):
+        patches = against.additions.names  # an option that the unread part may allow is no fault
+    alone = Settings(
+        {name: table for name, table in found.tables.items() if name in SETTINGS},
+        script if isinstance(script, str) else "",  # of which no option is a fault
+        against.source,
+        tuple(patches),
+        against.additions,
+        functools.partial(place, found.sources, None),
+    )
+    yield from each_setting.of_preset(alone)
+
+
 def _release(made: Preset, source: str) -> Iterator[Problem]:
     if not releases.satisfies(nearest_release(source), made.releases):
         message = f"{made.name} wants sd-scripts {made.releases}, this is {source}"
@@ -165,6 +190,7 @@ def _settings(
             script,
             against.source,
             against.patches,
+            against.additions,
             _Places(train, options, dataset, subset),
             kind="config",
             is_whole=train is not None and (dataset is not None or "dataset_config" not in options),

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.sdscripts import releases
-from tools.gui import make
-from tools.gui import read_gui
+from kohya_presets.gui.versions import fields
+from tools.gui import make, read_gui
 from tools.read_parser import Unreadable
 
 CONFIG = """\
@@ -143,8 +142,7 @@ def test_facts_are_told_as_changes(tmp_path: Path) -> None:
 
 def test_the_file_is_written_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = source(tmp_path / "v24.0.0", CONFIG)
-    (tmp_path / "facts").mkdir()
-    monkeypatch.setattr("sys.argv", ["make_gui", str(folder)])
-    monkeypatch.setattr(releases, "FACTS", tmp_path / "facts")
+    monkeypatch.setattr("sys.argv", ["make", str(folder)])
+    monkeypatch.setattr(fields, "FACTS", tmp_path / "facts.json")
     make.main()
-    assert [file.name for file in (tmp_path / "facts").iterdir()] == ["gui.json"]
+    assert json.loads((tmp_path / "facts.json").read_text("utf-8"))["finetune"]

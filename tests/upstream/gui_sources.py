@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import pytest
 import toml
 
-from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
-from kohya_presets.gui.versions import fields
-from kohya_presets.gui.versions import words
 from kohya_presets.gui import meaning
+from kohya_presets.gui.versions import fields, words
 from kohya_presets.gui.versions.fields import Tab
+from kohya_presets.sdscripts import releases
+from tests.sheets import ADDITIONS
 from wrapper.checkouts import acquire
 from wrapper.system import proc
 
@@ -97,7 +97,7 @@ def printed(gui: Path, tab: Tab, file: Path, work: Path, **filled: str) -> Print
 def effective(tab: Tab, said: Printed) -> dict[str, Any]:
     """Return the options in effect: the command line's over those of the file."""
     line, at = said.words, said.script
-    known = meaning.every(tab.script)
+    known = meaning.every(tab.script, ADDITIONS)
     given, lost = words.read([word for word in line[at + 1 :] if word], known)  # type: ignore[arg-type]
     given.pop("config_file", None)
     found = {**toml.loads(said.toml), **given, "script": Path(line[at]).name}

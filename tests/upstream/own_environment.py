@@ -10,8 +10,7 @@ import pytest
 from filelock import FileLock
 
 from kohya_presets.errors import UserError
-from wrapper.environments import environment
-from wrapper.environments import interpreters
+from wrapper.environments import environment, interpreters
 from wrapper.system import proc
 
 

@@ -15,8 +15,8 @@ from patches import registry
 from tests import tensors
 from tests.upstream.training import Training, weights
 from wrapper.checkouts import patching
-from wrapper.system import rewrite
 from wrapper.checkouts.checkout import Checkout
+from wrapper.system import rewrite
 
 RELEASES = ("v0.10.1", "v0.7.1", "v0.8.8", "v0.9.1", "v0.11.1")
 USUAL = RELEASES[:1]

@@ -18,9 +18,8 @@ from tests.upstream import own_environment
 from tests.upstream.training import Training
 from wrapper.checkouts import checkout as checkouts
 from wrapper.checkouts import patching
-from wrapper.system import proc
-from wrapper.system import rewrite
 from wrapper.checkouts.checkout import Checkout
+from wrapper.system import proc, rewrite
 
 RELEASES = ("v0.10.1", "v0.7.1", "v0.8.8", "v0.9.1", "v0.11.1")
 USUAL = RELEASES[:1]

@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.presets.catalogue import Catalogue
-from kohya_presets.gui.versions import fields
 from kohya_presets.gui import export, notes, read
+from kohya_presets.gui.versions import fields
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset, to_toml
-from tests.sheets import SHIPPED_NAMES
+from tests.sheets import ADDITIONS, SHIPPED_NAMES
 from tests.upstream import gui_sources
 from tests.upstream.same_training import assert_same
-from tools.gui import make
-from tools.gui import read_gui
+from tools.gui import make, read_gui
 from wrapper.export import gui_files
 from wrapper.system import whole
 
@@ -41,7 +40,7 @@ def sent(preset: Preset, version: str, sources: Path, work: Path) -> dict[str, A
     (work / "images").mkdir()
     (work / "images" / "a.png").touch()
     (work / "base.safetensors").touch()
-    made = gui_files.made(preset, tag, work / "p.json", data=work / "images")
+    made = gui_files.made(preset, tag, work / "p.json", ADDITIONS, data=work / "images")
     whole.write(made.files)
     images = {"image_folder": str(work / "images")}
     if made.exported.tab.name == "lora":
@@ -105,16 +104,19 @@ def test_every_preset_of_the_gui_imports_and_stays_what_it_is(
     files = shipped_with_the_gui(sources)
     assert len(files) >= 35
     for file in files:
-        first = read.json_file(file.read_bytes(), file.stem).preset
+        first = read.json_file(file.read_bytes(), file.stem, ADDITIONS).preset
         assert first.script == script(file)
         (tmp_path / "p.toml").write_text(to_toml(first, provenance=False), "utf-8")
         loaded = Catalogue(()).load(str(tmp_path / "p.toml"))
         assert (loaded.train, loaded.dataset) == (first.train, first.dataset)
         for tag in tags(first):
-            made = export.export(first, tag)
-            assert read.json_file(made.text.encode(), "again").preset == first, (file.stem, tag)
+            made = export.export(first, tag, ADDITIONS)
+            assert read.json_file(made.text.encode(), "again", ADDITIONS).preset == first, (
+                file.stem,
+                tag,
+            )
             bare = {key: value for key, value in made.values.items() if key != notes.KEY}
-            saved_again = read.json_file(json.dumps(bare).encode(), "again").preset
+            saved_again = read.json_file(json.dumps(bare).encode(), "again", ADDITIONS).preset
             assert saved_again.tables == first.tables, (file.stem, tag)
 
 
@@ -123,7 +125,7 @@ def test_an_imported_lora_is_trained_the_same_in_every_version(
     version: str, sources: Path, tmp_path: Path
 ) -> None:
     for number, file in enumerate(shipped_with_the_gui(sources)):
-        preset = read.json_file(file.read_bytes(), file.stem).preset
+        preset = read.json_file(file.read_bytes(), file.stem, ADDITIONS).preset
         if version != HEAD and version not in tags(preset):
             continue
         work = tmp_path / str(number)

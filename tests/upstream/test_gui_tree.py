@@ -14,15 +14,14 @@ from click.testing import CliRunner
 from kohya_presets.presets.catalogue import Catalogue
 from tests.upstream import gui_sources
 from tests.upstream.gui_sources import Printed
-from wrapper.environments import environment
-from wrapper.rehearsal import adapt
-from wrapper.runs import runner
-from wrapper.runs import start
 from wrapper.checkouts.checkout import Checkout
 from wrapper.cli import cli
-from wrapper.runs.manifest import Run, Stage
+from wrapper.environments import environment
+from wrapper.rehearsal import adapt
 from wrapper.rehearsal.adapt import Change
-from wrapper.runs.start import Request
+from wrapper.runs import rehearsing, runner
+from wrapper.runs.manifest import Run, Stage
+from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
 # A version, and the release whose environment runs what it pins; other tests use it too.
@@ -51,7 +50,7 @@ def test_a_patched_tree_runs_what_its_gui_prints(
     run_cli("patch", "apply", *shipped.load(NAME).patches, "--checkout", tree)
     python = str(environment.make(upstream(LIKE[tag]), on_line=print).python)
     asked = Request(shipped.load(NAME), NAME, tmp_path / "runs", LIKE[tag], tree, python)
-    ready = start.rehearse(asked, Talk())
+    ready = rehearsing.ready(asked, Talk())
     assert ready.run.facts["sd-scripts"]["folder"] == str(tree / "sd-scripts")
 
     printed = installed_and_printed(tree, tag, ready.run, tmp_path)

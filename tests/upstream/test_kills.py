@@ -11,9 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests import tensors
-from tests.wrapper.killing import STAGES, begin, finished, kill_trainer, running, started, wait_for
-from wrapper.system import proc
+from tests.wrapper.runs.killing import (
+    STAGES,
+    begin,
+    finished,
+    kill_trainer,
+    running,
+    started,
+    wait_for,
+)
 from wrapper.checkouts.checkout import Checkout
+from wrapper.system import proc
 
 pytestmark = [
     pytest.mark.upstream,

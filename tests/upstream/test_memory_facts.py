@@ -11,12 +11,12 @@ import pytest
 
 from kohya_presets.memory import estimate
 from kohya_presets.memory import parts as memory_parts
-from wrapper.system import proc
-from wrapper.runs import trainer
 from wrapper.checkouts.checkout import Checkout
+from wrapper.runs import trainer
 from wrapper.screen.talk import Talk
+from wrapper.system import proc
 
-MEASURE = Path(__file__).parents[2] / "tools" / "measure_memory.py"
+MEASURE = Path(__file__).parents[2] / "tools" / "memory" / "measure.py"
 RELEASE = "v0.10.1"
 OPTIMIZERS = ("adamw8bit", "lion", "adafactor")
 

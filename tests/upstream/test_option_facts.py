@@ -10,15 +10,14 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
+from kohya_presets.sdscripts import options, releases
 from tools import make_options
-from wrapper.system import proc
+from wrapper.checkouts.checkout import Checkout
 from wrapper.rehearsal import adapt
 from wrapper.runs import trainer
-from wrapper.checkouts.checkout import Checkout
 from wrapper.screen.talk import Talk
+from wrapper.system import proc
 
 ENVIRONMENT = "v0.10.1"  # every release's parsers can be imported in it
 USUAL = ("v0.7.0", "v0.10.1", "b8896aad4002")
@@ -80,10 +79,10 @@ def told(
         except UserError as error:
             pytest.skip(f"{name} cannot be had: {error}")
         paths = os.pathsep.join(map(str, (folder, folder / "networks")))
-        trainer_side = Path(adapt.__file__).parent / "trainer_side"
-        scripts = [s for s in make_options.SCRIPTS if (folder / s).is_file()]
+        room = Path(adapt.__file__).parent
+        scripts = [s for s in options.SCRIPTS if (folder / s).is_file()]
         said = proc.run(
-            [python, "-c", ASK, trainer_side, *scripts],
+            [python, "-c", ASK, room, *scripts],
             env={"PYTHONPATH": paths, "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"},
             cwd=folder,
         )
@@ -96,7 +95,7 @@ def told(
 
 def facts(part: str, source: str) -> dict[str, Any]:
     """Return the facts of one source as the file has them, its changes laid on those before."""
-    every = json.loads(make_options.FACTS.read_text("utf-8"))
+    every = json.loads(options.FACTS.read_text("utf-8"))
     if other := make_options.KIN.get(part):
         told = next((every[part][at] for at in line(every, source) if at in every[part]), None)
         known = {**facts(other, source), **told} if told is not None else {}
@@ -114,17 +113,17 @@ def line(every: dict[str, Any], source: str | None) -> Iterator[str]:
         source = every["after"][source]
 
 
-@pytest.mark.parametrize("name", [*make_options.sources(), *COMMITS])
+@pytest.mark.parametrize("name", [*options.sources(), *COMMITS])
 def test_the_facts_are_what_the_real_parsers_say(
     name: str, told: Callable[[str], dict[str, Any]]
 ) -> None:
     found = told(name)
     source = next((b.name for b in releases.between() if name in b.commits), name)
-    for script in make_options.SCRIPTS:
+    for script in options.SCRIPTS:
         assert found.get(script, {}) == facts(script, source)
-        known = make_options.of(script, source)
+        known = options.of(script, source)
         assert known.keys() == found.get(script, {}).keys()
-    dataset = make_options.dataset(source).values()
+    dataset = options.dataset(source).values()
     assert found["dataset"]["general"] == sorted(o.name for o in dataset if "general" in o.levels)
     for kind, subset in KINDS.items():
         for level in ("dataset", "subset"):
@@ -137,4 +136,4 @@ def test_the_file_is_what_the_tool_writes_today(tmp_path: Path) -> None:
         text = make_options.written(make_options.gathered(make_options.fetched(tmp_path)))
     except UserError as error:
         pytest.skip(f"the sources cannot be had: {error}")
-    assert text == make_options.FACTS.read_text("utf-8")
+    assert text == options.FACTS.read_text("utf-8")

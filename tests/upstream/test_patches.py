@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
+from kohya_presets.sdscripts import releases
 from patches import registry
-from wrapper.checkouts import acquire
-from wrapper.checkouts import checkout
-from wrapper.checkouts import patching
+from wrapper.checkouts import acquire, checkout, patching
 from wrapper.system import rewrite
 
 SCRIPTS = "https://github.com/kohya-ss/sd-scripts"

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from kohya_presets.presets.catalogue import Catalogue
-from wrapper.system import proc
-from wrapper.rehearsal import adapt
-from wrapper.export import by_hand
-from wrapper.runs import trainer
 from wrapper.checkouts.checkout import Checkout
+from wrapper.export import by_hand
+from wrapper.rehearsal import adapt, pictures
+from wrapper.runs import trainer
 from wrapper.screen.talk import Talk
+from wrapper.system import proc
 
 pytestmark = [
     pytest.mark.upstream,
@@ -61,12 +61,12 @@ def test_the_files_say_exactly_what_the_preset_says(
     python = trainer.environment_for(checkout, None, Talk()).python
     preset = shipped.load(name)
     data, out = tmp_path / "my 'pictures' ü", tmp_path / "out"
-    adapt.images(data)
+    pictures.draw(data)
     base = tmp_path / "base \\ model.safetensors"
     by_hand.render(preset, out, data=data, base=str(base), name="korra")
-    trainer_side = Path(adapt.__file__).parent / "trainer_side"
+    room = Path(adapt.__file__).parent
     said = proc.run(
-        [python, "-c", READ, out / "config.toml", trainer_side],
+        [python, "-c", READ, out / "config.toml", room],
         env={"PYTHONPATH": str(checkout.scripts), "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"},
         cwd=checkout.scripts,
     )

@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from kohya_presets.presets.catalogue import Catalogue
-from wrapper.runs import manifest
-from wrapper.runs import runner
-from wrapper.runs import start
 from wrapper.checkouts.checkout import Checkout
-from wrapper.runs.start import Request
+from wrapper.runs import manifest, rehearsing, runner
+from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
 PRESETS = ("skynet", "lion", "a6000", "adacoor", "a100-ema")
@@ -41,7 +39,7 @@ def test_the_real_scripts_make_a_whole_lora(
         pytest.skip("only with --every-release (make upstream)")
     upstream(release)
     asked = Request(shipped.load(preset), f"rehearsal-{preset}", tmp_path / "runs", release)
-    ready = start.rehearse(asked, Talk())
+    ready = rehearsing.ready(asked, Talk())
     made = runner.carry_out(ready.run, Talk())
     assert not ready.standin
     assert made is not None

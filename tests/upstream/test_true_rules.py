@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.validate import rules
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import PresetError
-from kohya_presets.validate.rules.rule import EXTRACTING, FIRST_SAVE, FIRST_STEP, NEVER, RESIZING
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset
-from tests.kohya_presets.lints.cases import CASES, Case
+from kohya_presets.validate import rules
+from kohya_presets.validate.rules.rule import EXTRACTING, FIRST_SAVE, FIRST_STEP, NEVER, RESIZING
+from tests.kohya_presets.validate.rules.cases import CASES, Case
 from tests.upstream.training import Training
-from wrapper.rehearsal import adapt
-from wrapper.runs import start
 from wrapper.checkouts.checkout import Checkout
-from wrapper.runs.start import Request
+from wrapper.rehearsal import adapt, pictures
+from wrapper.runs import rehearsing
+from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
 USUAL = ("adaptive-noise", "cached-latents-varied", "needless-warmup")
@@ -65,7 +65,7 @@ def slow(request: pytest.FixtureRequest) -> None:
 def rehearsed(case: Case, rule: rules.Rule, shipped: Catalogue) -> Preset:
     """Return the case's preset as a rehearsal has it, but for what the case is about."""
     made = shipped.load(case.preset, overrides=case.fires.split())
-    small, _ = adapt.adapt(shipped.load(case.preset), adapt.IMAGES)
+    small, _ = adapt.adapt(shipped.load(case.preset), pictures.COUNT)
     about = [word.split("=")[0] for word in case.fires.split()]
     own = {k: v for k, v in made.train.items() if f"train.{k}" in about}
     # Of the real size, unless images are trained on before it fails.
@@ -100,7 +100,7 @@ def test_and_a_rehearsal_stops_before_anything_is_made(
     made = shipped.load(case.preset, overrides=case.fires.split())
     asked = Request(made, "rehearsal", tmp_path / "runs", case.release)
     with pytest.raises(PresetError) as caught:
-        start.rehearse(asked, Talk())
+        rehearsing.ready(asked, Talk())
     assert code in {problem.code for problem in caught.value.problems}
     assert list(tmp_path.iterdir()) in ([], [tmp_path / "here"])
 
@@ -123,7 +123,7 @@ def test_what_a_file_lacks_fails_in_the_real_script(
 ) -> None:
     slow(request)
     at = training("skynet", "v0.10.1")
-    small, _ = adapt.adapt(shipped.load("skynet"), adapt.IMAGES)
+    small, _ = adapt.adapt(shipped.load("skynet"), pictures.COUNT)
     change, says = WITHOUT[code]
     said = at.run_as(small, code, change)
     assert not list((at.folder / code).glob("*.safetensors"))

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets.files import render
-from kohya_presets.toml import text as toml_text
 from kohya_presets.presets.preset import Preset, Table
-from wrapper.system import proc
+from kohya_presets.toml import text as toml_text
 from wrapper.rehearsal import adapt
-from wrapper.runs import start
+from wrapper.runs import rehearsing
 from wrapper.runs.manifest import Stage
-from wrapper.system.proc import Result
-from wrapper.runs.start import Request
+from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
+from wrapper.system import proc
+from wrapper.system.proc import Result
 
 
 class Training:
@@ -22,7 +22,7 @@ class Training:
 
     def __init__(self, preset: Preset, release: str, runs: Path) -> None:
         request = Request(preset, f"rehearsal-{preset.name}", runs, release)
-        ready = start.rehearse(request, Talk())
+        ready = rehearsing.ready(request, Talk())
         self.folder = ready.run.folder
         miniature, self._train, *tools = ready.run.stages
         self._tools = {stage.name: stage for stage in tools}

@@ -1,6 +1,6 @@
-"""Write facts/gui.json: what every version of the Kohya GUI saves and sends, told as changes.
+"""Write kohya_presets/gui/facts.json: what every version of the Kohya GUI saves and sends.
 
-python -m tools.make_gui [FOLDER...]
+python -m tools.gui.make [FOLDER...]
 
 Each folder holds the sources of the tag it is named after. Without one, all are fetched.
 """
@@ -14,12 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kohya_presets.gui.versions import fields
 from kohya_presets.sdscripts import releases
 from tools import make_releases
-from tools.gui import read_gui
-from tools.gui import read_gui_command
-from tools.gui import read_gui_config
-from tools.gui import read_gui_network
+from tools.gui import read_gui, read_gui_command, read_gui_config, read_gui_network
 from tools.make_options import GUI
 from tools.make_releases import FIRST_GUI
 from wrapper.checkouts import acquire
@@ -36,7 +34,7 @@ def main() -> None:
     """Write the facts of every tag."""
     with tempfile.TemporaryDirectory() as work:
         text = written(gathered([*map(Path, sys.argv[1:])] or fetched(Path(work))))
-    file = make_releases.FACTS / "gui.json"
+    file = fields.FACTS
     beside = file.with_name(f"{file.name}.part")
     beside.write_text(text, encoding="utf-8", newline="\n")
     beside.replace(file)
@@ -53,7 +51,7 @@ def fetched(into: Path) -> list[Path]:
 
 def gathered(folders: Sequence[Path]) -> Facts:
     """Return the facts: of each tab and each tag, what differs from the tag before."""
-    ordered = sorted(folders, key=lambda folder: make_releases.order(folder.name))
+    ordered = sorted(folders, key=lambda folder: releases.order(folder.name))
     every = {folder.name: everything(read_gui.Gui(folder)) for folder in ordered}
     facts: Facts = {
         "fingerprints": {folder.name: fingerprint(folder) for folder in ordered},
@@ -93,7 +91,7 @@ def fingerprint(folder: Path) -> str:
     """Return what tells a version by its finetune tab's text."""
     files = [folder / "kohya_gui" / "finetune_gui.py", folder / "finetune_gui.py"]
     file = next(file for file in files if file.is_file())
-    return make_releases.fingerprint(file.read_text(encoding="utf-8"))
+    return releases.fingerprint(file.read_text(encoding="utf-8"))
 
 
 def changes(was: Facts, now: Facts) -> Facts:

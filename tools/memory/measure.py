@@ -1,12 +1,12 @@
 """Write facts/memory.json: what training SDXL takes of a GPU's memory, measured without a GPU.
 
-    TRAINER_PYTHON tools/measure_memory.py write [counts unet others]
-    TRAINER_PYTHON tools/measure_memory.py counts OPTIMIZER...
-    TRAINER_PYTHON tools/measure_memory.py step PRECISION plain|efficient on|off WIDTH HEIGHT BATCH
+    TRAINER_PYTHON tools/memory/measure.py write [counts unet others]
+    TRAINER_PYTHON tools/memory/measure.py counts OPTIMIZER...
+    TRAINER_PYTHON tools/memory/measure.py step PRECISION plain|efficient on|off WIDTH HEIGHT BATCH
 
 Runs in a trainer environment, with sd-scripts' folder on PYTHONPATH: the real modules of sd-scripts
 in full size, the real optimizers and real backward passes, on tensors that hold no data
-(`memory_meter`, `memory_models`). `write` takes about an hour, and wants dadaptation beside
+(`meter`, `models`). `write` takes about an hour, and wants dadaptation beside
 sd-scripts' own requirements. The other two print what they measure as their last line: the tests
 compare that with the facts, and with estimates from them.
 """
@@ -22,14 +22,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import memory_models
+import models
 import torch
-from memory_meter import Meter, as_on_cuda
-from memory_models import OPTIMIZERS, TEXT_ENCODERS, TRAINABLE, Sdxl
+from meter import Meter, as_on_cuda
+from models import OPTIMIZERS, TEXT_ENCODERS, TRAINABLE, Sdxl
 from torch import Size, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-FACTS = Path(__file__).parents[1] / "kohya_presets" / "facts" / "memory.json"
+FACTS = Path(__file__).parents[2] / "kohya_presets" / "memory" / "facts.json"
 ATTENTION = ("plain", "efficient")
 CHECKPOINTING = {"off": False, "on": True}
 MEASURED = ("no", "fp16", "full_fp16")  # bf16 takes the same, but for one matrix of plain attention
@@ -105,7 +105,7 @@ def optimizer(name: str, dtype: torch.dtype, shapes: Sequence[Size]) -> tuple[in
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
     with Meter():  # some read numbers while they are made
-        made = memory_models.optimizer(name, parameters)
+        made = models.optimizer(name, parameters)
     with mode:
         for _ in range(2):  # the state is made in the first step
             meter = Meter(free=[*parameters, *gradients, *_state(made)])
@@ -229,7 +229,7 @@ def shares(order: Sequence[int], sizes: Sequence[int], count: int) -> list[float
 
 def write(part: Row) -> None:
     """Write these facts, and those that are there already, one row of numbers on a line."""
-    head = {"generator": "tools/measure_memory.py", "torch": torch.__version__.split("+")[0]}
+    head = {"generator": "tools/memory/measure.py", "torch": torch.__version__.split("+")[0]}
     known = json.loads(FACTS.read_text(encoding="utf-8")) if FACTS.exists() else {}
     text = written({**known, **head, **part}, "")
     beside = FACTS.with_name(f"{FACTS.name}.part")

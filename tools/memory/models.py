@@ -15,13 +15,13 @@ from typing import Any
 from unittest import mock
 
 import torch
-from memory_meter import Meter
+from meter import Meter
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-ROOT = Path(__file__).parents[1]
-sys.path += [str(ROOT / "wrapper/trainer_side"), str(ROOT)]
+ROOT = Path(__file__).parents[2]
+sys.path += [str(ROOT / "wrapper/rehearsal"), str(ROOT)]
 
 TEXT_ENCODERS = ("text_encoder1", "text_encoder2")
 TRAINABLE = ("unet", *TEXT_ENCODERS)

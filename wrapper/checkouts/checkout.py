@@ -20,19 +20,18 @@ from typing import Any
 
 from filelock import FileLock
 
+from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import releases
+from kohya_presets.sdscripts.releases import Release
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
-from kohya_presets.errors import UserError
-from kohya_presets.sdscripts.releases import Release
-from wrapper.checkouts import acquire
-from wrapper.system import paths
-from wrapper.checkouts import recognize
+from wrapper.checkouts import acquire, recognize
 from wrapper.checkouts.recognize import Layout
+from wrapper.system import paths
 
 RECORD = "checkout.toml"
 FILES = "files.json"  # fingerprint of every file as it came
-SCRIPTS = "sd-scripts"
+SOURCES = "sd-scripts"  # the folder that holds them
 ADDING = ".adding-"
 STANDIN = "stand-in"  # in place of a source
 
@@ -85,7 +84,7 @@ def open_folder(folder: Path) -> Checkout:
     """
     folder = folder.expanduser().absolute()
     for own in (folder, folder.parent):
-        if (own / RECORD).is_file() and (own / SCRIPTS).is_dir():
+        if (own / RECORD).is_file() and (own / SOURCES).is_dir():
             return _recorded(own)
     scripts, layout = recognize.scripts_in(folder)
     known = recognize.likeness(scripts)
@@ -117,7 +116,7 @@ def add(wanted: str | None, *, source: str | None = None, on_step: OnStep) -> Ch
             return _recorded(home / name)
         with _workplace(home) as work:
             on_step(f"getting sd-scripts {name or ''} from {source}".replace("  ", " "))
-            _acquire(source, local, commit, work / SCRIPTS)
+            _acquire(source, local, commit, work / SOURCES)
             return _settle(home, work, release, commit, source)
 
 
@@ -228,7 +227,7 @@ def _workplace(home: Path) -> Iterator[Path]:
 def _settle(
     home: Path, work: Path, release: Release | None, commit: str | None, source: str
 ) -> Checkout:
-    scripts, _ = recognize.scripts_in(work / SCRIPTS)
+    scripts, _ = recognize.scripts_in(work / SOURCES)
     known = recognize.likeness(scripts)
     if release and release.tag not in known.exact:
         is_a = known.exact[-1] if known.exact else f"like {known.like}"
@@ -264,8 +263,8 @@ def _settle(
 def _recorded(own: Path) -> Checkout:
     record: dict[str, Any] = dict(toml_source.read(own / RECORD).values)
     return Checkout(
-        own / SCRIPTS,
-        own / SCRIPTS,
+        own / SOURCES,
+        own / SOURCES,
         "plain",
         record.get("release") or None,
         record.get("like") or releases.DEFAULT,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
+from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts.scripts import TOOLS
 
 Layout = Literal["plain", "gui-v22", "gui-v23"]
 
@@ -77,7 +77,7 @@ def _newest_with_options(scripts: Path) -> str:
     """Return the newest release of which no option is missing from the text of `scripts`."""
     files = [file for pattern in _DECLARES for file in scripts.glob(pattern)]
     text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
-    declaring = ("sdxl_train.py", *options.TOOLS.values())
+    declaring = ("sdxl_train.py", *TOOLS.values())
     known = [option for script in declaring for option in options.of(script).values()]
     missing = [releases.order(o.since) for o in known if f'"--{o.name}"' not in text]
     limit = min(missing, default=(999,))

@@ -8,31 +8,52 @@ import sys
 import click
 
 from kohya_presets.errors import ProblemsError, UserError
+from kohya_presets.problems import paragraph
+from wrapper.cli.group import Group
 
-COMMANDS = (
-    "list",
-    "show",
-    "new",
-    "diff",
-    "explain",
-    "validate",
-    "render",
-    "checkout",
-    "patch",
-    "gui",
-    "captions",
-    "lora",
-    "train",
-    "resume",
-    "rehearse",
-    "doctor",
-)
 INTERRUPTED = 130
-# Modules that would hide a built-in name if they were called as their command.
-_MODULES = {"list": "list_presets"}
+# Each command's module below this package and the first sentence of its help: the list of all
+# commands is printed without importing any of them. tests/wrapper/cli keeps the sentences true.
+SECTIONS = {
+    "Presets": {
+        "list": ("presets.list_presets", "List the presets: the shipped ones, then your own."),
+        "show": ("presets.show", "Print PRESET complete, with everything it inherits."),
+        "new": ("presets.new", "Create a preset from another one, with the changes of --set."),
+        "diff": ("presets.diff", "Print what differs from preset OLD to preset NEW."),
+        "explain": (
+            "presets.explain",
+            "Say what an option does, the guide's advice, and each preset's value.",
+        ),
+        "validate": (
+            "presets.validate",
+            "Check presets, or sd-scripts' own TOML files, before a GPU is paid for.",
+        ),
+        "render": (
+            "presets.render",
+            "Write the files sd-scripts reads: config.toml, dataset.toml and command.txt.",
+        ),
+    },
+    "Training": {
+        "captions": ("runs.captions", "Write IMAGE.txt beside each image in DIR, from its name."),
+        "rehearse": (
+            "runs.rehearse",
+            "Run the whole job of PRESET on a miniature SDXL, on this computer's CPU.",
+        ),
+        "train": ("runs.train", "Train with PRESET, extract the LoRA, and resize it."),
+        "resume": ("runs.resume", "Continue RUN at the first stage that is not done."),
+        "lora": ("runs.lora", "Inspect LoRAs: their content, the rank they need, their distance."),
+    },
+    "sd-scripts and the Kohya GUI": {
+        "doctor": ("sdscripts.doctor", "Check Python, torch, GPU and driver of the trainer."),
+        "checkout": ("sdscripts.checkout", "Manage downloaded sd-scripts releases."),
+        "patch": ("sdscripts.patch", "Add patches to sd-scripts or a Kohya GUI, and remove them."),
+        "gui": ("sdscripts.gui", "Move presets into the Kohya GUI (bmaltais/kohya_ss) and back."),
+    },
+}
+COMMANDS = {name: told for section in SECTIONS.values() for name, told in section.items()}
 
 
-class Lazy(click.Group):
+class Lazy(Group):
     """A group that imports a command when it is used: `list` should not wait for `train`."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -43,25 +64,33 @@ class Lazy(click.Group):
         """Return the command of the module of that name."""
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"wrapper.cli.{_MODULES.get(name, name)}")
+        module = importlib.import_module(f"wrapper.cli.{COMMANDS[name][0]}")
         command: click.Command = module.command
         return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by section, from the table above."""
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, sentence) for name, (_, sentence) in section.items()])
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="kohya-presets")
 def cli() -> None:
-    """Presets, checks and runs for kohya-ss/sd-scripts."""
+    """Presets, checks and runs for fine-tuning SDXL with kohya-ss/sd-scripts.
+
+    `kohya-presets COMMAND --help` explains a command, with an example.
+    """
 
 
 def main() -> None:
     """Entry point: the only place where an error becomes text and an exit code."""
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Abort:
-        _interrupted()
-    except KeyboardInterrupt:
-        _interrupted()
+        cli(prog_name="kohya-presets", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.secho(INTERRUPTED_TEXT, fg="yellow", err=True)
+        sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -70,17 +99,12 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
+INTERRUPTED_TEXT = "Interrupted. A run continues with `kohya-presets resume RUN`."
+
+
 def _tell(error: UserError) -> None:
     click.secho(f"error: {error}", fg="red", err=True)
-    if isinstance(error, ProblemsError):
-        for problem in error.problems:
-            click.echo(f"  {problem}", err=True)
-            if problem.hint:
-                click.echo(f"    hint: {problem.hint}", err=True)
+    for problem in error.problems if isinstance(error, ProblemsError) else ():
+        click.echo(paragraph(problem, indent="  "), err=True)
     if error.hint:
         click.echo(f"hint: {error.hint}", err=True)
-
-
-def _interrupted() -> None:
-    click.secho("interrupted; nothing that was finished is lost", fg="yellow", err=True)
-    sys.exit(INTERRUPTED)

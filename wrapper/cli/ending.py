@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from kohya_presets.sdscripts import scripts
 from kohya_presets.loras.summary import Lora
+from kohya_presets.sdscripts import scripts
 from wrapper.runs import runner
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kohya_presets.files import captions
-from kohya_presets.files import image_folder
 from kohya_presets.errors import UserError
+from kohya_presets.files import captions, image_folder
 from kohya_presets.problems import errors
 from wrapper.system import whole
 

@@ -10,18 +10,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
-from kohya_presets.problems import Place, Problem
+from kohya_presets.problems import Place, Problem, values
+from kohya_presets.sdscripts import releases
 from wrapper.checkouts import checkout
-from wrapper.environments import environment
-from wrapper.environments import gpu
-from wrapper.system import paths
-from wrapper.system import proc
-from wrapper.runs import trainer
 from wrapper.checkouts.checkout import Checkout
+from wrapper.environments import environment, gpu
 from wrapper.environments.environment import Environment, Probe
 from wrapper.environments.gpu import Driver
+from wrapper.system import paths, proc
 
 # Which torch and torchvision belong together, by minor version: torchvision 0.(n+15) to torch 2.n.
 _VISION_AHEAD = 15
@@ -39,10 +36,7 @@ class Findings:
         """Return all of it as values for JSON."""
         return {
             "facts": dict(self.facts),
-            "problems": [
-                {"code": p.code, "severity": p.severity, "message": p.message, "hint": p.hint}
-                for p in self.problems
-            ],
+            "problems": list(map(values, self.problems)),
         }
 
 
@@ -66,7 +60,7 @@ def examine(release: str, folder: Path | None, python: str | None) -> Findings:
         return Findings(facts, tuple(problems))
     probe = environment.probe(used.python)
     facts["environment"] = f"Python {probe.python}, {used.python}"
-    facts |= {name: probe.packages.get(name, "not installed") for name in trainer.TOLD}
+    facts |= {name: probe.packages.get(name, "not installed") for name in environment.TOLD}
     facts["xformers"] = probe.packages.get("xformers", "not installed (optional)")
     facts["GPU"] = ", ".join(f"{d.name} {d.memory_gib:g} GiB" for d in probe.devices) or "none"
     problems += judge(probe, driver, _pins(found) if found else {})

@@ -18,23 +18,22 @@ from typing import Any
 
 from filelock import FileLock
 
+from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import releases
 from kohya_presets.toml import text as toml_text
-from kohya_presets.errors import UserError
-from wrapper.environments import gpu
-from wrapper.environments import interpreters
-from wrapper.system import launch
-from wrapper.system import paths
-from wrapper.system import proc
 from wrapper.checkouts.checkout import Checkout
+from wrapper.environments import gpu, interpreters
 from wrapper.environments.gpu import TorchBuild
+from wrapper.system import launch, paths, proc
 from wrapper.system.launch import Launch
 
 CONSTRAINTS = Path(__file__).parent / "constraints"
-PROBE = Path(__file__).parent / "trainer_side" / "kp_probe.py"
+PROBE = Path(__file__).parent / "kp_probe.py"
 MARK = "environment.toml"  # written last: a folder without it is not an environment
 EXTRAS = ("lion-pytorch", "bitsandbytes")  # optimizers of our presets that old releases leave out
 NEEDED = ("torch", "accelerate", "transformers", "diffusers", "safetensors", "toml", "voluptuous")
+
+TOLD = ("torch", "torchvision", "accelerate", "transformers", "diffusers", "bitsandbytes")
 
 OnLine = Callable[[str], None]
 

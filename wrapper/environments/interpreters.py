@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
+from kohya_presets.sdscripts import releases
 from wrapper.system import proc
 
 # Which minor versions have wheels of every pinned package, best first. Upstream names 3.10 for all

@@ -5,17 +5,17 @@ from __future__ import annotations
 import shlex
 from pathlib import Path, PurePosixPath
 
-from kohya_presets.sdscripts import releases
-from kohya_presets.files import render as texts
-from kohya_presets.validate.each_setting import SCRIPTS
 from kohya_presets.errors import PresetError
+from kohya_presets.files import render as texts
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import errors
-from wrapper.data import base_model
+from kohya_presets.sdscripts import releases
+from kohya_presets.sdscripts.scripts import TOOLS
 from wrapper.checkouts import patching
+from wrapper.checkouts.checkout import Checkout
+from wrapper.data import base_model
 from wrapper.runs import preflight
 from wrapper.system import whole
-from wrapper.checkouts.checkout import Checkout
 
 HEAD = "# Run these in the folder of sd-scripts, in its environment, one after the other.\n"
 
@@ -36,7 +36,7 @@ def render(
         PresetError: it has errors, as for `release`.
         UserError: another file is there already, and `force` is not set.
     """
-    _check(preset, releases.find(release).tag if release else _newest(preset))
+    _check(preset, releases.find(release).tag if release else releases.best_for(preset.releases))
     out = out.expanduser().resolve()
     model = Path(base).expanduser()
     paths = texts.Paths(
@@ -77,7 +77,7 @@ def commands(preset: Preset, paths: texts.Paths) -> list[tuple[str, ...]]:
 
 
 def _python(stage: str, options: dict[str, object]) -> tuple[str, ...]:
-    return ("python", SCRIPTS[stage], *texts.arguments(options))
+    return ("python", TOOLS[stage], *texts.arguments(options))
 
 
 def _patching(preset: Preset) -> str:
@@ -88,14 +88,6 @@ def _patching(preset: Preset) -> str:
 def _is_repository(base: str) -> bool:
     """Return whether sd-scripts would look for `base` on Hugging Face: owner/repo, no file."""
     return base.count("/") == 1 and not base_model.is_path(base) and not base.endswith(".ckpt")
-
-
-def _newest(preset: Preset) -> str:
-    """Return the default release where the preset is for it, else the newest that it is for."""
-    for tag in (releases.DEFAULT, *reversed(releases.tags())):
-        if releases.satisfies(tag, preset.releases):
-            return tag
-    return releases.DEFAULT
 
 
 def _check(preset: Preset, tag: str) -> None:

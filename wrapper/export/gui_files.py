@@ -9,16 +9,17 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from kohya_presets.sdscripts import releases
-from kohya_presets.files import render as texts
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import UserError
-from kohya_presets.gui.versions import fields
-from kohya_presets.gui.versions import recognize
+from kohya_presets.files import render as texts
 from kohya_presets.gui import export, read, toml_read
 from kohya_presets.gui.export import Exported
 from kohya_presets.gui.read import Imported
+from kohya_presets.gui.versions import fields, recognize
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset, to_toml
+from kohya_presets.sdscripts import releases
+from kohya_presets.sdscripts.additions import Additions
+from kohya_presets.validate import each_setting
 from wrapper.checkouts import patching
 from wrapper.runs import preflight
 
@@ -67,14 +68,16 @@ def installed(folder: Path) -> Installed:
     return Installed(folder, recognize.version("finetune", _keys(text, file)), False)
 
 
-def made(preset: Preset, tag: str, file: Path, *, data: Path | None = None) -> Made:
+def made(
+    preset: Preset, tag: str, file: Path, additions: Additions, *, data: Path | None = None
+) -> Made:
     """Return what to write for an export to `file`: with `data` also a dataset config beside it."""
     if data is None:
-        exported = export.export(preset, tag)
+        exported = export.export(preset, tag, additions)
         return Made(exported, {file: exported.text})
     config = file.with_name(f"{file.stem}.dataset.toml")
     where = texts.Paths(data.expanduser().resolve(), Path(), Path(), preset.name, config)
-    exported = export.export(preset, tag, dataset_config=config)
+    exported = export.export(preset, tag, additions, dataset_config=config)
     return Made(exported, {file: exported.text, config: texts.dataset(preset, where)})
 
 
@@ -84,10 +87,10 @@ def target(preset: Preset, gui: Installed) -> Path:
     Raises:
         UserError: the GUI has no tab for its script.
     """
-    if preset.script not in fields.SCRIPTS:
-        started = " or ".join(fields.SCRIPTS)
+    if preset.script not in fields.TABS:
+        started = " or ".join(fields.TABS)
         raise UserError(f"expected a preset for {started}, found {preset.script}")
-    folder = gui.presets(fields.SCRIPTS[preset.script])
+    folder = gui.presets(fields.TABS[preset.script])
     return folder / f"{preflight.name(preset.name)}.json"
 
 
@@ -117,7 +120,7 @@ def patching_step(preset: Preset, gui: str = "THE_GUI") -> list[str]:
     return [f"Before training: {patching.command(needed, gui)}"] if needed else []
 
 
-def imported(file: Path, name: str | None) -> Imported:
+def imported(file: Path, name: str | None, additions: Additions) -> Imported:
     """Return what a file of the GUI's, or of sd-scripts, stands for.
 
     Raises:
@@ -125,16 +128,16 @@ def imported(file: Path, name: str | None) -> Imported:
     """
     called = preflight.name(name) if name else file.stem
     if file.suffix.lower() == ".toml":
-        return toml_read.toml_file(file, called)
+        return toml_read.toml_file(file, called, additions)
     try:
         with file.open("rb") as opened:
             data = opened.read(recognize.LARGEST + 1)
     except OSError as error:
         raise UserError(f"expected a file at {file}, found: {error.strerror}") from error
-    return read.json_file(data, called)
+    return read.json_file(data, called, additions)
 
 
-def text(preset: Preset, presets: Catalogue) -> str:
+def text(preset: Preset, presets: Catalogue, additions: Additions) -> str:
     """Return a preset as its file, which was read back and found whole.
 
     Raises:
@@ -144,7 +147,7 @@ def text(preset: Preset, presets: Catalogue) -> str:
     with tempfile.TemporaryDirectory() as work:
         file = Path(work) / "imported.toml"
         file.write_text(text, encoding="utf-8", newline="\n")
-        presets.load(str(file))
+        each_setting.require(presets.load(str(file)), additions)
     return text
 
 

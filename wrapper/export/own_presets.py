@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.toml import text as toml_text
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import UserError
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import SCHEMA, SETTINGS, UNSET
-from wrapper.system import paths
+from kohya_presets.sdscripts.additions import Additions
+from kohya_presets.toml import text as toml_text
+from kohya_presets.validate import each_setting
 from wrapper.runs import preflight
-from wrapper.system import whole
+from wrapper.system import paths, whole
 
 
-def new(name: str, parent: str, overrides: Sequence[str], presets: Catalogue) -> Path:
+def new(
+    name: str, parent: str, overrides: Sequence[str], presets: Catalogue, additions: Additions
+) -> Path:
     """Return the file of a new preset that extends `parent` and differs in `overrides`.
 
     Raises:
@@ -31,7 +34,8 @@ def new(name: str, parent: str, overrides: Sequence[str], presets: Catalogue) ->
     if path.suffix == ".toml" and path.is_file():
         parent = str(path.resolve())
     found = str(presets.find(parent, file))
-    changed = presets.load(found, overrides=overrides)  # also checks what was asked for
+    changed = presets.load(found, overrides=overrides)
+    each_setting.require(changed, additions)
     kept = presets.load(found)
     head: dict[str, Any] = {
         "name": name,

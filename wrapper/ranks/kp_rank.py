@@ -61,7 +61,7 @@ def retained(matrix: torch.Tensor, ranks: Sequence[int] = RANKS) -> tuple[float,
 
 def measure(base: Path, tuned: Path, *, convolutions: bool) -> dict[str, Any]:
     """Return what each rank keeps of each module, and how far the guide's two ways are apart."""
-    import kp_claim
+    import kp_detour
     from library import kp_threads
     from library.kp_difference import Pair
 
@@ -76,13 +76,13 @@ def measure(base: Path, tuned: Path, *, convolutions: bool) -> dict[str, Any]:
                 _tell(count, len(targets), time.monotonic() - started)
             changed = sorted(found, key=lambda module: module["norm"], reverse=True)[:CHECKED]
             claims = [
-                {"name": module["name"], **kp_claim.check(_matrix(pair, module), HIGH, LOW)}
+                {"name": module["name"], **kp_detour.check(_matrix(pair, module), HIGH, LOW)}
                 for module in changed
                 if module["norm"]
             ]
     finally:
         pair.close()
-    claim = {"high": HIGH, "low": LOW, "quantile": kp_claim.QUANTILE, "modules": claims}
+    claim = {"high": HIGH, "low": LOW, "quantile": kp_detour.QUANTILE, "modules": claims}
     return {"ranks": RANKS, "modules": found, "claim": claim}
 
 

@@ -7,20 +7,19 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from kohya_presets.loras import weights
 from kohya_presets.errors import TrainerError, UserError
-from kohya_presets.loras import curve
+from kohya_presets.loras import curve, weights
 from kohya_presets.loras.curve import Curve
 from patches import registry
 from wrapper.environments import environment
-from wrapper.system import launch
-from wrapper.screen import progress
-from wrapper.runs import trainer
 from wrapper.environments.environment import Environment
-from wrapper.system.launch import Launch
+from wrapper.runs import trainer
+from wrapper.screen import progress
 from wrapper.screen.talk import Talk
+from wrapper.system import launch
+from wrapper.system.launch import Launch
 
-SCRIPT = Path(__file__).parent / "trainer_side" / "kp_rank.py"
+SCRIPT = Path(__file__).parent / "kp_rank.py"
 MODULES = registry.SHIPPED / "fast-lora"
 UNUSABLE = 3  # the script's exit code: its last line says what is wrong with a checkpoint
 

@@ -1,37 +1,30 @@
 """The rehearsal: the same job on a miniature SDXL, with what cannot matter on a CPU replaced.
 
-`adapt` decides what is replaced and says each of it; `images` draws a small dataset.
+What is replaced is decided here, and each of it said.
 """
 
 from __future__ import annotations
 
 import math
-import random
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.files import image_folder
 from kohya_presets.presets.preset import Preset
-from wrapper.runs.job import REHEARSAL_THREADS
-from wrapper.system.launch import RUN_MARK, Launch
-from wrapper.runs.manifest import Run, Stage
 
-TRAINER_SIDE = Path(__file__).parent / "trainer_side"
-STANDIN = Path(__file__).parent / "standin"
+ROOM = Path(__file__).parent
+STANDIN = ROOM / "standin"
 SEED = 42
 STEPS = 12  # enough for the smallest learning rate of the catalogue to show in fp16
 EMA_DECAY = 0.5
 SIDE = 64  # pixels; a latent of 8 x 8
-IMAGES = 6
-MOST_IMAGES = 24  # of a given folder
+THREADS = 1  # on a busy machine, two wait for each other until a step takes seconds
 ENV = {
     "CUDA_VISIBLE_DEVICES": "",
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
-    "OMP_NUM_THREADS": str(REHEARSAL_THREADS),
+    "OMP_NUM_THREADS": str(THREADS),
 }
 _CPU_ONLY_REASON = "needs a GPU"
 _REPLACED: Mapping[str, tuple[Any, str]] = {  # option -> what it becomes (None: left out), and why
@@ -57,7 +50,7 @@ _EIGHT_BIT = {
 
 
 @dataclass(frozen=True)
-class Change:
+class Replacement:
     """One setting of the preset that the rehearsal replaces; None is "not given"."""
 
     key: str
@@ -70,10 +63,10 @@ class Change:
         return f"{self.key}: {was} -> {now} ({self.why})"
 
 
-def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Change, ...]]:
+def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Replacement, ...]]:
     """Return the preset as it is rehearsed on `images` images, and what is not as it was."""
     train, data = dict(preset.train), dict(preset.dataset)
-    changes: list[Change] = []
+    changes: list[Replacement] = []
 
     def change(values: dict[str, Any], table: str, key: str, now: Any, why: str) -> None:
         was = values.get(key)
@@ -82,7 +75,7 @@ def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Change, ...]]:
         values.pop(key, None)
         if now is not None:
             values[key] = now
-        changes.append(Change(f"{table}.{key}", was, now, why))
+        changes.append(Replacement(f"{table}.{key}", was, now, why))
 
     for key, (now, why) in _REPLACED.items():
         if key in train:
@@ -110,84 +103,9 @@ def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Change, ...]]:
     return replace(preset, train=train, dataset=data, **tools), tuple(changes)
 
 
-def images(folder: Path, count: int = IMAGES) -> None:
-    """Draw `count` captioned images of differing sizes into `folder`: same count, same images."""
-    from PIL import Image, ImageDraw
-
-    folder.mkdir(parents=True)
-    dice = random.Random(SEED)
-    for number in range(count):
-        size = (SIDE + 16 * dice.randrange(4), SIDE + 16 * dice.randrange(4))
-        picture = Image.new("RGB", size, tuple(dice.randrange(256) for _ in range(3)))
-        box = sorted(dice.randrange(min(size)) for _ in range(2))
-        color = tuple(dice.randrange(256) for _ in range(3))
-        ImageDraw.Draw(picture).ellipse((box[0], box[0], box[1] + 8, box[1] + 8), fill=color)
-        picture.save(folder / f"a disc ({number + 1}).png")
-        caption = folder / f"a disc ({number + 1}).txt"
-        caption.write_text(f"a disc, number {number + 1}", encoding="utf-8", newline="\n")
-
-
-def copy_some(data: Path, folder: Path, caption_extension: str) -> None:
-    """Copy the first `MOST_IMAGES` images of `data` with their captions into `folder`."""
-    folder.mkdir(parents=True)
-    for image in image_folder.images(data)[:MOST_IMAGES]:
-        shutil.copy2(image, folder)
-        if (caption := image_folder.caption(image, caption_extension)).is_file():
-            shutil.copy2(caption, folder)
-
-
-def in_front(standin: bool) -> tuple[str, ...]:
+def in_front(*, standin: bool) -> tuple[str, ...]:
     """Return what is run in front of each real script: it shrinks SDXL in that process."""
-    return () if standin else (str(TRAINER_SIDE / "kp_miniature.py"),)
-
-
-def miniature(run_dir: Path, scripts: Path, python: str, *, standin: bool) -> Stage:
-    """Return the stage that makes the checkpoint and the tokenizers to rehearse with."""
-    maker = STANDIN / "make_checkpoint.py" if standin else TRAINER_SIDE / "kp_checkpoint.py"
-    made = run_dir / "work" / "miniature" / "base.safetensors"
-    argv = (
-        python,
-        str(maker),
-        f"--out={made}",
-        f"--tokenizers={tokenizers(run_dir)}",
-        f"--seed={SEED}",
-    )
-    env = {**ENV, "PYTHONPATH": str(scripts), "PYTHONUTF8": "1", RUN_MARK: str(run_dir)}
-    launch = Launch(argv, scripts, run_dir / "logs" / "miniature.log", env)
-    return Stage("miniature", launch, made, base(run_dir), "an SDXL checkpoint")
-
-
-def base(run_dir: Path) -> Path:
-    """Return where the miniature checkpoint of a run lies."""
-    return run_dir / "miniature" / "base.safetensors"
-
-
-def tokenizers(run_dir: Path) -> Path:
-    """Return where the tokenizers of a run lie."""
-    return run_dir / "miniature" / "tokenizers"
-
-
-def proved(run: Run, standin: bool) -> tuple[str, ...]:
-    """Return what a rehearsal that came to its end has shown."""
-    names = [stage.name for stage in run.stages if stage.name != "miniature"]
-    whose = "the stand-in's" if standin else "sd-scripts' own"
-    return (
-        f"{whose} scripts accept every option of the preset ({', '.join(names)})",
-        "the rendered config.toml and image_folder.toml are read, images and captions are found",
-        "training moves the U-Net" + (" and both text encoders" if run.text_encoders else ""),
-        "each stage finds what the one before it made, and the LoRA is whole",
-    )
-
-
-def not_proved(preset: Preset, standin: bool) -> tuple[str, ...]:
-    """Return what a rehearsal cannot show."""
-    vram = f" ({preset.vram_gib:g} GB are meant)" if preset.vram_gib else ""
-    left = [
-        f"that it fits into the GPU's memory{vram}, and how fast it is there",
-        "mixed precision, xformers, 8-bit optimizers and whatever else was replaced above",
-        "your base model, and what the LoRA looks like",
-    ]
-    return ("that sd-scripts itself does any of this", *left) if standin else tuple(left)
+    return () if standin else (str(ROOM / "kp_miniature.py"),)
 
 
 def _epochs(train: Mapping[str, Any], data: Mapping[str, Any], images: int) -> int:

@@ -9,17 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kohya_presets.presets import preset as preset_files
 from kohya_presets.files import render
-from kohya_presets.sdscripts import scripts
-from kohya_presets.validate.each_setting import SCRIPTS
+from kohya_presets.presets import preset as preset_files
 from kohya_presets.presets.preset import Preset, Table
-from wrapper.system.launch import RUN_MARK, Launch
+from kohya_presets.sdscripts import scripts
+from kohya_presets.sdscripts.scripts import TOOLS
+from wrapper.rehearsal import adapt
 from wrapper.runs.manifest import Stage
+from wrapper.system.launch import RUN_MARK, Launch
 
 CPU_THREADS = 2  # of accelerate's launcher; what the Kohya GUI gives too
-# Of a rehearsal: on a busy machine, two threads wait for each other until a step takes seconds.
-REHEARSAL_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def _paths(name: str, site: Site) -> render.Paths:
 
 
 def _train(preset: Preset, name: str, site: Site) -> Stage:
-    threads = REHEARSAL_THREADS if site.cpu else CPU_THREADS
+    threads = adapt.THREADS if site.cpu else CPU_THREADS
     accelerate = (
         "--num_processes=1",
         "--num_machines=1",
@@ -103,14 +102,14 @@ def _train(preset: Preset, name: str, site: Site) -> Stage:
         str(site.scripts / preset.script),
         f"--config_file={site.run_dir / 'config.toml'}",
     )
-    makes = scripts.EVERY[preset.script].makes
+    makes = scripts.TRAINERS[preset.script].makes
     into = "lora" if makes == scripts.LORA else "model"
     return _stage("train", argv, name, site, into, makes)
 
 
 def _tool(stage: str, options: Table, name: str, site: Site, into: str) -> Stage:
     options = {**options, "save_to": str(_made(stage, name, site))}
-    script = str(site.scripts / SCRIPTS[stage])
+    script = str(site.scripts / TOOLS[stage])
     argv = (site.python, *site.in_front, script, *render.arguments(options))
     return _stage(stage, argv, name, site, into, scripts.LORA)
 

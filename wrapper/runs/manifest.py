@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import tomlkit
 
-from kohya_presets.toml import source as toml_source
 from kohya_presets.errors import ProblemsError, UserError
+from kohya_presets.toml import source as toml_source
 from wrapper.system.launch import Launch
 
 FORMAT = 1

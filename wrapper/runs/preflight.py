@@ -8,21 +8,21 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from kohya_presets.files import image_folder
-from kohya_presets.sdscripts import scripts
-from kohya_presets.validate import everything
-from kohya_presets.loras import weights
 from kohya_presets.errors import UserError
+from kohya_presets.files import image_folder
+from kohya_presets.loras import weights
+from kohya_presets.loras.weights import Header
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Place, Problem
+from kohya_presets.sdscripts import scripts
+from kohya_presets.validate import everything
 from kohya_presets.validate.everything import Against
-from kohya_presets.loras.weights import Header
 from patches import registry
-from wrapper.data import images
 from wrapper.checkouts import patching
-from wrapper.system import paths
 from wrapper.checkouts.checkout import Checkout
+from wrapper.data import images
 from wrapper.environments.environment import NEEDED, Probe
+from wrapper.system import paths
 
 _BYTES = {"fp16": 2, "bf16": 2, "float": 4}
 _OPTIMIZER_PACKAGES = (  # ending of the optimizer's name, what it imports
@@ -48,7 +48,8 @@ def name(text: str) -> str:
 def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> Iterator[Problem]:
     """Yield what of `preset` the checkout cannot do, and what its rules say of the settings."""
     yield from unknown_patches(preset)
-    against = Against(checkout.options_of, ignore=frozenset(ignore))
+    additions = registry.additions(paths.user_patches())
+    against = Against(checkout.options_of, additions=additions, ignore=frozenset(ignore))
     yield from everything.loaded(preset, against).problems
 
 
@@ -78,14 +79,14 @@ def inputs(preset: Preset, data: Path, base: Path) -> Iterator[Problem]:
     extension = preset.dataset.get("caption_extension", ".txt")
     yield from images.problems(image_folder.scan(data, caption_extension=extension))
     try:
-        weights.require(base, scripts.EVERY[preset.script].bases)
+        weights.require(base, scripts.TRAINERS[preset.script].bases)
     except UserError as error:
         yield Problem("base", "error", Place(), str(error), error.hint)
 
 
 def parts(preset: Preset) -> Iterator[Problem]:
     """Yield the files beside the base model that the script needs and the preset has not."""
-    for option in scripts.EVERY[preset.script].needs:
+    for option in scripts.TRAINERS[preset.script].needs:
         file = preset.train.get(option)
         if not isinstance(file, str) or not Path(file).expanduser().is_file():
             found = f"there is no file {file}" if file else "it is not given"

@@ -14,23 +14,20 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from kohya_presets.sdscripts import scripts
-from kohya_presets.loras import weights
 from kohya_presets.errors import TrainerError, UserError
-from kohya_presets.loras import summary
+from kohya_presets.loras import summary, weights
 from kohya_presets.loras.summary import Lora
-from wrapper.runs import failures
-from wrapper.runs import keeping
-from wrapper.system import launch
-from wrapper.runs import manifest
-from wrapper.system.launch import OnLine, Outcome
+from kohya_presets.sdscripts import scripts
+from wrapper.runs import failures, keeping, manifest
 from wrapper.runs.manifest import Run, Stage
+from wrapper.system import launch
+from wrapper.system.launch import OnLine, Outcome
 
 
 class Watcher(Protocol):
     """Who is told of a run's progress."""
 
-    def stage(self, stage: Stage) -> AbstractContextManager[OnLine]:
+    def stage(self, name: str) -> AbstractContextManager[OnLine]:
         """Enter when a stage starts; what is yielded gets its every line."""
 
     def say(self, text: str) -> None:
@@ -94,7 +91,7 @@ def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
     started = time.monotonic()
     if left := launch.at_work(run.folder):
         watcher.say(f"{stage.name}: still at work (process {left[0].pid}), following it")
-        with watcher.stage(stage) as on_line:
+        with watcher.stage(stage.name) as on_line:
             outcome = launch.follow(run.folder, stage.launch.log, on_line=on_line)
     elif stage.state == "running" and _whole(_found(stage)):
         watcher.say(f"{stage.name}: it had finished when nobody looked")
@@ -124,7 +121,7 @@ def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
 
 def _launched(stage: Stage, watcher: Watcher) -> Outcome:
     stage.makes.parent.mkdir(parents=True)
-    with watcher.stage(stage) as on_line:
+    with watcher.stage(stage.name) as on_line:
         return launch.run(stage.launch, on_line=on_line)
 
 

@@ -7,19 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.validate import rules
-from kohya_presets.memory import estimate
-from kohya_presets.sdscripts import releases
-from kohya_presets.validate import everything
-from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets import problems
 from kohya_presets.errors import UserError
-from kohya_presets.problems import Problem, did_you_mean, errors, plural
+from kohya_presets.memory import estimate
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.problems import Problem, did_you_mean, errors, paragraph, plural
+from kohya_presets.sdscripts import releases
 from kohya_presets.training.settings import IMAGES
+from kohya_presets.validate import everything, rules
 from kohya_presets.validate.everything import Against, Report
-from wrapper.checkouts import checkout
+from patches import registry
+from wrapper.checkouts import checkout, patching
 from wrapper.environments import gpu
-from wrapper.checkouts import patching
 from wrapper.runs import preflight
+from wrapper.system import paths
 
 LAST = 10**9  # line of what stands on none
 
@@ -48,6 +49,7 @@ def against(
     return Against(
         source,
         tuple(sorted(patches)),
+        registry.additions(paths.user_patches()),
         frozenset(ignore),
         images or IMAGES,
         gpu_gib=_largest_gpu(),
@@ -91,7 +93,7 @@ def text(report: Report) -> str:
         meant = report.preset.vram_gib if report.preset else None
         lines.append(f"  {estimate.summary(report.memory, meant)}")
     for problem in sorted(report.problems, key=lambda p: (p.severity, p.where.line or LAST)):
-        lines += _lines(problem)
+        lines.append(paragraph(problem, indent="  "))
     return "\n".join(lines)
 
 
@@ -110,20 +112,6 @@ def _largest_gpu() -> float | None:
     return max((g.memory_gib for g in driver.gpus), default=None) if driver else None
 
 
-def _lines(problem: Problem) -> list[str]:
-    hint = [f"    hint: {problem.hint}"] if problem.hint else []
-    return [f"  {problem.severity}: {problem}", *hint]
-
-
 def _values(problem: Problem) -> dict[str, Any]:
     source = next((rule.source for rule in rules.RULES if rule.code == problem.code), None)
-    return {
-        "code": problem.code,
-        "severity": problem.severity,
-        "file": str(problem.where.file) if problem.where.file else None,
-        "line": problem.where.line,
-        "key": problem.where.key,
-        "message": problem.message,
-        "hint": problem.hint,
-        "source": source,
-    }
+    return {**problems.values(problem), "source": source}

@@ -11,24 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
+from kohya_presets.sdscripts import options, releases
 from patches import registry
 from patches.registry import Patch
-from wrapper.checkouts import checkout
-from wrapper.environments import environment
-from wrapper.checkouts import patching
-from wrapper.system import paths
-from wrapper.system import rewrite
+from wrapper.checkouts import checkout, patching
 from wrapper.checkouts.acquire import Unreachable
-from wrapper.checkouts.checkout import SCRIPTS, Checkout
+from wrapper.checkouts.checkout import SOURCES, Checkout
+from wrapper.environments import environment
 from wrapper.environments.environment import Environment, Probe
 from wrapper.rehearsal.adapt import STANDIN
 from wrapper.screen.talk import Talk
+from wrapper.system import paths, rewrite
 
 PATIENCE_SECONDS = 60  # patching takes less than one
-TOLD = ("torch", "torchvision", "accelerate", "transformers", "diffusers", "bitsandbytes")
 
 
 def checkout_for(release: str, folder: Path | None, talk: Talk) -> Checkout:
@@ -86,9 +82,7 @@ def _patched_standin(patches: Sequence[Patch]) -> Checkout:
             copy = Path(work) / "scripts"
             shutil.copytree(STANDIN, copy, ignore=shutil.ignore_patterns("__pycache__"))
             shutil.copy(options.FACTS, copy / patching.LIBRARY)
-            rewrite.carry_out(
-                patching.applying(replace(made, folder=copy, scripts=copy), patches)
-            )
+            rewrite.carry_out(patching.applying(replace(made, folder=copy, scripts=copy), patches))
             with contextlib.suppress(OSError):  # another process was faster
                 copy.rename(at)
     return made
@@ -98,7 +92,7 @@ def expected(release: str, folder: Path | None) -> tuple[Path, str]:
     """Return the scripts and the Python that a run would use, made or not: for a dry run."""
     found = foreseen(release, folder)
     if found is None:
-        at = paths.checkouts() / release[:12] / SCRIPTS
+        at = paths.checkouts() / release[:12] / SOURCES
         found = Checkout(at, at, "plain", None, releases.DEFAULT)
     return found.scripts, str(environment.python_in(environment.folder(found)))
 
@@ -108,14 +102,14 @@ def foreseen(release: str, folder: Path | None) -> Checkout | None:
     if folder is not None:
         return checkout.open_folder(folder)
     if known := releases.get(release):
-        at = paths.checkouts() / known.tag / SCRIPTS
+        at = paths.checkouts() / known.tag / SOURCES
         return Checkout(at, at, "plain", known.tag, known.tag)
     if not releases.is_commit(release):
         releases.find(release)  # says what is known
     for between in releases.between():
         if release.lower() in between.commits:
             near = options.nearest_release(between.name)
-            at = paths.checkouts() / release[:12] / SCRIPTS
+            at = paths.checkouts() / release[:12] / SOURCES
             return Checkout(at, at, "plain", None, near, release, between=between.name)
     return None
 
@@ -147,7 +141,7 @@ def facts(found: Checkout, used: Environment, probe: Probe) -> dict[str, Mapping
         "environment": {
             "python": str(used.python),
             "version": probe.python,
-            **{name: probe.packages[name] for name in TOLD if name in probe.packages},
+            **{name: probe.packages[name] for name in environment.TOLD if name in probe.packages},
             "gpus": [device.name for device in probe.devices],
         },
     }

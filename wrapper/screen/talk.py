@@ -10,10 +10,9 @@ from types import FrameType
 
 from rich.console import Console
 
-from kohya_presets.problems import Problem
+from kohya_presets.problems import Problem, paragraph
 from wrapper.screen import progress
 from wrapper.system.launch import OnLine
-from wrapper.runs.manifest import Stage
 
 
 class Talk:
@@ -35,17 +34,15 @@ class Talk:
         """Say each problem with its hint."""
         for problem in found:
             style = "red" if problem.severity == "error" else "yellow"
-            self.console.print(f"{problem.severity}: {problem}", style=style, markup=False)
-            if problem.hint:
-                self.console.print(f"  hint: {problem.hint}", markup=False)
+            self.console.print(paragraph(problem), style=style, markup=False)
 
     @contextmanager
-    def stage(self, stage: Stage) -> Iterator[OnLine]:
-        """Show a stage's progress, and how long it took."""
+    def stage(self, name: str) -> Iterator[OnLine]:
+        """Show the progress of the stage called `name`, and how long it took."""
         started = time.monotonic()
-        with progress.shown(stage.name, self.console) as on_line:
+        with progress.shown(name, self.console) as on_line:
             yield on_line
-        self.say(f"{stage.name:>9}  ended after {time.monotonic() - started:.1f} s")
+        self.say(f"{name:>9}  finished in {time.monotonic() - started:.1f} s")
 
     @contextmanager
     def lines(self, title: str) -> Iterator[OnLine]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kohya_presets.gui.versions import network
-from kohya_presets.gui.versions import values
+from kohya_presets.gui.versions import network, values
 from kohya_presets.gui.versions.fields import Rule, Tab
 from kohya_presets.sdscripts.options import Option
 

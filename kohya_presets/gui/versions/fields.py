@@ -1,6 +1,6 @@
 """What each version of the Kohya GUI saves in a tab's file, and what it sends to sd-scripts.
 
-Read from its sources by `tools/make_gui.py`; the file holds changes, each tag told against the one
+Read from its sources by `tools/gui/make.py`; the file holds changes, each tag told against the one
 before. This is the one table between fields and options: `export` and `read` both go by it.
 """
 
@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kohya_presets.sdscripts import releases
-from kohya_presets.sdscripts import scripts
 from kohya_presets.errors import UserError
 from kohya_presets.problems import did_you_mean
+from kohya_presets.sdscripts import releases, scripts
 
-FACTS = Path(__file__).parents[1] / "facts" / "gui.json"
-SCRIPTS = {
+FACTS = Path(__file__).parents[1] / "facts.json"
+TABS = {
     "sdxl_train.py": "finetune",
     **dict.fromkeys(("sdxl_train_network.py", "train_network.py", "flux_train_network.py"), "lora"),
 }
@@ -77,8 +76,8 @@ class Tab:
     @property
     def script(self) -> str:
         """The script of sd-scripts that it starts for its model."""
-        every = scripts.EVERY
-        return next(s for s, t in SCRIPTS.items() if (t, every[s].model) == (self.name, self.model))
+        every = scripts.TRAINERS
+        return next(s for s, t in TABS.items() if (t, every[s].model) == (self.name, self.model))
 
     @property
     def release(self) -> str:
@@ -122,12 +121,12 @@ def of_fingerprint(fingerprint: str) -> tuple[str, ...]:
 
 
 def for_script(script: str, tag: str) -> Tab:
-    """Return the tab of one known version that starts a script of `SCRIPTS`.
+    """Return the tab of one known version that starts a script of `TABS`.
 
     Raises:
         UserError: the version does not start it.
     """
-    found = tab(SCRIPTS[script], tag, scripts.EVERY[script].model)
+    found = tab(TABS[script], tag, scripts.TRAINERS[script].model)
     if found.model == "FLUX" and "flux1_checkbox" not in found.fields:
         raise UserError(f"{tag} of the Kohya GUI knows no FLUX", hint="It came with v25.0.0.")
     return found

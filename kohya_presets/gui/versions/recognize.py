@@ -6,10 +6,10 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
-from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
 from kohya_presets.gui.versions import fields
 from kohya_presets.problems import plural
+from kohya_presets.sdscripts import releases
 
 LARGEST = 4 * 1024 * 1024  # bytes; the GUI's own files have some 10 000
 HINT = "Give a file that the GUI's finetune or LoRA tab saved."

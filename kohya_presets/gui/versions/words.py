@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kohya_presets.toml import text as toml_text
 from kohya_presets.gui.versions import values
 from kohya_presets.sdscripts.options import Option
+from kohya_presets.toml import text as toml_text
 
 # From v24 on the GUI splits at white space and takes double quotes away; before, a shell reads it.
 _SAFE = re.compile(r"[\w.,:=/+@%-]+", re.ASCII)

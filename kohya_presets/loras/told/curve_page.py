@@ -6,8 +6,8 @@ import html
 import math
 from collections.abc import Iterator, Sequence
 
-from kohya_presets.loras.told import curve_text
 from kohya_presets.loras.curve import DIRECT, LOW, Curve, Row
+from kohya_presets.loras.told import curve_text
 
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 60, 150, 40, 60  # margins of the plot

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from kohya_presets import problems
 from kohya_presets.loras.info import Group, Info
 from kohya_presets.problems import Problem
 
@@ -41,7 +42,7 @@ def values(info: Info, findings: Sequence[Problem]) -> dict[str, Any]:
         "not_measured": dict(info.others),
         "data_sha256": info.data_sha256,
         "metadata": dict(info.metadata),
-        "findings": [{"code": p.code, "message": p.message} for p in findings],
+        "problems": list(map(problems.values, findings)),
     }
 
 
@@ -71,7 +72,7 @@ def _findings(findings: Sequence[Problem]) -> Iterator[str]:
     if not findings:
         yield "It is what its name and metadata say."
     for problem in findings:
-        yield f"warning: {problem.message} [{problem.code}]"
+        yield problems.paragraph(problem)
 
 
 def _metadata(info: Info) -> Iterator[str]:

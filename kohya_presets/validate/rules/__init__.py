@@ -10,20 +10,22 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-from kohya_presets.sdscripts import scripts
-from kohya_presets.validate.rules import arguments
-from kohya_presets.validate.rules import files
-from kohya_presets.validate.rules import guide
-from kohya_presets.validate.rules import guide_dataset
-from kohya_presets.validate.rules import images
-from kohya_presets.validate.rules import lessons
-from kohya_presets.validate.rules import optimizers
-from kohya_presets.validate.rules import ranges
-from kohya_presets.validate.rules import silent
-from kohya_presets.validate.rules import tools
-from kohya_presets.validate.rules.rule import Rule
 from kohya_presets.problems import Problem
+from kohya_presets.sdscripts import scripts
 from kohya_presets.training.settings import Settings
+from kohya_presets.validate.rules import (
+    arguments,
+    files,
+    guide,
+    guide_dataset,
+    images,
+    lessons,
+    optimizers,
+    ranges,
+    silent,
+    tools,
+)
+from kohya_presets.validate.rules.rule import Rule
 
 CONFLICTS: tuple[Rule, ...] = (
     *arguments.RULES,

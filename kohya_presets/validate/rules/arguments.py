@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.images import CACHES_TEXT
 from kohya_presets.validate.rules.pairs import excludes, needs
-from kohya_presets.validate.rules.rule import AT_ONCE, FIRST_SAVE, LOADING, MODEL_LOADED, Finding, Rule
-from kohya_presets.training.settings import Settings
+from kohya_presets.validate.rules.rule import (
+    AT_ONCE,
+    FIRST_SAVE,
+    LOADING,
+    MODEL_LOADED,
+    Finding,
+    Rule,
+)
 
 BLOCKS = 23  # parts of SDXL's U-Net that block_lr gives a rate each
 

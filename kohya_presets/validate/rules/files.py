@@ -5,8 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from kohya_presets.validate.rules.rule import AT_ONCE, FIRST_SAVE, LOADING, MODEL_LOADED, NEVER, READING_IMAGES, Finding, Rule
 from kohya_presets.training.settings import Settings
+from kohya_presets.validate.rules.rule import (
+    AT_ONCE,
+    FIRST_SAVE,
+    LOADING,
+    MODEL_LOADED,
+    NEVER,
+    READING_IMAGES,
+    Finding,
+    Rule,
+)
 
 # Paths of the training config, and of a subset.
 PATHS = (

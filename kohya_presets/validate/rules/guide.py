@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kohya_presets.sdscripts import scripts
+from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.optimizers import SCHEDULERS
 from kohya_presets.validate.rules.rule import NEVER, Finding, Rule
-from kohya_presets.training.settings import Settings
 
 HIGHEST = {  # learning rate that the guide goes to, by optimizer
     **dict.fromkeys(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.guide import advice
 from kohya_presets.validate.rules.rule import Finding, Rule
-from kohya_presets.training.settings import Settings
 
 LARGEST_BATCH = 3
 LARGEST_RANK = 128  # worth its size, extracted directly

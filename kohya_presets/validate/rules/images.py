@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kohya_presets.validate.rules.rule import NEVER, READING_IMAGES, Finding, Rule
-from kohya_presets.training.settings import Settings
 from kohya_presets.sdscripts.scripts import is_sdxl
+from kohya_presets.training.settings import Settings
+from kohya_presets.validate.rules.rule import NEVER, READING_IMAGES, Finding, Rule
 
 CACHES_TEXT = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
 CACHES_LATENTS = ("cache_latents", "cache_latents_to_disk")

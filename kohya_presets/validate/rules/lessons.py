@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from kohya_presets.sdscripts import patch_options
-from kohya_presets.validate.rules.rule import FIRST_STEP, NEVER, Finding, Rule
 from kohya_presets.training.settings import Settings
+from kohya_presets.validate.rules.rule import FIRST_STEP, NEVER, Finding, Rule
 
 HALF = 0.5
 # Learning rates that fit an optimizer, as far apart as users have had it work.
@@ -65,8 +64,8 @@ def ema_with_deepspeed(s: Settings) -> Finding | None:
 
 
 def ema_idle(s: Settings) -> Finding | None:
-    names = [name for name in patch_options.PATCH_OPTIONS["ema"] if name != "enable_ema"]
-    given = [name for name in names if s.given("train", name) is not None]
+    names = s.additions.options(s.script, ["ema"])
+    given = [n for n in names if n != "enable_ema" and s.given("train", n) is not None]
     if not given or s.train("enable_ema"):
         return None
     message = f"{given[0]} does nothing without enable_ema"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import patch_options
-from kohya_presets.sdscripts import releases
+from kohya_presets.problems import did_you_mean
+from kohya_presets.sdscripts import options, releases
+from kohya_presets.training.settings import Settings, literal
 from kohya_presets.validate.rules.pairs import excludes
 from kohya_presets.validate.rules.rule import LOADING, MODEL_LOADED, NEVER, Finding, Rule
-from kohya_presets.problems import did_you_mean
-from kohya_presets.training.settings import Settings, literal
 
 # Names that get_optimizer compares in lower case, and the first release of each.
 OWN = {
@@ -44,12 +42,12 @@ SCHEDULERS = {
 
 def unknown_optimizer(s: Settings) -> Finding | None:
     name = s.given("train", "optimizer_type")
-    if not name or "." in name or set(s.patches) - set(patch_options.PATCH_OPTIONS):
+    if not name or "." in name or s.additions.undeclared(s.patches):
         return None  # a class of the user's own, or one that a patch of theirs may add
-    known = [*_since(OWN, s), *patch_options.optimizers(s.patches)]
+    known = [*_since(OWN, s), *s.additions.optimizers(s.patches)]
     if name.lower() in map(str.lower, known) or name in TORCH:
         return None
-    if patch := patch_options.patch_with_optimizer(name):
+    if patch := s.additions.patch_with_optimizer(name):
         message = f"the optimizer {name} comes with the patch {patch!r}"
         hint = f'Add patches = ["{patch}"] to [preset]; in a checkout of yours: patch apply {patch}'
         return Finding("train", "optimizer_type", message, hint)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kohya_presets.validate.rules.rule import Finding
 from kohya_presets.training.settings import Settings
+from kohya_presets.validate.rules.rule import Finding
 
 
 def needs(key: str, other: str, hint: str | None = None) -> Callable[[Settings], Finding | None]:

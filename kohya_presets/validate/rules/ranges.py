@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from kohya_presets.validate.rules.rule import AT_ONCE, NEVER, Finding, Rule
 from kohya_presets.training.settings import Settings
+from kohya_presets.validate.rules.rule import AT_ONCE, NEVER, Finding, Rule
 
 
 class _Range(NamedTuple):

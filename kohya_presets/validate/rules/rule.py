@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import releases
 from kohya_presets.problems import Problem, Severity
+from kohya_presets.sdscripts import options, releases
 from kohya_presets.training.settings import Settings
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.pairs import only_with
 from kohya_presets.validate.rules.rule import NEVER, Finding, Rule
-from kohya_presets.training.settings import Settings
 
 
 def steps_overridden(s: Settings) -> Finding | None:

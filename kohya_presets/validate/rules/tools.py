@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kohya_presets.validate.rules.rule import EXTRACTING, NEVER, RESIZING, Finding, Rule
 from kohya_presets.training.settings import Settings
+from kohya_presets.validate.rules.rule import EXTRACTING, NEVER, RESIZING, Finding, Rule
 
 
 def extract_for_sdxl(s: Settings) -> Finding | None:

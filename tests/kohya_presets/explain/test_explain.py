@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from kohya_presets.validate import each_setting
-from kohya_presets.explain import lookup
-from kohya_presets.explain import shown
-from kohya_presets.explain import written
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import patch_options
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import UserError
+from kohya_presets.explain import lookup, shown, written
 from kohya_presets.explain.written import Key
-from tests.sheets import GOOD, SHIPPED_NAMES, Make, spoiled
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts.scripts import TOOLS
+from tests.sheets import ADDITIONS, GOOD, SHIPPED_NAMES, Make, spoiled
 
 DATES = ("2023-12-09", "2023-12-08", "2023-12-05", "2023-11-22", "2023-11")
 # Every point of the guide's section on training parameters, by a name of the GUI or the guide.
@@ -100,18 +97,18 @@ STEPS = {
 
 
 def told(name: str) -> str:
-    return shown.text(lookup.option(name))
+    return shown.text(lookup.option(name, ADDITIONS))
 
 
 def dates(name: str) -> list[str]:
-    (entry,) = lookup.option(name).entries
+    (entry,) = lookup.option(name, ADDITIONS).entries
     assert entry.text
     return [said.date for said in entry.text.guide]
 
 
 @pytest.mark.parametrize("name", [*POINTS, *STEPS])
 def test_every_point_of_the_guide_is_found_and_has_its_advice(name: str) -> None:
-    found = {str(entry.key): entry.text for entry in lookup.option(name).entries}
+    found = {str(entry.key): entry.text for entry in lookup.option(name, ADDITIONS).entries}
     text = found[{**POINTS, **STEPS}[name]]
     assert text
     assert text.guide
@@ -125,16 +122,16 @@ def test_every_setting_of_a_shipped_preset_is_explained(name: str, shipped: Cata
     assert not set(settings) - set(written.every())
 
 
-@pytest.mark.parametrize("name", patch_options.of(tuple(patch_options.PATCH_OPTIONS)))
+@pytest.mark.parametrize("name", ADDITIONS.options("sdxl_train.py", ADDITIONS.names))
 def test_every_option_of_a_patch_is_explained(name: str) -> None:
     assert "releases  none by itself; with the patch" in told(name)
     assert Key("train", name) in written.every()
 
 
 def test_every_text_is_about_an_option_of_its_table() -> None:
-    scripts = {table: options.of(script) for table, script in each_setting.SCRIPTS.items()}
-    train = {**options.of("sdxl_train.py"), **patch_options.of(("ema", "adacoor"))}
-    known = {"train": train, "dataset": options.dataset(), **scripts}
+    tools = {table: options.of(script) for table, script in TOOLS.items()}
+    train = {**options.of("sdxl_train.py"), **ADDITIONS.options("sdxl_train.py", ["ema"])}
+    known = {"train": train, "dataset": options.dataset(), **tools}
     fields = {name for table, name in written.every() if table == "gui"}
     assert not [key for key in written.every() if key.name not in known.get(key.table, fields)]
     assert not [name for name in fields if any(name in part for part in known.values())]
@@ -176,7 +173,7 @@ def test_the_newest_advice_stands_first() -> None:
     ],
 )
 def test_an_option_is_found_by_any_of_its_names(name: str) -> None:
-    assert lookup.find(name) == (Key("train", "min_snr_gamma"),)
+    assert lookup.find(name, ADDITIONS) == (Key("train", "min_snr_gamma"),)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +187,7 @@ def test_an_option_is_found_by_any_of_its_names(name: str) -> None:
     ],
 )
 def test_an_option_of_several_tables_is_told_for_each(name: str, expected: list[str]) -> None:
-    assert [key.table for key in lookup.find(name)] == expected
+    assert [key.table for key in lookup.find(name, ADDITIONS)] == expected
 
 
 @pytest.mark.parametrize(
@@ -203,7 +200,7 @@ def test_an_option_of_several_tables_is_told_for_each(name: str, expected: list[
     ],
 )
 def test_what_stands_in_for_another_leads_there(name: str, read_first: str) -> None:
-    first, second = lookup.option(name).entries
+    first, second = lookup.option(name, ADDITIONS).entries
     assert str(first.key) == read_first
     assert second.text
     assert second.text.see == first.key
@@ -212,7 +209,7 @@ def test_what_stands_in_for_another_leads_there(name: str, read_first: str) -> N
 
 def test_no_name_leads_to_two_unlike_options() -> None:
     for called in {name for text in written.every().values() for name in text.gui}:
-        found = {key: written.every().get(key) for key in lookup.find(called)}
+        found = {key: written.every().get(key) for key in lookup.find(called, ADDITIONS)}
         names = {key.name for key, text in found.items() if text and not text.see}
         assert len(names) == 1 or names == {"xformers", "sdpa"}, called
 
@@ -271,16 +268,16 @@ def test_the_facts_of_an_option_are_told(name: str, said: str) -> None:
 
 def test_a_field_of_the_gui_has_no_facts() -> None:
     assert "facts" not in told("Additional parameters")
-    assert "presets" not in shown.values(lookup.option("epoch"))["options"][0]
+    assert "presets" not in shown.values(lookup.option("epoch", ADDITIONS))["options"][0]
 
 
 def test_conflicts_are_told_at_the_end() -> None:
-    found = lookup.option("cache_latents")
+    found = lookup.option("cache_latents", ADDITIONS)
     told = "cache_latents excludes random_crop and color_aug [cached-latents-varied]"
     assert told in found.conflicts
     assert f"\nconflicts\n  {told}\n" in shown.text(found)
     assert shown.values(found)["conflicts"] == list(found.conflicts)
-    assert not lookup.option("caption_prefix").conflicts
+    assert not lookup.option("caption_prefix", ADDITIONS).conflicts
 
 
 @pytest.mark.parametrize(
@@ -299,18 +296,18 @@ def test_an_unknown_name_gets_the_nearest_of_options_and_presets(
     name: str, hint: str, shipped: Catalogue
 ) -> None:
     with pytest.raises(UserError, match=r"there is no option or preset '.*'") as caught:
-        lookup.named(name, shipped)
+        lookup.named(name, shipped, ADDITIONS)
     assert caught.value.exit_code == 1
     assert hint in (caught.value.hint or "")
 
 
 def test_an_unknown_option_is_an_error_too() -> None:
     with pytest.raises(UserError, match="there is no option 'skynet'"):
-        lookup.option("skynet")
+        lookup.option("skynet", ADDITIONS)
 
 
 def test_a_preset_is_told_line_by_line(shipped: Catalogue) -> None:
-    lines = shown.text(lookup.named("lion", shipped)).splitlines()
+    lines = shown.text(lookup.named("lion", shipped, ADDITIONS)).splitlines()
     assert lines[0] == "lion: Lion"
     about = "2023-12-09, 48 GB, sdxl_train.py, releases >=0.7.1, patches: fast-lora"
     assert lines[lines.index("train") - 2].strip() == about
@@ -327,7 +324,7 @@ def test_a_preset_is_told_line_by_line(shipped: Catalogue) -> None:
 
 
 def test_a_setting_without_a_reason_says_so(make: Make) -> None:
-    told = shown.text(lookup.named("mine", make(mine=GOOD)))
+    told = shown.text(lookup.named("mine", make(mine=GOOD), ADDITIONS))
     assert "  dim = 8                    no reason is given\n" in told
     assert "  sdxl_train.py, releases >=0.7.1, patches: none\n" in told
 
@@ -335,8 +332,8 @@ def test_a_setting_without_a_reason_says_so(make: Make) -> None:
 def test_an_option_goes_before_a_preset_of_its_name_and_tells_of_it(make: Make) -> None:
     presets = make(seed=spoiled(('"mine"', '"seed"')))
     file = presets.names()["seed"]
-    found = lookup.named("seed", presets)
+    found = lookup.named("seed", presets, ADDITIONS)
     assert isinstance(found, lookup.Explanation)
     assert found.namesake == file
     assert "a preset of that name too" in shown.text(found)
-    assert isinstance(lookup.named(str(file), presets), lookup.PresetExplanation)
+    assert isinstance(lookup.named(str(file), presets, ADDITIONS), lookup.PresetExplanation)

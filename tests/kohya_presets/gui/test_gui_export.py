@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import UserError
-from kohya_presets.gui.versions import fields
-from kohya_presets.gui.versions import tables
 from kohya_presets.gui import export, notes
 from kohya_presets.gui.export import Exported
+from kohya_presets.gui.versions import fields, tables
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset
-from tests.sheets import SHIPPED_NAMES
+from tests.sheets import ADDITIONS, SHIPPED_NAMES
 
 TAGS = ("v22.3.0", "v24.1.7", "v25.2.1", "v26.0.0")
 LORA = Preset(
@@ -52,7 +51,7 @@ def said(made: Exported, kind: str) -> dict[str, str]:
 def test_an_export_has_only_keys_of_its_version_and_values_of_their_kind(
     name: str, tag: str, shipped: Catalogue
 ) -> None:
-    made = export.export(shipped.load(name), tag)
+    made = export.export(shipped.load(name), tag, ADDITIONS)
     assert made.text.isascii()
     assert json.loads(made.text) == made.values
     kinds: dict[str, Any] = {"bool": bool, "number": (int, float), "text": str}
@@ -71,7 +70,7 @@ def test_an_export_has_only_keys_of_its_version_and_values_of_their_kind(
 def test_what_would_change_a_training_is_never_left_to_the_screen(
     tag: str, shipped: Catalogue
 ) -> None:
-    made = export.export(shipped.load("lion"), tag)
+    made = export.export(shipped.load("lion"), tag, ADDITIONS)
     told = made.tab.rules.values()
     open_ = {rule.field for rule in told if rule.field} - made.values.keys() - {"learning_rate_te"}
     assert open_ <= tables.PATHS | tables.SECRETS
@@ -86,7 +85,7 @@ def test_what_would_change_a_training_is_never_left_to_the_screen(
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_without_a_dataset_config_the_metadata_is_made(tag: str, shipped: Catalogue) -> None:
-    made = export.export(shipped.load("a6000"), tag)
+    made = export.export(shipped.load("a6000"), tag, ADDITIONS)
     assert made.values.get("dataset_config", "") == ""
     assert made.values["create_caption"] is True
     assert made.values["create_buckets"] is False
@@ -98,8 +97,8 @@ def test_without_a_dataset_config_the_metadata_is_made(tag: str, shipped: Catalo
 
 def test_a_dataset_config_goes_where_the_version_takes_it(shipped: Catalogue) -> None:
     preset, file = shipped.load("lion"), Path("/data/lion.toml")
-    old = export.export(preset, "v22.3.0", dataset_config=file)
-    new = export.export(preset, "v26.0.0", dataset_config=file)
+    old = export.export(preset, "v22.3.0", ADDITIONS, dataset_config=file)
+    new = export.export(preset, "v26.0.0", ADDITIONS, dataset_config=file)
     assert '--dataset_config="/data/lion.toml"' in old.values["additional_parameters"]
     assert (old.values["create_caption"], old.values["create_buckets"]) == (False, False)
     assert new.values["dataset_config"] == str(file)
@@ -152,14 +151,14 @@ def test_a_dataset_config_goes_where_the_version_takes_it(shipped: Catalogue) ->
 def test_what_no_field_carries_goes_as_words(
     train: dict[str, Any], tag: str, extra: str, shipped: Catalogue
 ) -> None:
-    made = export.export(with_train(shipped.load("skynet"), **train), tag)
+    made = export.export(with_train(shipped.load("skynet"), **train), tag, ADDITIONS)
     assert made.values["additional_parameters"] == extra
     assert said(made, "lost") == {}
 
 
 def test_a_value_that_no_route_carries_is_reported(shipped: Catalogue) -> None:
     preset = with_train(shipped.load("skynet"), log_prefix="my runs", skip_cache_check=True)
-    made = export.export(preset, "v24.1.7")
+    made = export.export(preset, "v24.1.7", ADDITIONS)
     assert said(made, "lost") == {
         "train.log_prefix": "v24.1.7 has no field for it, and as a word it would not arrive whole",
         "train.skip_cache_check": "the sd-scripts of v24.1.7 has no such option",
@@ -169,27 +168,27 @@ def test_a_value_that_no_route_carries_is_reported(shipped: Catalogue) -> None:
 def test_a_version_that_overrides_its_own_free_text_takes_the_optimizer_in_the_field(
     shipped: Catalogue,
 ) -> None:
-    made = export.export(shipped.load("adacoor"), "v23.0.15")
+    made = export.export(shipped.load("adacoor"), "v23.0.15", ADDITIONS)
     assert made.values["optimizer"] == "AdaCoor"
     assert "--optimizer_type" not in made.values["additional_parameters"]
 
 
 def test_the_patches_options_and_optimizer_go_as_words(shipped: Catalogue) -> None:
     for tag in TAGS:
-        ema = export.export(shipped.load("a100-ema"), tag)
+        ema = export.export(shipped.load("a100-ema"), tag, ADDITIONS)
         assert ema.values["additional_parameters"] == "--enable_ema --ema_decay=0.9995"
-        adacoor = export.export(shipped.load("adacoor"), tag)
+        adacoor = export.export(shipped.load("adacoor"), tag, ADDITIONS)
         assert adacoor.values["additional_parameters"] == "--optimizer_type=AdaCoor"
 
 
 def test_a_lora_says_what_its_tab_cannot() -> None:
-    made = export.export(LORA, "v26.0.0")
+    made = export.export(LORA, "v26.0.0", ADDITIONS)
     assert said(made, "lost").keys() == {"dataset.num_repeats"}
     assert made.values["LoRA_type"] == "Standard"
     assert made.values["network_dim"] == 16
     assert made.values["sdxl"] is True
     assert (made.values["text_encoder_lr"], made.values["unet_lr"]) == (1e-4, 1e-4)
-    with_file = export.export(LORA, "v26.0.0", dataset_config=Path("/d.toml"))
+    with_file = export.export(LORA, "v26.0.0", ADDITIONS, dataset_config=Path("/d.toml"))
     assert said(with_file, "lost") == {}
 
 
@@ -202,7 +201,7 @@ def test_a_lora_says_what_its_tab_cannot() -> None:
     ],
 )
 def test_a_network_finds_its_type_or_goes_as_words(args: list[str], type_: str) -> None:
-    made = export.export(with_train(LORA, network_args=args), "v26.0.0")
+    made = export.export(with_train(LORA, network_args=args), "v26.0.0", ADDITIONS)
     assert made.values["LoRA_type"] == type_
     words = " ".join(["--network_args", *args]) if args == ["anything=1"] else ""
     assert made.values["additional_parameters"] == words
@@ -210,7 +209,7 @@ def test_a_network_finds_its_type_or_goes_as_words(args: list[str], type_: str) 
 
 def test_a_script_without_a_tab_is_refused() -> None:
     with pytest.raises(UserError, match="expected a preset for sdxl_train"):
-        export.export(replace(LORA, script="flux_train.py"), "v26.0.0")
+        export.export(replace(LORA, script="flux_train.py"), "v26.0.0", ADDITIONS)
 
 
 @pytest.mark.parametrize("text", ["26.0.0", "v26.0.0"])

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kohya_presets.toml import source as toml_source
 from kohya_presets.errors import UserError
-from kohya_presets.gui.versions import fields
 from kohya_presets.gui import notes, read
 from kohya_presets.gui.toml_read import toml_file
+from kohya_presets.gui.versions import fields
 from kohya_presets.presets.preset import to_toml
+from kohya_presets.toml import source as toml_source
+from tests.sheets import ADDITIONS
 
 START = b'{"sdxl_checkbox": true, "dataset_repeats": "1", '
 
@@ -42,18 +43,18 @@ START = b'{"sdxl_checkbox": true, "dataset_repeats": "1", '
 )
 def test_it_is_refused_with_the_reason(data: bytes, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        read.json_file(data, "x")
+        read.json_file(data, "x", ADDITIONS)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_what_windows_editors_save_is_read(encoding: str) -> None:
     text = json.dumps({"sdxl_checkbox": True, "dataset_repeats": "2", "learning_rate": 1e-5})
-    assert read.json_file(text.encode(encoding), "x").preset.dataset["num_repeats"] == 2
+    assert read.json_file(text.encode(encoding), "x", ADDITIONS).preset.dataset["num_repeats"] == 2
 
 
 def test_huge_numbers_and_keys_like_paths_do_no_harm() -> None:
     data = START + b'"learning_rate": 1e999, "../../etc/passwd": "x", "seed": 1e300, "epoch": -5}'
-    found = read.json_file(data, "../../x")
+    found = read.json_file(data, "../../x", ADDITIONS)
     assert found.preset.name == "x"
     assert "seed" not in found.preset.train
     assert found.preset.train["learning_rate"] == 2e-6  # sd-scripts' own, and told
@@ -71,7 +72,7 @@ def test_huge_numbers_and_keys_like_paths_do_no_harm() -> None:
 def test_a_toml_file_is_refused_with_the_reason(text: str, tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(text, "utf-8")
     with pytest.raises(UserError):
-        toml_file(tmp_path / "x.toml", "x")
+        toml_file(tmp_path / "x.toml", "x", ADDITIONS)
 
 
 LEAVES = st.one_of(
@@ -91,7 +92,7 @@ def test_any_object_is_refused_or_makes_a_file_that_reads_back(
 ) -> None:
     text = json.dumps({**values, model: True})
     try:
-        preset = read.json_file(text.encode(), "x").preset
+        preset = read.json_file(text.encode(), "x", ADDITIONS).preset
     except UserError:
         return
     read_back = toml_source.parse(to_toml(preset)).values
@@ -103,4 +104,4 @@ def test_any_object_is_refused_or_makes_a_file_that_reads_back(
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(UserError):
-        read.json_file(data, "x")
+        read.json_file(data, "x", ADDITIONS)

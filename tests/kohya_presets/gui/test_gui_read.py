@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.validate import each_setting
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import UserError
-from kohya_presets.gui.versions import recognize
 from kohya_presets.gui import export, notes, read
 from kohya_presets.gui.read import Imported
+from kohya_presets.gui.versions import recognize
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset, to_toml
-from tests.sheets import SHIPPED_NAMES
+from kohya_presets.sdscripts.scripts import TRAINERS
+from tests.sheets import ADDITIONS, SHIPPED_NAMES
 
 TAGS = ("v22.3.0", "v23.0.15", "v24.1.7", "v25.2.1", "v26.0.0")
 TUNE = {"sdxl_checkbox": True, "dataset_repeats": "1", "learning_rate": 1e-5, "optimizer": "Lion"}
@@ -24,7 +24,7 @@ LORA = {"sdxl": True, "LoRA_type": "Standard", "network_dim": 8, "learning_rate"
 
 
 def imported(values: dict[str, Any], name: str = "a file") -> Imported:
-    return read.json_file(json.dumps(values).encode(), name)
+    return read.json_file(json.dumps(values).encode(), name, ADDITIONS)
 
 
 def became(found: Imported, key: str) -> tuple[str, str]:
@@ -43,8 +43,8 @@ def test_an_export_comes_back_as_the_preset(
     name: str, tag: str, data: Path | None, shipped: Catalogue
 ) -> None:
     preset = bare(shipped.load(name))
-    made = export.export(preset, tag, dataset_config=data)
-    assert read.json_file(made.text.encode(), "any").preset == preset
+    made = export.export(preset, tag, ADDITIONS, dataset_config=data)
+    assert read.json_file(made.text.encode(), "any", ADDITIONS).preset == preset
 
 
 @pytest.mark.parametrize("tag", TAGS)
@@ -53,7 +53,7 @@ def test_saved_again_by_the_gui_it_still_trains_the_same(
     name: str, tag: str, shipped: Catalogue
 ) -> None:
     preset = shipped.load(name)
-    values = dict(export.export(preset, tag).values)
+    values = dict(export.export(preset, tag, ADDITIONS).values)
     del values[notes.KEY]  # the GUI writes only its own keys
     found = imported(values).preset
     usual = {"lr_scheduler": "constant", "lr_warmup_steps": 0, "gradient_accumulation_steps": 1}
@@ -66,7 +66,11 @@ def test_saved_again_by_the_gui_it_still_trains_the_same(
 
 def test_an_edit_in_the_file_wins_over_the_notes(shipped: Catalogue) -> None:
     preset = bare(shipped.load("skynet"))
-    values = {**export.export(preset, "v26.0.0").values, "learning_rate": 2e-6, "xformers": "sdpa"}
+    values = {
+        **export.export(preset, "v26.0.0", ADDITIONS).values,
+        "learning_rate": 2e-6,
+        "xformers": "sdpa",
+    }
     found = imported(values)
     # The GUI's fields for the text encoders still hold the rate that was exported.
     rates = {"learning_rate": 2e-6, "learning_rate_te1": 1e-6, "learning_rate_te2": 1e-6}
@@ -185,7 +189,7 @@ def test_one_rate_of_zero_trains_only_the_other() -> None:
 def test_another_model_is_read_but_is_no_preset_to_use(values: dict[str, Any], script: str) -> None:
     found = imported(values)
     assert found.preset.script == script
-    assert script not in each_setting.TRAINERS
+    assert script not in TRAINERS
     with pytest.raises(UserError, match=f"the file is for {script}") as caught:
         found.usable()
     assert "sdxl_train_network.py" in str(caught.value.hint)
@@ -209,7 +213,7 @@ def test_a_lora_of_another_model_becomes_a_preset_for_its_script(
     assert found.preset.train.get("guidance_scale") == (2.5 if flux else None)
     assert found.preset.releases == (">=0.10.0" if flux else ">=0.7.0")
     assert "ae" not in found.preset.train
-    again = export.export(found.preset, "v26.0.0").values
+    again = export.export(found.preset, "v26.0.0", ADDITIONS).values
     assert (again["sdxl"], again["flux1_checkbox"]) == (False, flux)
     assert "ae" not in again
     assert imported(again).preset.tables == found.preset.tables
@@ -218,7 +222,7 @@ def test_a_lora_of_another_model_becomes_a_preset_for_its_script(
 def test_flux_came_with_a_version() -> None:
     preset = imported({**LORA, "sdxl": False, "flux1_checkbox": True}).preset
     with pytest.raises(UserError, match="knows no FLUX"):
-        export.export(preset, "v24.1.7")
+        export.export(preset, "v24.1.7", ADDITIONS)
 
 
 def test_a_file_that_names_no_model_is_taken_as_sdxl_and_says_so() -> None:
@@ -240,5 +244,5 @@ def test_the_tab_is_known_by_its_keys(values: dict[str, Any], tab: str) -> None:
 
 @pytest.mark.parametrize("tag", ["v22.6.2", "v23.0.15", "v24.1.7", "v25.2.2", "v26.0.0"])
 def test_the_version_is_known_by_its_keys(tag: str, shipped: Catalogue) -> None:
-    values = export.export(shipped.load("lion"), tag).values
+    values = export.export(shipped.load("lion"), tag, ADDITIONS).values
     assert recognize.version("finetune", values) == tag or tag == "v22.6.2"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from kohya_presets.files import render
-from kohya_presets.presets.catalogue import Catalogue
-from kohya_presets.gui.toml_read import toml_file
 from kohya_presets.files.render import Paths
-from tests.sheets import SHIPPED_NAMES
+from kohya_presets.gui.toml_read import toml_file
+from kohya_presets.presets.catalogue import Catalogue
+from tests.sheets import ADDITIONS, SHIPPED_NAMES
 
 
 def rendered(name: str, shipped: Catalogue, folder: Path) -> Path:
@@ -25,7 +25,7 @@ def rendered(name: str, shipped: Catalogue, folder: Path) -> Path:
 @pytest.mark.parametrize("name", SHIPPED_NAMES)
 def test_what_render_wrote_is_read_as_it_was(name: str, shipped: Catalogue, tmp_path: Path) -> None:
     preset = shipped.load(name)
-    found = toml_file(rendered(name, shipped, tmp_path), name).preset
+    found = toml_file(rendered(name, shipped, tmp_path), name, ADDITIONS).preset
     assert found.train == preset.train
     assert found.dataset == preset.dataset
     assert set(found.patches) == set(preset.patches) - {"fast-lora"}  # nothing is extracted
@@ -35,14 +35,14 @@ def test_what_render_wrote_is_read_as_it_was(name: str, shipped: Catalogue, tmp_
 def test_without_its_dataset_config_the_rest_is_read(shipped: Catalogue, tmp_path: Path) -> None:
     file = rendered("lion", shipped, tmp_path)
     (tmp_path / "dataset.toml").unlink()
-    found = toml_file(file, "lion")
+    found = toml_file(file, "lion", ADDITIONS)
     assert found.preset.dataset == {}
     assert [i.what for i in found.report if i.kind == "note"] == ["dataset_config"]
 
 
 def test_a_dataset_config_alone_is_read(shipped: Catalogue, tmp_path: Path) -> None:
     rendered("lion", shipped, tmp_path)
-    found = toml_file(tmp_path / "dataset.toml", "lion").preset
+    found = toml_file(tmp_path / "dataset.toml", "lion", ADDITIONS).preset
     assert found.dataset == shipped.load("lion").dataset
     assert found.train == {}
 
@@ -51,7 +51,7 @@ def test_a_network_makes_it_the_lora_script(tmp_path: Path) -> None:
     text = 'network_module = "networks.lora"\ntrain_batch_size = 2\nno_such = 1\n'
     text += 'resolution = "64,64"\n'
     (tmp_path / "c.toml").write_text(text, "utf-8")
-    found = toml_file(tmp_path / "c.toml", "c")
+    found = toml_file(tmp_path / "c.toml", "c", ADDITIONS)
     assert found.preset.script == "sdxl_train_network.py"
     assert found.preset.dataset == {"batch_size": 2, "resolution": [64, 64]}
     assert [i.what for i in found.report if i.kind == "dropped"] == ["no_such"]

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from kohya_presets.errors import UserError
-from kohya_presets.loras.told import curve_page
-from kohya_presets.loras.told import curve_text
 from kohya_presets.loras import curve
 from kohya_presets.loras.curve import Curve
+from kohya_presets.loras.told import curve_page, curve_text
 from tests import lora_files
 from tests.lora_files import TE1, UNET
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kohya_presets.errors import UserError
-from kohya_presets.loras.told import difference_text
 from kohya_presets.loras import difference
 from kohya_presets.loras.difference import Difference
+from kohya_presets.loras.told import difference_text
 from tests import lora_files
 from tests.lora_files import TE1, UNET, Matrix
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kohya_presets.loras import weights
 from kohya_presets.errors import UserError
-from kohya_presets.loras import factors, modules
+from kohya_presets.loras import factors, modules, weights
 from kohya_presets.loras.factors import Factors
 from tests import lora_files, tensors
 from tests.lora_files import UNET, Matrix

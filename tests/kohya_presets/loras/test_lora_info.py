@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kohya_presets.errors import UserError
-from kohya_presets.loras.told import info_text
 from kohya_presets.loras import info
+from kohya_presets.loras.told import info_text
 from tests import lora_files, tensors
 from tests.lora_files import TE1, TE2, UNET, UNET_CONTEXT
 
@@ -81,7 +81,7 @@ def test_json_has_every_module(tmp_path: Path) -> None:
     found = json.loads(json.dumps(info_text.values(info.of(file), ())))
     assert [m["name"] for m in found["modules"]] == [UNET, UNET_CONTEXT, TE1, TE2]
     assert found["modules"][0]["shape"] == [24, 20]
-    assert (found["rank"], found["findings"]) == (4, [])
+    assert (found["rank"], found["problems"]) == (4, [])
 
 
 def hostile(folder: Path, name: str) -> Path:

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kohya_presets.loras import weights
 from kohya_presets.errors import UserError
-from kohya_presets.loras import modules
+from kohya_presets.loras import modules, weights
 from tests import lora_files
 from tests.lora_files import Matrix
 

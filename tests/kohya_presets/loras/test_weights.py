@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.loras import weights
 from kohya_presets.errors import UserError
+from kohya_presets.loras import weights
 from tests import tensors
 
 

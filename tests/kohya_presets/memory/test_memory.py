@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.memory import estimate
+from kohya_presets.memory import estimate, optimizers
 from kohya_presets.memory import parts as memory_parts
-from kohya_presets.memory import optimizers
-from kohya_presets.validate import everything
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.memory.estimate import GIB, Estimate
-from kohya_presets.validate.everything import Against
-from tests.sheets import SHIPPED_NAMES
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.validate import everything
+from tests.sheets import SHIPPED_NAMES, against
 
 UNET, TEXT1, TEXT2, VAE = 2_567_463_684, 123_060_480, 694_659_840, 83_653_863  # weights of SDXL
 LAST = 7_087_872 + 1_536  # of text encoder 1, frozen: its last layer and norm
@@ -26,12 +24,12 @@ TRAIN = {"optimizer_type": "AdamW", "train_text_encoder": True, "mixed_precision
 FUSED = {"optimizer_type": "Adafactor", "fused_backward_pass": True}
 
 
-def estimate(size: Any = (1024, 1024), batch: int = 1, **options: Any) -> Estimate:
+def needed(size: Any = (1024, 1024), batch: int = 1, **options: Any) -> Estimate:
     return estimate.estimate({**TRAIN, **options}, {"resolution": list(size), "batch_size": batch})
 
 
 def part(name: str, moment: str = "step", **options: Any) -> int:
-    (found,) = [m for m in estimate(**options).moments if m.name == moment]
+    (found,) = [m for m in needed(**options).moments if m.name == moment]
     return found.parts.get(name, 0)
 
 
@@ -129,13 +127,13 @@ def test_adafactor_keeps_rows_and_columns() -> None:
 
 
 def test_a_paged_state_can_leave_the_gpu() -> None:
-    found = estimate(optimizer_type="PagedAdamW8bit")
+    found = needed(optimizer_type="PagedAdamW8bit")
     assert found.parts["optimizer state"] < 0.2 * TRAINED
     assert "paged" in str(found)
 
 
 def test_an_unknown_optimizer_is_said_to_be_one() -> None:
-    found = estimate(optimizer_type="pytorch_optimizer.CAME")
+    found = needed(optimizer_type="pytorch_optimizer.CAME")
     assert found.parts["optimizer state"] == 8 * TRAINED
     assert "pytorch_optimizer.CAME" in found.notes[0]
     assert found.notes[0] in str(found)
@@ -177,7 +175,7 @@ def test_fused_optimizers_free_gradients_on_the_way() -> None:
     assert groups == sorted(groups, reverse=True)
     assert groups[0] == 4 * TRAINED
     assert groups[3] < TRAINED
-    assert [m.name for m in estimate(**FUSED).moments] == ["image", "forward", "backward"]
+    assert [m.name for m in needed(**FUSED).moments] == ["image", "forward", "backward"]
 
 
 @pytest.mark.parametrize("precision", ["no", "fp16", "bf16"])
@@ -221,13 +219,13 @@ def test_half_copies_are_of_the_weights_that_autocast_casts() -> None:
 
 @pytest.mark.parametrize("written", [1024, [1024, 1024], [1024], "1024,1024", "1024"])
 def test_a_resolution_is_read_as_sd_scripts_reads_it(written: Any) -> None:
-    wanted = estimate()
+    wanted = needed()
     assert estimate.estimate(TRAIN, {"resolution": written}) == wanted
     assert estimate.estimate({**TRAIN, "resolution": written, "train_batch_size": 1}, {}) == wanted
 
 
 def test_the_table_has_each_part_and_the_total() -> None:
-    found = estimate()
+    found = needed()
     head, *rows, total = str(found).splitlines()
     assert head.split() == ["GiB", "image", "forward", "backward", "step"]
     assert total.split()[0] == "total"
@@ -259,15 +257,15 @@ def test_a_preset_that_needs_too_much_gets_a_setting_that_helps(shipped: Catalog
 
 def test_validate_warns_of_it_unless_told_not_to(shipped: Catalogue) -> None:
     made = shipped.load("adacoor", overrides=["train.gradient_checkpointing=false"])
-    report = everything.loaded(made, Against("v0.10.1", gpu_gib=24))
+    report = everything.loaded(made, against("v0.10.1", gpu_gib=24))
     assert set(estimate.CODES) <= {problem.code for problem in report.problems}
-    ignored = everything.loaded(made, Against("v0.10.1", ignore=frozenset(estimate.CODES)))
+    ignored = everything.loaded(made, against("v0.10.1", ignore=frozenset(estimate.CODES)))
     assert not {problem.code for problem in ignored.problems} & set(estimate.CODES)
 
 
 def test_the_peak_is_told_in_a_line() -> None:
-    told = estimate.summary(estimate(), 80)
-    assert told.startswith(f"GPU memory: about {estimate().total / GIB:.1f} of 80 GiB (")
+    told = estimate.summary(needed(), 80)
+    assert told.startswith(f"GPU memory: about {needed().total / GIB:.1f} of 80 GiB (")
     assert "EMA" not in told
     assert "\n" not in told
 
@@ -290,7 +288,7 @@ def test_nothing_is_said_of_what_is_not_estimated(
 
 def test_the_facts_say_what_made_them_and_fit_what_was_measured() -> None:
     facts = json.loads(memory_parts.FACTS.read_text("utf-8"))
-    assert facts["generator"] == "tools/measure_memory.py"
+    assert facts["generator"] == "tools/memory/measure.py"
     assert facts["error"] < 0.2 * GIB
     assert set(optimizers.TRAINABLE) == set(facts["trained"])
     assert set(optimizers.ALIASES.values()) < set(facts["optimizers"])

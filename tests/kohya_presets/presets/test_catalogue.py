@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.presets import catalogue
-from kohya_presets.presets import preset
-from kohya_presets.presets.catalogue import SHIPPED, Catalogue
 from kohya_presets.errors import PresetError, UserError
+from kohya_presets.presets import catalogue, preset
+from kohya_presets.presets.catalogue import SHIPPED, Catalogue
 from tests.sheets import GOOD, SHIPPED_NAMES, Make, extending, spoiled
 from wrapper.system import proc
 
@@ -92,7 +91,8 @@ def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SHIPPED_NAMES)
 def test_same_preset_same_bytes(name: str, shipped: Catalogue) -> None:
     code = (
-        "import sys; from kohya_presets import preset; from kohya_presets.catalogue import *\n"
+        "import sys; from kohya_presets.presets import preset\n"
+        "from kohya_presets.presets.catalogue import *\n"
         "text = preset.to_toml(Catalogue((SHIPPED,)).load(sys.argv[1]))\n"
         "sys.stdout.buffer.write(text.encode())"
     )
@@ -103,7 +103,7 @@ def test_same_preset_same_bytes(name: str, shipped: Catalogue) -> None:
 @pytest.mark.parametrize("then", ["", "; c.Catalogue((c.SHIPPED,)).load('skynet')"])
 def test_the_catalogue_needs_the_standard_library_only(then: str) -> None:
     code = (
-        f"import sys, kohya_presets.catalogue as c{then}\n"
+        f"import sys, kohya_presets.presets.catalogue as c{then}\n"
         f"print(*(name for name in {HEAVY} if name in sys.modules))"
     )
     assert proc.run([sys.executable, "-c", code]).stdout.split() == []

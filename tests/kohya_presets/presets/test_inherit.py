@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kohya_presets.errors import UserError
 from kohya_presets.presets import inherit
 from kohya_presets.presets.catalogue import SHIPPED, Catalogue
-from kohya_presets.errors import PresetError, UserError
 from kohya_presets.presets.preset import Sheet
 from kohya_presets.toml.source import Source
 from tests.sheets import GOOD, Make, extending, faults, problems, spoiled
@@ -89,9 +89,9 @@ def test_all_faults_of_a_file_are_told_at_once(make: Make) -> None:
         ("unknown-table", "mine.toml:14"),
         ("bad-override", ""),
         ("unknown-option", "mine.toml:12"),
+        ("wrong-type", ""),
         ("wrong-type", "mine.toml:18"),
         ("path-in-preset", "mine.toml:19"),
-        ("wrong-type", ""),
     ]
 
 
@@ -109,8 +109,8 @@ def test_faults_of_a_parent_are_told_with_its_own_file(make: Make) -> None:
         base=spoiled(("learning_rate", "learning_rat")),
     )
     assert faults(catalogue, "mine") == [
-        ("wrong-type", "mine.toml:19"),
         ("unknown-option", "base.toml:12"),
+        ("wrong-type", "mine.toml:19"),
     ]
 
 
@@ -216,5 +216,5 @@ def test_a_wrong_set_is_checked_like_the_preset(override: str, code: str, make: 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=12))
 def test_whatever_is_set_a_fault_is_the_users_and_no_traceback(text: str) -> None:
-    with pytest.raises(PresetError):
-        Catalogue((SHIPPED,)).load("skynet", overrides=[f"train.no_such_option={text}"])
+    override = f"train.no_such_option={text}"
+    assert problems(Catalogue((SHIPPED,)), "skynet", override)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
+from kohya_presets.sdscripts import releases
 
 PATCHED = """\
 def train():

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from kohya_presets.sdscripts import options
 from kohya_presets.presets.catalogue import SHIPPED, Catalogue
+from kohya_presets.sdscripts import options
 
 
 class Broken(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kohya_presets.validate import each_setting
+from kohya_presets.presets.preset import PATHS
 from kohya_presets.sdscripts import options
 from tests.sheets import Make, faults, problems, spoiled
 
@@ -57,7 +57,7 @@ def test_a_fault_is_named_with_its_file_and_line(
     assert faults(make(mine=spoiled(change)), "mine") == [(code, f"mine.toml:{line}")]
 
 
-@pytest.mark.parametrize("key", sorted(each_setting.PATHS))
+@pytest.mark.parametrize("key", sorted(PATHS))
 def test_no_path_may_stand_in_a_preset(key: str, make: Make) -> None:
     text = spoiled(("dim = 8", f"dim = 8\n{key} = 'C:\\sdxl'"))
     assert faults(make(mine=text), "mine") == [("path-in-preset", "mine.toml:19")]
@@ -120,4 +120,4 @@ def test_wrong_patches_are_one_fault_and_their_options_none(patches: str, make: 
 
 def test_every_path_is_an_option_of_some_script() -> None:
     known = {name for script in options.SCRIPTS for name in options.of(script)}
-    assert known | options.dataset().keys() | {"metadata_file"} >= each_setting.PATHS
+    assert known | options.dataset().keys() | {"metadata_file"} >= PATHS

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.sdscripts import releases
 from kohya_presets.files import render
-from kohya_presets.validate import everything
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.problems import Problem, errors
-from kohya_presets.validate.everything import Against, Report
-from tests.kohya_presets.broken_configs import Broken, corpus, typos
-from tests.sheets import SHIPPED_NAMES, Make, spoiled
+from kohya_presets.sdscripts import releases
+from kohya_presets.validate import everything
+from kohya_presets.validate.everything import Report
+from tests.kohya_presets.validate.broken_configs import Broken, corpus, typos
+from tests.sheets import SHIPPED_NAMES, Make, against, spoiled
 
-HERE = Against("v0.10.1")
+HERE = against("v0.10.1")
 Files = Callable[..., tuple[Path, Path]]
 
 # What is said of each shipped preset, on every release in its range: the guide's own later advice.
@@ -73,7 +73,7 @@ def test_shipped_presets_have_no_errors_on_any_release_of_theirs(
     tags = [tag for tag in releases.tags() if releases.satisfies(tag, made.releases)]
     assert len(tags) > 20
     for source in (*tags, *(between.name for between in releases.between()[3:])):
-        report = everything.loaded(made, Against(source))
+        report = everything.loaded(made, against(source))
         assert not errors(report.problems), source
         assert codes(report) == INTENDED[name], source
 
@@ -82,7 +82,7 @@ def test_shipped_presets_have_no_errors_on_any_release_of_theirs(
 def test_what_render_writes_of_them_is_said_the_same_of(name: str, files: Files) -> None:
     config, dataset = files(name)
     patches = {"a100-ema": ("ema",), "adacoor": ("adacoor",)}.get(name, ())
-    assert codes(everything.file(config, Against("v0.10.1", patches))) == INTENDED[name]
+    assert codes(everything.file(config, against("v0.10.1", patches))) == INTENDED[name]
     assert codes(everything.file(dataset, HERE)) == set()
 
 
@@ -95,7 +95,7 @@ def test_the_corpus_is_large_enough() -> None:
 def test_every_broken_config_is_caught(broken: Broken, files: Files) -> None:
     config, dataset = files("skynet", broken.file, broken.line)
     for file in (config, dataset) if broken.file == "dataset" else (config,):
-        report = everything.file(file, Against(broken.release))
+        report = everything.file(file, against(broken.release))
         if file == dataset and broken.code.startswith(("bucket", "below")):
             continue  # what it conflicts with may stand in the training config
         assert broken.code in codes(report)
@@ -148,13 +148,13 @@ def test_a_preset_without_a_script_is_not_held_against_one(make: Make) -> None:
 def test_options_are_known_where_the_patch_is(files: Files) -> None:
     config, _ = files("skynet", "train", "enable_ema = true")
     assert "missing-patch" in codes(everything.file(config, HERE))
-    assert "missing-patch" not in codes(everything.file(config, Against("v0.10.1", ("ema",))))
+    assert "missing-patch" not in codes(everything.file(config, against("v0.10.1", ("ema",))))
 
 
 def test_the_commit_that_a_kohya_gui_pins_has_its_own_options(files: Files) -> None:
     config, _ = files("skynet", "train", "fused_optimizer_groups = 4")
-    assert not everything.file(config, Against("b8896aad4002")).has_errors
-    assert "option-too-new" in codes(everything.file(config, Against("v0.8.8")))
+    assert not everything.file(config, against("b8896aad4002")).has_errors
+    assert "option-too-new" in codes(everything.file(config, against("v0.8.8")))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_metadata_without_cached_latents_fails_on_some_releases(
         'train_data_dir = "c"\nresolution = "1024"\nmax_train_epochs = 1\n',
         "utf-8",
     )
-    assert ("metadata-uncached" in codes(everything.file(config, Against(release)))) == fires
+    assert ("metadata-uncached" in codes(everything.file(config, against(release)))) == fires
 
 
 def test_sections_are_merged_as_sd_scripts_merges_them(tmp_path: Path) -> None:
@@ -278,5 +278,5 @@ def test_a_config_has_to_say_where_things_are(text: str, code: str, tmp_path: Pa
 
 def test_letters_beyond_ascii_are_a_matter_of_the_release(files: Files) -> None:
     config, _ = files()
-    assert "locale" in codes(everything.file(config, Against("v0.9.1")))
+    assert "locale" in codes(everything.file(config, against("v0.9.1")))
     assert "locale" not in codes(everything.file(config, HERE))

@@ -10,16 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
+from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.releases import Release
 from tests.wrapper import lookalike
-from wrapper.checkouts import checkout
-from wrapper.system import paths
-from wrapper.system import proc
-from wrapper.checkouts import recognize
+from wrapper.checkouts import checkout, recognize
 from wrapper.checkouts.acquire import Unreachable
 from wrapper.checkouts.checkout import Checkout
+from wrapper.system import paths, proc
 
 
 def add(wanted: str | None = None, source: object = None) -> Checkout:

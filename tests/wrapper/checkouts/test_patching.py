@@ -12,19 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import AnchorError, PatchError
+from kohya_presets.presets.catalogue import Catalogue
 from patches import registry
 from patches.registry import Patch
-from wrapper.checkouts import checkout
-from wrapper.checkouts import patching
-from wrapper.runs import preflight
-from wrapper.system import proc
-from wrapper.system import rewrite
-from wrapper.runs import trainer
+from wrapper.checkouts import checkout, patching
 from wrapper.checkouts.checkout import Checkout
 from wrapper.rehearsal.adapt import STANDIN
+from wrapper.runs import preflight, trainer
 from wrapper.screen.talk import Talk
+from wrapper.system import proc, rewrite
 
 EMA, ADACOOR = registry.find("ema"), registry.find("adacoor")
 BOTH = (EMA, ADACOOR)
@@ -279,7 +276,7 @@ def test_a_file_changed_meanwhile_is_not_overwritten(clone: Checkout) -> None:
 
 def test_a_second_process_is_turned_away(clone: Checkout) -> None:
     code = (
-        "import sys; from pathlib import Path; from wrapper import rewriting\n"
+        "import sys; from pathlib import Path; from wrapper.system import rewrite\n"
         "with rewrite.alone(Path(sys.argv[1])): pass"
     )
     with rewrite.alone(clone.folder):

@@ -15,9 +15,10 @@ from PIL import Image
 
 from kohya_presets.errors import UserError
 from tests import tensors
-from wrapper.system import proc
 from wrapper.cli import COMMANDS, cli
+from wrapper.rehearsal import pictures
 from wrapper.rehearsal.adapt import STANDIN
+from wrapper.system import proc
 
 
 def run(*words: str | Path) -> Result:
@@ -49,7 +50,7 @@ def test_list_names_the_five_and_your_own(home: Path) -> None:
         "skynet",
         "mine",
     ]
-    assert json.loads(run("list", "--json").stdout)[-1]["name"] == "mine"
+    assert json.loads(run("list", "--json").stdout)["presets"][-1]["name"] == "mine"
 
 
 def test_a_broken_preset_does_not_hide_the_others(home: Path) -> None:
@@ -298,7 +299,7 @@ def test_patches_from_the_command_line(layout: str, tmp_path: Path) -> None:
         "\\", "/"
     )
     said = typed("patch", "status", "--json", *where).stdout
-    assert {found["patch"]: found["state"] for found in json.loads(said)} == {
+    assert {found["patch"]: found["state"] for found in json.loads(said)["patches"]} == {
         "adacoor": "absent",
         "ema": "applied",
         "fast-lora": "absent",
@@ -316,9 +317,7 @@ def test_patches_from_the_command_line(layout: str, tmp_path: Path) -> None:
 
 @pytest.mark.trainer
 def test_a_rehearsal_takes_your_images(trainer_python: str, tmp_path: Path) -> None:
-    from wrapper.rehearsal import adapt
-
-    adapt.images(tmp_path / "my pictures", count=3)
+    pictures.draw(tmp_path / "my pictures", count=3)
     words = ("--data", tmp_path / "my pictures", "--runs", tmp_path / "runs")
     result = typed("rehearse", "lion", "--standin", "--python", trainer_python, *words)
     assert result.returncode == 0, result.stderr

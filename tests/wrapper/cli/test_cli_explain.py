@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kohya_presets.errors import PresetError
-from wrapper.system import proc
 from wrapper.cli import cli
+from wrapper.system import proc
 
 HEAVY = ("torch", "toml", "tomlkit", "rich", "safetensors", "huggingface_hub")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import PresetError, UserError
 from kohya_presets.gui.versions import fields
-from wrapper.export import gui_files
+from kohya_presets.presets.catalogue import Catalogue
 from wrapper.cli import cli
+from wrapper.export import gui_files
 
 KEYS = ", ".join(["save_as_bool", "file_path", *fields.tab("finetune", "v25.2.1").fields])
 

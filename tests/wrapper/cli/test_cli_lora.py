@@ -38,9 +38,9 @@ def test_info_tells_as_text_and_as_json(tmp_path: Path) -> None:
     file = lora_files.write(tmp_path / "korra-32.safetensors", lora_files.whole(4))
     said = run("info", file).stdout
     assert said.startswith("korra-32.safetensors: rank 4, fp32")
-    assert "warning: its name says rank 32, it is 4 [lora-name-rank]" in said
+    assert "its name says rank 32, it is 4 [lora-name-rank]" in said
     found = json.loads(run("info", file, "--json").stdout)
-    assert [finding["code"] for finding in found["findings"]] == ["lora-name-rank"]
+    assert [finding["code"] for finding in found["problems"]] == ["lora-name-rank"]
     assert found["blocks"][0]["name"] == "input_blocks_4"
 
 

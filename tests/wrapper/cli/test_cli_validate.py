@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kohya_presets.errors import UserError
-from tests.wrapper.test_cli import run, typed
-from wrapper.runs import subjects
+from tests.wrapper.cli.test_cli import run, typed
 from wrapper.rehearsal.adapt import STANDIN
+from wrapper.runs import subjects
 
 
 def test_a_good_preset_has_nothing_said_of_it() -> None:
@@ -37,7 +37,7 @@ def test_json_has_the_source_of_each_rule(tmp_path: Path) -> None:
     config.write_text("train_text_encoder = false\nclip_skip = 2\n", "utf-8")
     result = run("validate", config, "--json", "--release", "v0.9.1")
     assert result.exit_code == 3
-    (report,) = json.loads(result.stdout)
+    (report,) = json.loads(result.stdout)["reports"]
     assert (report["subject"], report["release"]) == (str(config), "v0.9.1")
     problem = next(p for p in report["problems"] if p["code"] == "clip-skip")
     assert (problem["file"], problem["line"], problem["key"]) == (str(config), 2, "clip_skip")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.loras import weights
 from kohya_presets.errors import UserError
+from kohya_presets.loras import weights
 from tests import tensors
 from wrapper.data import base_model
 from wrapper.system import proc
@@ -114,7 +114,8 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 def find(reference: str, hub: Hub | str, home: Path) -> proc.Result:
     """Ask in a process of its own: huggingface_hub reads its settings when it is imported."""
     code = (
-        "import sys; from wrapper import base_model; from kohya_presets.errors import UserError\n"
+        "import sys; from wrapper.data import base_model\n"
+        "from kohya_presets.errors import UserError\n"
         "try:\n"
         "    found = base_model.find(sys.argv[1], on_step=lambda text: None)\n"
         "    print(found.file); print(found.revision)\n"

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.sdscripts import releases
 from kohya_presets.errors import UserError
+from kohya_presets.sdscripts import releases
 from tests.wrapper import lookalike
-from wrapper.environments import environment
-from wrapper.environments import gpu
-from wrapper.environments import interpreters
-from wrapper.system import paths
 from wrapper.checkouts.checkout import Checkout
+from wrapper.environments import environment, gpu, interpreters
 from wrapper.environments.gpu import Driver, Gpu
+from wrapper.system import paths
 
 BUILD = gpu.BUILDS[0]
 BANNER = """\

@@ -1,4 +1,4 @@
-"""Import a module of wrapper/trainer_side, with the patch fast-lora's modules as `library`."""
+"""Import a module of wrapper/ranks, with the patch fast-lora's modules as `library`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from wrapper.ranks import ranking
-from wrapper.rehearsal.adapt import TRAINER_SIDE
 
 
 def load(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -19,5 +18,5 @@ def load(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     library = types.ModuleType("library")
     library.__path__ = [str(ranking.MODULES)]
     monkeypatch.setitem(sys.modules, "library", library)
-    monkeypatch.syspath_prepend(str(TRAINER_SIDE))
+    monkeypatch.syspath_prepend(str(ranking.SCRIPT.parent))
     return importlib.import_module(name)

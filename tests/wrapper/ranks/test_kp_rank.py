@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.wrapper.trainer_side import in_trainer
+from tests.wrapper.ranks import in_trainer
 
 RANKS = (1, 2, 8, 64)
 

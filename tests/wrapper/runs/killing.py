@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 
 from kohya_presets.errors import UserError
-from wrapper.system import launch
 from wrapper.runs import manifest
+from wrapper.system import launch
 
 STAGES = ("miniature", "train", "extract", "resize")
 PATIENCE_SECONDS = 120

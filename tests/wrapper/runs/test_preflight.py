@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import UserError
+from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.problems import Problem
 from patches import registry
 from tests import tensors
 from tests.wrapper import lookalike
 from wrapper.checkouts import patching
-from wrapper.runs import preflight
-from wrapper.system import rewrite
 from wrapper.checkouts.checkout import Checkout
 from wrapper.environments.environment import Probe
 from wrapper.environments.gpu import Gpu
 from wrapper.rehearsal.adapt import STANDIN
+from wrapper.runs import preflight
+from wrapper.system import rewrite
 
 H200 = Gpu("NVIDIA H200", 139.8)
 GOOD = Probe("3.11.7", {"torch": "2.6.0"}, {}, "12.4", (H200,))

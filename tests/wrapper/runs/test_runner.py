@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.loras import weights
-from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.errors import TrainerError, UserError
-from kohya_presets.loras import summary
+from kohya_presets.loras import summary, weights
+from kohya_presets.presets.catalogue import Catalogue
 from tests import tensors
-from tests.wrapper.killing import (
+from tests.wrapper.runs.killing import (
     PATIENCE_SECONDS,
     STAGES,
     begin,
@@ -27,14 +26,12 @@ from tests.wrapper.killing import (
     states,
     wait_for,
 )
-from wrapper.system import launch
-from wrapper.runs import manifest
-from wrapper.system import proc
-from wrapper.runs import runner
-from wrapper.runs import start
+from wrapper.runs import manifest, rehearsing, runner
 from wrapper.runs.manifest import Run
-from wrapper.runs.start import Rehearsal, Request
+from wrapper.runs.rehearsing import Rehearsal
+from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
+from wrapper.system import launch, proc
 
 pytestmark = pytest.mark.trainer
 
@@ -51,7 +48,7 @@ def prepare(shipped: Catalogue, trainer_python: str, tmp_path: Path) -> Prepare:
         request = Request(
             preset, f"rehearsal-{name}", runs, "v0.10.1", python=trainer_python, standin=True
         )
-        return start.rehearse(request, Talk())
+        return rehearsing.ready(request, Talk())
 
     return make
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from kohya_presets.explain import lookup
-from kohya_presets.explain import shown
-from wrapper.cli.options import json_option, presets
+from kohya_presets.explain import lookup, shown
+from wrapper.cli import checked
+from wrapper.cli.options import json_option, presets, print_json
 
 
 # An option of sd-scripts may be typed as sd-scripts takes it: --clip-skip.
@@ -28,8 +26,8 @@ def command(name: str, as_json: bool) -> None:
         kohya-presets explain "Max train epoch"
         kohya-presets explain skynet
     """
-    found = lookup.named(name, presets())
+    found = lookup.named(name, presets(), checked.additions())
     if as_json:
-        click.echo(json.dumps(shown.values(found), indent=2, default=str))
+        print_json(shown.values(found))
     else:
         click.echo(shown.text(found), nl=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from kohya_presets.errors import ProblemsError
-from wrapper.cli.options import json_option, presets
+from wrapper.cli.options import json_option, presets, print_json
 
 
 @click.command("list")
@@ -27,9 +27,7 @@ def command(as_json: bool) -> None:
             continue
         rows.append({"name": name, "vram_gib": head.get("vram_gib"), "summary": head["summary"]})
     if as_json:
-        import json  # 1 ms that the plain list need not wait for
-
-        click.echo(json.dumps(rows, indent=2))
+        print_json({"presets": rows})
     else:
         wide = max((len(str(row["name"])) for row in rows), default=0)
         for row in rows:

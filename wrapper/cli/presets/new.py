@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from wrapper.export import own_presets
+from wrapper.cli import checked
 from wrapper.cli.options import presets, set_option
+from wrapper.export import own_presets
 
 
 @click.command("new")
@@ -19,4 +20,4 @@ def command(name: str, parent: str, overrides: tuple[str, ...]) -> None:
     Example:
         kohya-presets new gentle --extends skynet --set train.learning_rate=5e-7
     """
-    click.echo(own_presets.new(name, parent, overrides, presets()))
+    click.echo(own_presets.new(name, parent, overrides, presets(), checked.additions()))

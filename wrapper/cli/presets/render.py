@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from wrapper.export import by_hand
 from wrapper.cli.options import FOLDER, force_option, presets, set_option
+from wrapper.export import by_hand
 
 
 @click.command("render")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from kohya_presets.memory import estimate
 from kohya_presets.presets import preset as preset_files
-from wrapper.cli.options import json_option, presets, set_option
+from wrapper.cli import checked
+from wrapper.cli.options import json_option, print_json, set_option
 
 
 @click.command("show")
@@ -23,7 +22,7 @@ def command(preset: str, overrides: tuple[str, ...], provenance: bool, as_json: 
     Example:
         kohya-presets show lion --provenance
     """
-    found = presets().load(preset, overrides=overrides)
+    found = checked.preset(preset, overrides)
     needed = estimate.of(found)
     if not as_json:
         click.echo(preset_files.to_toml(found, provenance=provenance), nl=False)
@@ -34,4 +33,4 @@ def command(preset: str, overrides: tuple[str, ...], provenance: bool, as_json: 
     tables |= {"memory": needed.parts} if needed else {}
     if provenance:
         tables["provenance"] = found.provenance
-    click.echo(json.dumps(tables, indent=2, default=str))
+    print_json(tables)

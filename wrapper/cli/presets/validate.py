@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
 from kohya_presets.errors import PresetError
-from wrapper.runs import subjects
-from wrapper.cli.options import ignore_option, json_option, presets, set_option
+from wrapper.cli.options import ignore_option, json_option, presets, print_json, set_option
 from wrapper.cli.trainer_options import checkout_option, release_option
+from wrapper.runs import subjects
 
 
 @click.command("validate")
@@ -43,7 +42,7 @@ def command(
     against = subjects.against(release, checkout, ignore=ignore, images=images)
     reports = [subjects.one(name, presets(), against, overrides) for name in names]
     if as_json:
-        click.echo(json.dumps([subjects.values(report) for report in reports], indent=2))
+        print_json({"reports": [subjects.values(report) for report in reports]})
     else:
         click.echo("\n\n".join(map(subjects.text, reports)))
     if any(report.has_errors for report in reports):

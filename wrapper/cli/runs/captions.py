@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from wrapper.data import captioning
 from wrapper.cli.options import FOLDER
+from wrapper.data import captioning
 
 
 @click.command("captions")

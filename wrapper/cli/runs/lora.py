@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import click
 
-from kohya_presets.loras.told import curve_page
-from kohya_presets.loras.told import curve_text
-from wrapper.ranks import ranking
-from wrapper.system import whole
-from wrapper.cli.options import FILE, force_option, json_option
+from kohya_presets.loras.told import curve_page, curve_text
+from wrapper.cli.group import Group
+from wrapper.cli.options import FILE, force_option, json_option, print_json
 from wrapper.cli.trainer_options import site_options
+from wrapper.ranks import ranking
 from wrapper.ranks.ranking import Request
 from wrapper.screen.talk import Talk
+from wrapper.system import whole
 
 # What needs numpy is imported where it is used: the list of all commands imports this module.
 
 
-@click.group("lora")
+@click.group("lora", cls=Group)
 def command() -> None:
     """Say what a LoRA holds, which rank a fine-tuning needs, how far two LoRAs are apart."""
 
@@ -36,14 +35,14 @@ def info(file: Path, as_json: bool) -> None:
         kohya-presets lora info korra-16.safetensors
     """
     _one_thread()
-    from kohya_presets.loras.told import info_text
     from kohya_presets.loras import claims
     from kohya_presets.loras import info as infos
+    from kohya_presets.loras.told import info_text
 
     found = infos.of(file)
     findings = claims.of(found)
     if as_json:
-        click.echo(json.dumps(info_text.values(found, findings), indent=2))
+        print_json(info_text.values(found, findings))
     else:
         click.echo(info_text.text(found, findings), nl=False)
 
@@ -60,12 +59,12 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
         kohya-presets lora diff korra-direct-16.safetensors korra-512-16.safetensors
     """
     _one_thread()
-    from kohya_presets.loras.told import difference_text
     from kohya_presets.loras import difference
+    from kohya_presets.loras.told import difference_text
 
     found = difference.between(a, b)
     if as_json:
-        click.echo(json.dumps(difference_text.values(found), indent=2))
+        print_json(difference_text.values(found))
     else:
         click.echo(difference_text.text(found), nl=False)
 
@@ -104,7 +103,7 @@ def rank(
     if html:
         whole.write({html: curve_page.page(found, base.name, tuned.name)}, force=force)
     if as_json:
-        click.echo(json.dumps(curve_text.values(found), indent=2))
+        print_json(curve_text.values(found))
     else:
         click.echo(curve_text.text(found), nl=False)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from wrapper.rehearsal import adapt
-from wrapper.runs import start
 from wrapper.cli.ending import finish
 from wrapper.cli.options import FOLDER, ignore_option, presets, runs_option, set_option
 from wrapper.cli.trainer_options import site_options
-from wrapper.runs.start import Rehearsal, Request
+from wrapper.runs import rehearsing
+from wrapper.runs.rehearsing import Rehearsal
+from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
 
@@ -44,16 +44,16 @@ def command(
     name = f"rehearsal-{found.name}"
     request = Request(found, name, runs, release, checkout, python, data, standin, ignore)
     talk = Talk()
-    ready = start.rehearse(request, talk)
+    ready = rehearsing.ready(request, talk)
     talk.say(f"rehearsing {found.name} with {_whose(ready)}, replaced for it:")
-    for change in ready.changes:
-        talk.say(f"  {change}")
+    for replaced in ready.replaced:
+        talk.say(f"  {replaced}")
     finish(ready.run, talk)
     talk.say("proved:")
-    for line in adapt.proved(ready.run, ready.standin):
+    for line in rehearsing.proved(ready.run, ready.standin):
         talk.say(f"  + {line}")
     talk.say("not proved:")
-    for line in adapt.not_proved(found, ready.standin):
+    for line in rehearsing.not_proved(found, ready.standin):
         talk.say(f"  - {line}")
     if ready.standin:
         talk.warn("this was the stand-in; rehearse again where sd-scripts can be reached")

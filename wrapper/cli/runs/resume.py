@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from wrapper.runs import manifest
 from wrapper.cli.ending import finish
 from wrapper.cli.options import FOLDER
+from wrapper.runs import manifest
 from wrapper.screen.talk import Talk
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from wrapper.runs import start
 from wrapper.cli.ending import finish
 from wrapper.cli.options import FOLDER, ignore_option, presets, runs_option, set_option
 from wrapper.cli.trainer_options import site_options
-from wrapper.runs.start import Request
+from wrapper.runs import training
+from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
 
@@ -50,7 +50,7 @@ def command(
     request = Request(found, name, runs, release, checkout, python, ignore=ignore)
     talk = Talk()
     if dry_run:
-        for stage in start.dry(request, data, base, talk).stages:
+        for stage in training.dry(request, data, base, talk).stages:
             click.echo(f"# {stage.name}\n{shlex.join(stage.launch.argv)}")
         return
-    finish(start.train(request, data, base, talk), talk)
+    finish(training.ready(request, data, base, talk), talk)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from wrapper.checkouts import checkout as checkouts
+from wrapper.cli.group import Group
 from wrapper.screen.talk import Talk
 
 
-@click.group("checkout")
+@click.group("checkout", cls=Group)
 def command() -> None:
     """Get sd-scripts in the release you want, beside others."""
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
 from kohya_presets.problems import errors
-from wrapper.environments import doctor
-from wrapper.cli.options import json_option
+from wrapper.cli.options import json_option, print_json
 from wrapper.cli.trainer_options import site_options
+from wrapper.environments import doctor
 from wrapper.screen.talk import Talk
 
 
@@ -27,7 +26,7 @@ def command(release: str, checkout: Path | None, python: str | None, as_json: bo
     """
     findings = doctor.examine(release, checkout, python)
     if as_json:
-        click.echo(json.dumps(findings.as_json(), indent=2))
+        print_json(findings.as_json())
     else:
         for name, value in findings.facts.items():
             click.echo(f"{name:<14}{value}")

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import click
 
-from kohya_presets.gui.versions import fields
 from kohya_presets.gui import report
 from kohya_presets.gui.report import Item
+from kohya_presets.gui.versions import fields
+from wrapper.cli import checked
+from wrapper.cli.group import Group
+from wrapper.cli.options import FILE, FOLDER, force_option, presets, set_option
 from wrapper.export import gui_files
 from wrapper.system import whole
-from wrapper.cli.options import FILE, FOLDER, force_option, presets, set_option
 
 
-@click.group("gui")
+@click.group("gui", cls=Group)
 def command() -> None:
     """Take presets into the Kohya GUI (bmaltais/kohya_ss), and out of it."""
 
@@ -48,7 +50,7 @@ def export(
         raise click.UsageError("--install finds version and file: give no --gui or --out with it")
     if data and not (out or install):
         raise click.UsageError("--data writes a second file: give --out or --install")
-    found = presets().load(preset, overrides=overrides)
+    found = checked.preset(preset, overrides)
     if install:
         there = gui_files.installed(install)
         tag, out = there.tag, gui_files.target(found, there)
@@ -56,7 +58,7 @@ def export(
     else:
         tag = fields.find(gui) if gui else fields.tags()[-1]
     file = out.expanduser().resolve() if out else Path(f"{found.name}.json")
-    made = gui_files.made(found, tag, file, data=data)
+    made = gui_files.made(found, tag, file, checked.additions(), data=data)
     _tell(f"{found.name} for the {made.exported.tab.name} tab of {tag}", made.exported.report)
     if out is None:
         click.echo(made.exported.text, nl=False)
@@ -84,9 +86,9 @@ def import_(file: Path, name: str | None, out: Path | None, force: bool, all_: b
     Example:
         kohya-presets gui import "SDXL - LoRA adafactor v1.0.json" --out presets/adafactor.toml
     """
-    found = gui_files.imported(file.expanduser(), name)
+    found = gui_files.imported(file.expanduser(), name, checked.additions())
     _tell(f"{file.name}, {found.source}", found.report, all_=all_)
-    text = gui_files.text(found.usable(), presets())
+    text = gui_files.text(found.usable(), presets(), checked.additions())
     if out is None:
         click.echo(text, nl=False)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -10,12 +9,12 @@ import click
 from kohya_presets.sdscripts import releases
 from patches import registry
 from wrapper.checkouts import patching
-from wrapper.system import paths
-from wrapper.system import rewrite
-from wrapper.runs import trainer
 from wrapper.checkouts.checkout import Checkout
-from wrapper.cli.options import FOLDER, Decorated, json_option
+from wrapper.cli.group import Group
+from wrapper.cli.options import FOLDER, Decorated, json_option, print_json
+from wrapper.runs import trainer
 from wrapper.screen.talk import Talk
+from wrapper.system import paths, rewrite
 
 NAMES = click.argument("names", metavar="NAME...", nargs=-1, required=True)
 
@@ -36,7 +35,7 @@ def _where(function: Decorated) -> Decorated:
     return function
 
 
-@click.group("patch")
+@click.group("patch", cls=Group)
 def command() -> None:
     """Put patches into a checkout of sd-scripts or a Kohya GUI, and take them out again."""
 
@@ -100,7 +99,7 @@ def status(names: tuple[str, ...], checkout: Path | None, release: str, as_json:
     wanted = [registry.find(name, own) for name in names] or registry.every(own)
     states = [patching.status(found, patch) for patch in wanted]
     if as_json:
-        click.echo(json.dumps([vars(state) for state in states], indent=2))
+        print_json({"patches": [vars(state) for state in states]})
         return
     click.echo(f"{found.folder}: sd-scripts {found.name}")
     for state in states:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from kohya_presets.validate import rules
-from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts import releases
-from kohya_presets.validate import everything
 from kohya_presets.presets.catalogue import Catalogue
-from kohya_presets.validate.rules import files
+from kohya_presets.sdscripts import options, releases
 from kohya_presets.training.settings import Settings
-from kohya_presets.validate.everything import Against
-from tests.kohya_presets.lints.cases import CASES, Case
-from tests.sheets import GOOD, Make
+from kohya_presets.validate import everything, rules
+from kohya_presets.validate.rules import files
+from tests.kohya_presets.validate.rules.cases import CASES, Case
+from tests.sheets import GOOD, Make, against
 
 SOURCES = (
     "sdxl_train.py",
@@ -30,7 +27,7 @@ THREADS = ("issue", "pull request", "check")
 
 def codes(shipped: Catalogue, case: Case, overrides: str, *ignored: str) -> set[str]:
     made = shipped.load(case.preset, overrides=overrides.split())
-    report = everything.loaded(made, Against(case.release, ignore=frozenset(ignored)))
+    report = everything.loaded(made, against(case.release, ignore=frozenset(ignored)))
     return {problem.code for problem in report.problems}
 
 
@@ -55,7 +52,7 @@ def test_a_preset_can_silence_a_rule_itself(code: str, shipped: Catalogue) -> No
     case = CASES[code]
     made = shipped.load(case.preset, overrides=case.fires.split())
     silent = type(made)(**{**vars(made), "silence": (code,)})
-    found = everything.loaded(silent, Against(case.release)).problems
+    found = everything.loaded(silent, against(case.release)).problems
     assert code not in {problem.code for problem in found}
 
 
@@ -96,7 +93,7 @@ def test_of_a_malformed_setting_no_rule_has_anything_to_say(table: str, shipped:
 def test_a_loras_rate_is_not_held_against_that_of_fine_tuning(make: Make) -> None:
     of_lora = GOOD.replace("1e-6", "1e-4").replace("sdxl_train.py", "sdxl_train_network.py")
     for name, text in (("whole", GOOD.replace("1e-6", "1e-4")), ("lora", of_lora)):
-        found = everything.loaded(make(**{name: text}).load(name), Against("v0.10.1")).problems
+        found = everything.loaded(make(**{name: text}).load(name), against("v0.10.1")).problems
         assert ("rate-too-high" in {p.code for p in found}) is (name == "whole")
 
 
@@ -105,8 +102,8 @@ def test_a_lora_is_trained_of_the_text_encoders_unless_told_otherwise(make: Make
         'script = "sdxl_train.py"', 'script = "sdxl_train_network.py"'
     )
     found = make(mine=network)
-    usual = {p.code for p in everything.loaded(found.load("mine"), Against("v0.10.1")).problems}
+    usual = {p.code for p in everything.loaded(found.load("mine"), against("v0.10.1")).problems}
     without = found.load("mine", overrides=["train.network_train_unet_only=true"])
-    told = {p.code: p for p in everything.loaded(without, Against("v0.10.1")).problems}
+    told = {p.code: p for p in everything.loaded(without, against("v0.10.1")).problems}
     assert "text-encoder-off" not in usual
     assert told["text-encoder-off"].hint == "Leave it out."

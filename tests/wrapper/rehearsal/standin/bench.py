@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wrapper.rehearsal.adapt import STANDIN
 from wrapper.system import proc
 from wrapper.system.proc import Result
-from wrapper.rehearsal.adapt import STANDIN
 
 # Four batches an epoch and accumulation over three: an epoch is two steps, the second a short one.
 CONFIG = """\

@@ -11,7 +11,7 @@ import pytest
 
 from kohya_presets.loras import summary
 from tests import tensors
-from tests.wrapper.standin.bench import Bench
+from tests.wrapper.rehearsal.standin.bench import Bench
 from wrapper.system.proc import Result
 
 pytestmark = pytest.mark.trainer

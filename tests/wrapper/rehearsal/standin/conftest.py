@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.wrapper.standin.bench import CONFIG, DATASET, Bench
-from wrapper.system import proc
-from wrapper.rehearsal import adapt
-from wrapper.system.proc import Result
+from tests.wrapper.rehearsal.standin.bench import CONFIG, DATASET, Bench
+from wrapper.rehearsal import pictures
 from wrapper.rehearsal.adapt import STANDIN
+from wrapper.system import proc
+from wrapper.system.proc import Result
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def new_bench(
 
     def make() -> Bench:
         folder = tmp_path_factory.mktemp("Bänke") / "with a space"
-        adapt.images(folder / "images", count=4)
+        pictures.draw(folder / "images", count=4)
         shutil.copy2(toy, folder)
         (folder / "config.toml").write_text(CONFIG, "utf-8")
         (folder / "dataset.toml").write_text(DATASET, "utf-8")

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.wrapper.trainer_side import in_trainer
+from tests.wrapper.ranks import in_trainer
 
 HIGH, LOW = 64, 8
 
 
 @pytest.fixture
 def claim(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return in_trainer.load("kp_claim", monkeypatch)
+    return in_trainer.load("kp_detour", monkeypatch)
 
 
 def change(decay: float, shape: tuple[int, int] = (160, 128), scale: float = 1.0) -> Any:

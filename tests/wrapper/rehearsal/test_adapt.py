@@ -6,7 +6,7 @@ import pytest
 
 from kohya_presets.files import image_folder
 from kohya_presets.presets.catalogue import Catalogue
-from wrapper.rehearsal import adapt
+from wrapper.rehearsal import adapt, pictures
 
 
 @pytest.mark.parametrize("name", ["a6000", "lion", "skynet"])
@@ -52,16 +52,16 @@ def test_epochs_make_about_twelve_steps(
 
 def test_images_are_drawn_alike_each_time(tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        adapt.images(tmp_path / folder)
+        pictures.draw(tmp_path / folder)
     found = image_folder.scan(tmp_path / "a")
-    assert len(found.images) == adapt.IMAGES
+    assert len(found.images) == pictures.COUNT
     assert not list(image_folder.problems(found))
     for image in found.images:
         assert image.read_bytes() == (tmp_path / "b" / image.name).read_bytes()
 
 
 def test_of_many_images_some_are_copied_with_their_captions(tmp_path: Path) -> None:
-    adapt.images(tmp_path / "many", count=30)
-    adapt.copy_some(tmp_path / "many", tmp_path / "some", ".txt")
-    assert len(image_folder.scan(tmp_path / "some").images) == adapt.MOST_IMAGES
+    pictures.draw(tmp_path / "many", count=30)
+    pictures.copy_some(tmp_path / "many", tmp_path / "some", ".txt")
+    assert len(image_folder.scan(tmp_path / "some").images) == pictures.MOST
     assert not list(image_folder.problems(image_folder.scan(tmp_path / "some")))

@@ -1,0 +1,74 @@
+"""What patches add to sd-scripts: options of its scripts, and optimizers.
+
+Which patch adds what stands in its own `patch.toml`; `patches.registry.additions` reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kohya_presets.sdscripts.options import Option, check
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What one patch adds: options, each with the scripts that get it, and names of optimizers."""
+
+    patch: str
+    options: tuple[tuple[Option, tuple[str, ...]], ...] = ()
+    optimizers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)  # compared as one object: `Settings` keeps tables by it
+class Additions:
+    """What all patches that are known would add."""
+
+    every: tuple[Addition, ...] = ()
+
+    def options(self, script: str, patches: Sequence[str]) -> dict[str, Option]:
+        """Return what a checkout carrying `patches` adds to a script's options, or changes."""
+        return {
+            option.name: option
+            for addition in self.every
+            if addition.patch in patches
+            for option, scripts in addition.options
+            if script in scripts
+        }
+
+    def optimizers(self, patches: Sequence[str]) -> tuple[str, ...]:
+        """Return the optimizers that a checkout carrying `patches` knows besides its own."""
+        return tuple(o for a in self.every if a.patch in patches for o in a.optimizers)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all patches."""
+        return tuple(addition.patch for addition in self.every)
+
+    def undeclared(self, patches: Sequence[str]) -> set[str]:
+        """Return those of `patches` that may add anything: they do not say, or are not known."""
+        silent = {a.patch for a in self.every if not a.options and not a.optimizers}
+        return {name for name in patches if name in silent or name not in self.names}
+
+    def patch_with(self, script: str, option: str) -> str | None:
+        """Return the patch that adds `option` to a script, or None."""
+        found = (name for name in self.names if option in self.options(script, [name]))
+        return next(found, None)
+
+    def patch_that_takes(self, script: str, option: str, value: Any) -> str | None:
+        """Return the patch with which an option may have a value that it otherwise may not."""
+        for name in self.names:
+            known = self.options(script, [name]).get(option)
+            if known and not check(known, value):
+                return name
+        return None
+
+    def patch_with_optimizer(self, name: str) -> str | None:
+        """Return the patch that adds the optimizer `name`, in capitals or not, or None."""
+        lower = name.lower()
+        found = (a.patch for a in self.every if lower in map(str.lower, a.optimizers))
+        return next(found, None)
+
+
+NONE = Additions()

@@ -1,0 +1,108 @@
+"""What a command asks a run to be, and the checks that come before every one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kohya_presets.errors import PresetError, ProblemsError
+from kohya_presets.presets.preset import Preset
+from kohya_presets.problems import Problem, errors
+from kohya_presets.sdscripts import scripts
+from wrapper.checkouts.checkout import Checkout
+from wrapper.runs import manifest, preflight, runner, trainer
+from wrapper.runs.job import Plan
+from wrapper.runs.manifest import Run
+from wrapper.screen.talk import Talk
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for."""
+
+    preset: Preset
+    name: str
+    runs: Path
+    release: str
+    checkout: Path | None = None
+    python: str | None = None
+    data: Path | None = None  # of a rehearsal; `train` always has some
+    standin: bool = False
+    ignore: tuple[str, ...] = ()  # codes of rules that are not asked
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, absolute: the trainer runs elsewhere."""
+        return (self.runs / self.name).expanduser().resolve()
+
+    @property
+    def caption_extension(self) -> str:
+        """How the names of caption files end."""
+        return str(self.preset.dataset.get("caption_extension", ".txt"))
+
+
+def validate(request: Request, talk: Talk) -> None:
+    """Stop at what is wrong with the preset before anything is downloaded; tell the warnings.
+
+    Raises:
+        PresetError: with all of it.
+    """
+    expected = trainer.standin() if request.standin else None
+    expected = expected or trainer.foreseen(request.release, request.checkout)
+    if expected:
+        talk.problems(p for p in _fit(request, expected) if p.severity != "error")
+
+
+def fitting(request: Request, checkout: Checkout, talk: Talk) -> Checkout:
+    """Return the checkout with the preset's patches, after all that can speak against it.
+
+    Raises:
+        ProblemsError: the preset does not fit it, or it lacks a patch and is not ours to change.
+    """
+    preset, subject = request.preset, f"{request.preset.name} on {checkout.name}"
+    _fit(request, checkout)
+    checkout = trainer.with_patches(checkout, preset.patches, talk)
+    stop_at(preflight.patches(preset, checkout), talk, subject)
+    return checkout
+
+
+def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
+    """Tell the warnings among `problems`.
+
+    Raises:
+        ProblemsError: there are errors among them; it has all of those.
+    """
+    found = list(problems)
+    if wrong := errors(found):
+        raise ProblemsError(subject, wrong)
+    talk.problems(found)
+
+
+def started(
+    request: Request,
+    kind: manifest.Kind,
+    preset: Preset,
+    plan: Plan,
+    facts: Mapping[str, Mapping[str, object]],
+) -> Run:
+    """Return the run of `plan`, its folder made."""
+    run = Run(
+        request.folder, kind, preset.name, request.name, plan.stages, _text_encoders(preset), facts
+    )
+    return runner.start(run, plan.files)
+
+
+def _fit(request: Request, checkout: Checkout) -> list[Problem]:
+    found = list(preflight.fit(request.preset, checkout, ignore=request.ignore))
+    if wrong := errors(found):
+        raise PresetError(f"{request.preset.name} on {checkout.name}", wrong)
+    return found
+
+
+def _text_encoders(preset: Preset) -> bool:
+    if scripts.makes_lora(preset.script):  # other models have no second one
+        both = scripts.is_sdxl(preset.script)
+        return both and not preset.train.get("network_train_unet_only")
+    rates = (preset.train.get(f"learning_rate_te{n}", 1) for n in (1, 2))
+    return bool(preset.train.get("train_text_encoder")) and all(rate != 0 for rate in rates)

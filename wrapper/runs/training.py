@@ -1,0 +1,91 @@
+"""Training, from what was asked for to a run that can start: checks first, then the folder."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from kohya_presets.errors import UserError
+from kohya_presets.files import image_folder
+from kohya_presets.loras import weights
+from kohya_presets.sdscripts import scripts
+from wrapper.data import base_model, images
+from wrapper.environments import environment
+from wrapper.runs import job, preflight, trainer
+from wrapper.runs import request as requests
+from wrapper.runs.job import Plan, Site
+from wrapper.runs.manifest import Run
+from wrapper.runs.request import Request
+from wrapper.screen.talk import Talk
+
+
+def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
+    """Return what `train` would run, with nothing fetched, made or written.
+
+    Raises:
+        PresetError: the preset has errors. Images, base model and machine are not looked at.
+    """
+    requests.validate(request, talk)
+    at, python = trainer.expected(request.release, request.checkout)
+    file = Path(base).expanduser()
+    where = Site(
+        run_dir=request.folder,
+        scripts=at,
+        python=request.python or python,
+        data=data.expanduser().resolve(),
+        base=file.resolve() if file.is_file() else file,
+    )
+    return job.plan(request.preset, preflight.name(request.name), where, seed=0)
+
+
+def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
+    """Return a run with its folder made, after everything that can be checked was.
+
+    Raises:
+        ProblemsError: something does not fit; all of it is told.
+        UserError: the run's folder is taken, or a part could not be had.
+    """
+    preset, data = request.preset, data.expanduser().resolve()
+    requests.validate(request, talk)
+    preflight.name(request.name)
+    _free(request.folder)
+    # What costs nothing to look at comes before minutes of downloads.
+    requests.stop_at(preflight.parts(preset), talk, preset.script)
+    found = image_folder.scan(data, caption_extension=request.caption_extension)
+    requests.stop_at(images.problems(found), talk, f"the images in {data}")
+    model = base_model.find(base, on_step=talk.say)
+    weights.require(model.file, scripts.TRAINERS[preset.script].bases)
+    requests.stop_at(preflight.disk(preset, model.file, request.folder), talk, "the disk")
+    checkout = trainer.checkout_for(request.release, request.checkout, talk)
+    checkout = requests.fitting(request, checkout, talk)
+    used = trainer.environment_for(checkout, request.python, talk)
+    probe = environment.probe(used.python)
+    requests.stop_at(preflight.environment(preset, probe, cpu=False), talk, str(used.python))
+    where = Site(
+        run_dir=request.folder,
+        scripts=checkout.scripts,
+        python=str(used.python),
+        data=data,
+        base=model.file,
+        device="cuda" if probe.devices else None,
+    )
+    plan = job.plan(preset, request.name, where, seed=random.randrange(2**32))
+    talk.say(f"hashing {model.file.name}")
+    facts = trainer.facts(checkout, used, probe) | {
+        "base": {
+            "reference": model.reference,
+            "file": str(model.file),
+            "revision": model.revision or "",
+            "sha256": weights.sha256(model.file),
+        },
+        "data": {"folder": str(data), "images": len(found.images)},
+    }
+    return requests.started(request, "train", preset, plan, facts)
+
+
+def _free(folder: Path) -> None:
+    if folder.exists():
+        raise UserError(
+            f"there is a run in {folder} already",
+            hint=f'Go on with it: kohya-presets resume "{folder}", or choose another --name.',
+        )
