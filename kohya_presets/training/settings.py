@@ -6,7 +6,6 @@ a dataset's settings among the training options when the dataset file does not s
 
 from __future__ import annotations
 
-import ast
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +14,12 @@ from typing import Any
 
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.problems import Place
-from kohya_presets.sdscripts import options, releases, scripts
+from kohya_presets.sdscripts import options, releases
 from kohya_presets.sdscripts.additions import NONE, Additions
 from kohya_presets.sdscripts.options import Option
 from kohya_presets.sdscripts.scripts import TOOLS, TRAINERS
+from kohya_presets.training import trained
+from kohya_presets.training.trained import Training
 
 # A dataset's setting, and the training option that stands in for it under another name.
 STAND_INS = {"batch_size": "train_batch_size", "num_repeats": "dataset_repeats"}
@@ -101,33 +102,10 @@ class Settings:
             value = [int(side) for side in value.split(",")]
         return (value[0], value[-1]) if value else None
 
-    def optimizer(self) -> str:
-        """Return the optimizer's name in lower case, as sd-scripts compares it."""
-        name = self.train("optimizer_type") or ""
-        name = name or ("AdamW8bit" if self.train("use_8bit_adam") else "")
-        name = name or ("Lion" if self.train("use_lion_optimizer") else "AdamW")
-        return str(name).lower()
-
-    def optimizer_args(self) -> dict[str, Any]:
-        """Return what `optimizer_args` says, without its malformed parts."""
-        pairs = (str(item).split("=") for item in self.train("optimizer_args") or ())
-        return {pair[0]: literal(pair[1]) for pair in pairs if len(pair) == 2}
-
-    def scheduler(self) -> str:
-        """Return the scheduler in effect: Adafactor with its own step size brings one along."""
-        own = self.optimizer() == "adafactor" and self.optimizer_args().get("relative_step", True)
-        return "adafactor" if own else str(self.train("lr_scheduler") or "constant")
-
-    def text_encoders(self) -> tuple[bool, bool]:
-        """Return which of the two text encoders are trained."""
-        if scripts.makes_lora(self.script):  # which is trained of them unless told otherwise
-            trained = not self.train("network_train_unet_only")
-            return trained, trained
-        if not self.train("train_text_encoder"):
-            return False, False
-        rates = (self.train(f"learning_rate_te{n}") for n in (1, 2))
-        rate_1, rate_2 = (self.train("learning_rate") if r is None else r for r in rates)
-        return rate_1 != 0, rate_2 != 0
+    @functools.cached_property
+    def training(self) -> Training:
+        """What is trained of the model, at which rates, by which optimizer."""
+        return trained.of(self.script, self.train)
 
     @property
     def rank(self) -> int | None:
@@ -178,11 +156,3 @@ def _known(
     asked = [TOOLS[table]] if table in TOOLS else asked
     found = {name: known for one in asked for name, known in options.of(one, source).items()}
     return found | {n: o for one in asked for n, o in additions.options(one, patches).items()}
-
-
-def literal(text: str) -> Any:
-    """Return the Python literal that `text` is, or the text itself where it is none."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text

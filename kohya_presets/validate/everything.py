@@ -100,7 +100,7 @@ def loaded(made: Preset, against: Against) -> Report:
     if made.script in TRAINERS:  # otherwise no option is known, and that is told
         problems += rules.check(found)
     size = _memory(found, problems)
-    problems += estimate.problems(made, against.gpu_gib) if size else []
+    problems += estimate.problems(made, found, against.gpu_gib) if size else []
     ignore = against.ignore | set(made.silence)
     kept = (*_release(made, against.source), *_kept(problems, ignore))
     return Report(made.name, against.source, kept, found, made, size)
@@ -167,10 +167,7 @@ def _release(made: Preset, source: str) -> Iterator[Problem]:
 
 def _memory(settings: Settings, problems: Sequence[Problem]) -> Estimate | None:
     """Return what the training takes of the GPU; None where it is not known, or will not start."""
-    if settings.script != estimate.SCRIPT or errors(problems):
-        return None
-    tables = settings.tables
-    return estimate.estimate(tables.get("train", {}), tables.get("dataset", {}))
+    return None if errors(problems) else estimate.of(settings)
 
 
 def _kept(problems: Iterable[Problem], ignore: Collection[str]) -> tuple[Problem, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets.presets.preset import Preset
+from kohya_presets.sdscripts import optimizers
 
 ROOM = Path(__file__).parent
 STANDIN = ROOM / "standin"
@@ -38,14 +39,6 @@ _REPLACED: Mapping[str, tuple[Any, str]] = {  # option -> what it becomes (None:
     "use_8bit_adam": (None, _CPU_ONLY_REASON),
     "persistent_data_loader_workers": (None, "no workers are started"),
     "max_train_steps": (None, "the rehearsal counts its own"),
-}
-_EIGHT_BIT = {
-    "adamw8bit": "AdamW",
-    "pagedadamw8bit": "AdamW",
-    "pagedadamw32bit": "AdamW",
-    "lion8bit": "Lion",
-    "pagedlion8bit": "Lion",
-    "sgdnesterov8bit": "SGDNesterov",
 }
 
 
@@ -80,8 +73,11 @@ def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Replacement, ...]]
     for key, (now, why) in _REPLACED.items():
         if key in train:
             change(train, "train", key, now, why)
-    if plain := _EIGHT_BIT.get(str(train.get("optimizer_type", "")).lower()):
-        change(train, "train", "optimizer_type", plain, "8-bit states need a GPU")
+    optimizer = optimizers.named(str(train.get("optimizer_type", "")))
+    if optimizer and optimizer.plain:
+        change(
+            train, "train", "optimizer_type", optimizer.plain, f"{optimizer.package} needs a GPU"
+        )
     change(train, "train", "max_train_epochs", _epochs(train, data, images), f"about {STEPS} steps")
     if train.get("enable_ema"):
         now = min(train.get("ema_decay", EMA_DECAY), EMA_DECAY)

@@ -14,7 +14,7 @@ from kohya_presets.loras import weights
 from kohya_presets.loras.weights import Header
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Place, Problem
-from kohya_presets.sdscripts import scripts
+from kohya_presets.sdscripts import optimizers, scripts
 from kohya_presets.validate import everything
 from kohya_presets.validate.everything import Against
 from patches import registry
@@ -25,10 +25,6 @@ from wrapper.environments.environment import NEEDED, Probe
 from wrapper.system import paths
 
 _BYTES = {"fp16": 2, "bf16": 2, "float": 4}
-_OPTIMIZER_PACKAGES = (  # ending of the optimizer's name, what it imports
-    ("8bit", "bitsandbytes"),
-    ("lion", "lion_pytorch"),
-)
 _NAME = re.compile(r"[^\x00-\x1f<>:\"/\\|?*]+")
 
 
@@ -103,11 +99,12 @@ def environment(preset: Preset, probe: Probe, *, cpu: bool) -> Iterator[Problem]
         if package in probe.broken and package not in ignored:
             message = f"{package} does not import: {probe.broken[package]}"
             yield Problem("broken-package", "error", where, message, "kohya-presets doctor")
-    optimizer = str(preset.train.get("optimizer_type", "")).lower()
-    for ending, package in _OPTIMIZER_PACKAGES:
-        if optimizer.endswith(ending) and package in probe.broken:
-            message = f"{preset.train['optimizer_type']} needs {package}: {probe.broken[package]}"
-            yield Problem("optimizer-package", "error", where, message, f"pip install {package}")
+    optimizer = optimizers.named(str(preset.train.get("optimizer_type", "")))
+    needed = (optimizer.package or "") if optimizer else ""
+    if optimizer and needed in probe.broken:
+        message = f"{optimizer.name} needs {needed}: {probe.broken[needed]}"
+        hint = f"pip install {needed}"
+        yield Problem("optimizer-package", "error", where, message, hint)
     if preset.train.get("xformers") and "xformers" in probe.broken:
         hint = "Use --set train.xformers=false --set train.sdpa=true: as fast, and built in."
         yield Problem("xformers", "error", where, "xformers is not installed", hint)

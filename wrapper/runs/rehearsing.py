@@ -44,7 +44,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     if not scripts.is_sdxl(request.preset.script):
         message = f"{request.preset.script} cannot be rehearsed: the miniature is an SDXL"
         raise UserError(message, hint="`train --dry-run` shows what would be run.")
-    requests.validate(request, talk)
+    asked = requests.validate(request, talk)
     if request.standin:
         checkout = trainer.standin()
     else:
@@ -52,7 +52,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     standin = checkout.is_standin
     if standin:
         talk.warn("rehearsing with the stand-in, not with sd-scripts: it shows less")
-    checkout = requests.fitting(request, checkout, talk)
+    checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
     probe = environment.probe(used.python)
     count = _count(request)
@@ -77,7 +77,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
         "data": {"folder": str(request.data or "drawn"), "images": count}
     }
     _clear(request.folder)
-    run = requests.started(request, "rehearsal", preset, plan, facts)
+    run = requests.started(request, "rehearsal", preset, checkout, plan, facts)
     _fill(request, where.data)
     return Rehearsal(run, changes, standin)
 

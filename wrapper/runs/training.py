@@ -46,7 +46,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         UserError: the run's folder is taken, or a part could not be had.
     """
     preset, data = request.preset, data.expanduser().resolve()
-    requests.validate(request, talk)
+    asked = requests.validate(request, talk)
     preflight.name(request.name)
     _free(request.folder)
     # What costs nothing to look at comes before minutes of downloads.
@@ -57,7 +57,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     weights.require(model.file, scripts.TRAINERS[preset.script].bases)
     requests.stop_at(preflight.disk(preset, model.file, request.folder), talk, "the disk")
     checkout = trainer.checkout_for(request.release, request.checkout, talk)
-    checkout = requests.fitting(request, checkout, talk)
+    checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
     probe = environment.probe(used.python)
     requests.stop_at(preflight.environment(preset, probe, cpu=False), talk, str(used.python))
@@ -80,7 +80,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         },
         "data": {"folder": str(data), "images": len(found.images)},
     }
-    return requests.started(request, "train", preset, plan, facts)
+    return requests.started(request, "train", preset, checkout, plan, facts)
 
 
 def _free(folder: Path) -> None:
