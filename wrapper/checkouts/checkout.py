@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.releases import Release
@@ -27,7 +25,7 @@ from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
 from wrapper.checkouts import acquire, recognize
 from wrapper.checkouts.recognize import Layout
-from wrapper.system import paths
+from wrapper.system import locks, paths
 
 RECORD = "checkout.toml"
 FILES = "files.json"  # fingerprint of every file as it came
@@ -108,7 +106,7 @@ def add(wanted: str | None, *, source: str | None = None, on_step: OnStep) -> Ch
     release, commit = _wanted(wanted, local)
     home = paths.checkouts()
     home.mkdir(parents=True, exist_ok=True)
-    with FileLock(home / ".lock"):
+    with locks.held(home / ".lock"):
         for leftover in home.glob(f"{ADDING}*"):  # of a call that was killed
             delete(leftover)
         name = release.tag if release else commit[:12] if commit else None

@@ -16,15 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import releases
 from kohya_presets.toml import text as toml_text
 from wrapper.checkouts.checkout import Checkout
 from wrapper.environments import gpu, interpreters
 from wrapper.environments.gpu import TorchBuild
-from wrapper.system import launch, paths, proc
+from wrapper.system import launch, locks, paths, proc
 from wrapper.system.launch import Launch
 
 CONSTRAINTS = Path(__file__).parent / "constraints"
@@ -100,7 +98,7 @@ def make(checkout: Checkout, *, on_line: OnLine, torch: str | None = None) -> En
     """
     at = folder(checkout)
     at.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(at.with_suffix(".lock")):
+    with locks.held(at.with_suffix(".lock")):
         if found := find(checkout):  # made while we waited for the lock
             return found
         shutil.rmtree(at, ignore_errors=True)

@@ -15,6 +15,7 @@ import tomlkit
 
 from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.toml import source as toml_source
+from wrapper.system import whole
 from wrapper.system.launch import Launch
 
 FORMAT = 1
@@ -81,9 +82,7 @@ def write(run: Run) -> None:
         **{name: _present(table) for name, table in run.facts.items()},
         "stage": {stage.name: _stage_table(run.folder, stage) for stage in run.stages},
     }
-    beside = run.folder / f"{NAME}.part"
-    beside.write_text(tomlkit.dumps(document), encoding="utf-8", newline="\n")
-    beside.replace(run.folder / NAME)
+    whole.put({run.folder / NAME: tomlkit.dumps(document).encode("utf-8")})
 
 
 def read(folder: Path) -> Run:

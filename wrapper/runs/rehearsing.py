@@ -6,8 +6,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.files import image_folder
 from kohya_presets.presets.preset import Preset
@@ -17,7 +15,7 @@ from wrapper.data import images
 from wrapper.environments import environment
 from wrapper.rehearsal import adapt, pictures
 from wrapper.rehearsal.adapt import ENV, ROOM, SEED, STANDIN, Replacement
-from wrapper.runs import job, manifest, preflight, trainer
+from wrapper.runs import job, manifest, preflight, runner, trainer
 from wrapper.runs import request as requests
 from wrapper.runs.job import Plan, Site
 from wrapper.runs.manifest import Run, Stage
@@ -111,11 +109,8 @@ def _clear(folder: Path) -> None:
         return
     if manifest.read(folder).kind != "rehearsal":
         raise UserError(f"{folder} is no rehearsal", hint="Choose another folder with --runs.")
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            pass
-    except Timeout:
-        raise UserError(f"a rehearsal is at work in {folder}", hint="Wait for it.") from None
+    with runner.lock(folder):
+        pass
     shutil.rmtree(folder)
 
 

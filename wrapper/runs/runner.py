@@ -6,13 +6,11 @@ A stage is done when what it made is whole, moved into place, and its hash stand
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
-
-from filelock import FileLock, Timeout
 
 from kohya_presets.errors import TrainerError, UserError
 from kohya_presets.loras import summary, weights
@@ -20,7 +18,7 @@ from kohya_presets.loras.summary import Lora
 from kohya_presets.sdscripts import scripts
 from wrapper.runs import failures, keeping, manifest
 from wrapper.runs.manifest import Run, Stage
-from wrapper.system import launch
+from wrapper.system import launch, locks
 from wrapper.system.launch import OnLine, Outcome
 
 
@@ -60,7 +58,7 @@ def carry_out(run: Run, watcher: Watcher) -> Lora | None:
         TrainerError: a stage failed, or made something unusable.
         UserError: the run is at work elsewhere.
     """
-    with _alone(run.folder):
+    with lock(run.folder):
         for stage in run.stages:
             if is_done(stage):
                 watcher.say(f"{stage.name}: done before, {stage.output.name} is whole")
@@ -201,14 +199,10 @@ def _verified(run: Run) -> Lora:
     return made
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        with lock:
-            yield
-    except Timeout:
-        raise UserError(
-            f"the run in {folder} is at work in another kohya-presets",
-            hint="Wait for it, or stop that one.",
-        ) from None
+def lock(folder: Path) -> AbstractContextManager[None]:
+    """Return a lock on the run in `folder`: entering it raises where another process has it."""
+    busy = UserError(
+        f"the run in {folder} is running in another kohya-presets",
+        hint="Wait for it, or stop that one.",
+    )
+    return locks.held(folder / ".lock", busy)
