@@ -30,7 +30,7 @@ class Imported:
     """The preset a file stands for. Only those of `scripts.TRAINERS` can be checked and used."""
 
     preset: Preset
-    source: str  # what it was read as, for a person
+    read_as: str  # in words for a person
     report: tuple[Item, ...]
 
     def usable(self) -> Preset:

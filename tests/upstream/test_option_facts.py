@@ -113,7 +113,7 @@ def line(every: dict[str, Any], source: str | None) -> Iterator[str]:
         source = every["after"][source]
 
 
-@pytest.mark.parametrize("name", [*options.sources(), *COMMITS])
+@pytest.mark.parametrize("name", [*options.releases(), *COMMITS])
 def test_the_facts_are_what_the_real_parsers_say(
     name: str, told: Callable[[str], dict[str, Any]]
 ) -> None:

@@ -45,7 +45,7 @@ def checkout_or_standin(release: str, folder: Path | None, talk: Talk) -> Checko
 
 def standin() -> Checkout:
     """Return our own three scripts, as if they were a checkout of the default release."""
-    return Checkout(STANDIN, STANDIN, "plain", None, releases.DEFAULT, source=checkout.STANDIN)
+    return Checkout(STANDIN, STANDIN, "plain", None, releases.DEFAULT, origin=checkout.STANDIN)
 
 
 def with_patches(found: Checkout, names: Sequence[str], talk: Talk) -> Checkout:
@@ -75,7 +75,7 @@ def _patched_standin(patches: Sequence[Patch]) -> Checkout:
     sources = [options.FACTS, *STANDIN.rglob("*.py"), *(f for p in patches for f in p.files)]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(sources))).hexdigest()
     at = paths.home() / "stand-in" / digest[:12]
-    made = Checkout(at, at, "plain", None, releases.DEFAULT, source=checkout.STANDIN)
+    made = Checkout(at, at, "plain", None, releases.DEFAULT, origin=checkout.STANDIN)
     if not at.exists():
         at.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=at.parent) as work:
