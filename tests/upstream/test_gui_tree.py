@@ -26,7 +26,6 @@ from wrapper.screen.talk import Talk
 
 # A version, and the release whose environment runs what it pins; other tests use it too.
 LIKE = {"v25.2.1": "v0.10.1", "v26.0.0": "v0.11.1"}
-USUAL = "v25.2.1"
 NAME = "adacoor"
 
 pytestmark = [
@@ -36,16 +35,14 @@ pytestmark = [
 ]
 
 
+@pytest.mark.every_release
 @pytest.mark.parametrize("tag", LIKE)
 def test_a_patched_tree_runs_what_its_gui_prints(
     tag: str,
     shipped: Catalogue,
     upstream: Callable[[str], Checkout],
     tmp_path: Path,
-    request: pytest.FixtureRequest,
 ) -> None:
-    if tag != USUAL and not request.config.getoption("--every-release"):
-        pytest.skip("only with --every-release (make upstream)")
     tree = gui_sources.tree(tag, tmp_path / "gui")
     run_cli("patch", "apply", *shipped.load(NAME).patches, "--checkout", tree)
     python = str(environment.make(upstream(LIKE[tag]), on_line=print).python)

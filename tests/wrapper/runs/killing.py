@@ -1,4 +1,4 @@
-"""Start or resume a run in a process of its own, watch its manifest, wait for the moment to kill."""
+"""Start or resume a run in a process of its own, watch it, wait for the moment to kill."""
 
 from __future__ import annotations
 
