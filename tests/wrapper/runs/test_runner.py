@@ -155,7 +155,7 @@ def test_a_deleted_product_is_made_again_from_the_last_stage(folder: Path) -> No
 
 def test_a_run_at_work_is_not_started_twice(folder: Path) -> None:
     run = faked.new(folder)
-    with runner.FileLock(folder / ".lock"), pytest.raises(UserError, match="another"):
+    with runner.lock(folder), pytest.raises(UserError, match="another"):
         runner.carry_out(run, Heard(folder))
     assert not faked.starts(folder)
 
