@@ -12,7 +12,7 @@ from kohya_presets.loras.summary import Lora
 from kohya_presets.presets.catalogue import Catalogue
 from tests import tensors
 from wrapper.checkouts.checkout import Checkout
-from wrapper.runs import manifest, rehearsing, runner
+from wrapper.runs import manifest, prepare_rehearsal, runner
 from wrapper.runs.manifest import Run
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
@@ -49,7 +49,9 @@ def rehearsed(
         upstream(release)
         if (preset, release) not in kept:
             name, runs = f"rehearsal-{preset}", tmp_path / "undisturbed"
-            ready = rehearsing.ready(Request(shipped.load(preset), name, runs, release), Talk())
+            ready = prepare_rehearsal.ready(
+                Request(shipped.load(preset), name, runs, release), Talk()
+            )
             made = runner.carry_out(ready.run, Talk())
             run = manifest.read(ready.run.folder)
             weights = tensors.contents(run.product)

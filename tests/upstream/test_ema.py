@@ -14,7 +14,7 @@ from kohya_presets.presets.catalogue import Catalogue
 from patches import registry
 from tests import tensors
 from tests.upstream.training import Training, weights
-from wrapper.checkouts import patching
+from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.system import rewrite
 
@@ -124,11 +124,11 @@ def test_without_ema_a_patched_trainer_is_the_unpatched_one(training: Training) 
     found = Checkout(training.scripts, training.scripts, "plain", None, "v0.7.0")
     ema = registry.find("ema")
     with rewrite.alone(training.scripts):
-        rewrite.carry_out(patching.reverting(found, ["ema"]))
+        rewrite.carry_out(patchwork.reverting(found, ["ema"]))
         try:
             bare, _ = training.run("bare", "--save_precision=float")
         finally:
-            rewrite.carry_out(patching.applying(found, [ema]))
+            rewrite.carry_out(patchwork.applying(found, [ema]))
     unpatched = tensors.contents(bare / f"{NAME}.safetensors")
     assert tensors.contents(off / f"{NAME}.safetensors") == unpatched
     assert tensors.contents(on / f"{NAME}-non-EMA.safetensors") == unpatched

@@ -17,7 +17,7 @@ from tests.patches import runtime
 from tests.upstream import own_environment
 from tests.upstream.training import Training
 from wrapper.checkouts import checkout as checkouts
-from wrapper.checkouts import patching
+from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.system import proc, rewrite
 
@@ -70,9 +70,9 @@ class Case:
 
     def _patch(self, scripts: Path, *, apply: bool) -> None:
         found = checkouts.open_folder(scripts)
-        rewrite.carry_out(patching.reverting(found, ["fast-lora"]))
+        rewrite.carry_out(patchwork.reverting(found, ["fast-lora"]))
         if apply:
-            rewrite.carry_out(patching.applying(found, [registry.find("fast-lora")]))
+            rewrite.carry_out(patchwork.applying(found, [registry.find("fast-lora")]))
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from wrapper.cli import cli
 from wrapper.environments import environment
 from wrapper.rehearsal import adapt
 from wrapper.rehearsal.adapt import Replacement
-from wrapper.runs import rehearsing, runner
+from wrapper.runs import prepare_rehearsal, runner
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
@@ -47,7 +47,7 @@ def test_a_patched_tree_runs_what_its_gui_prints(
     run_cli("patch", "apply", *shipped.load(NAME).patches, "--checkout", tree)
     python = str(environment.make(upstream(LIKE[tag]), on_line=print).python)
     asked = Request(shipped.load(NAME), NAME, tmp_path / "runs", LIKE[tag], tree, python)
-    ready = rehearsing.ready(asked, Talk())
+    ready = prepare_rehearsal.ready(asked, Talk())
     assert ready.run.facts["sd-scripts"]["folder"] == str(tree / "sd-scripts")
 
     printed = installed_and_printed(tree, tag, ready.run, tmp_path)

@@ -11,7 +11,7 @@ from kohya_presets.sdscripts import releases
 from patches import registry
 from tests import missing
 from tests.usually import usually
-from wrapper.checkouts import acquire, checkout, patching
+from wrapper.checkouts import acquire, checkout, patchwork
 from wrapper.system import rewrite
 
 SCRIPTS = "https://github.com/kohya-ss/sd-scripts"
@@ -54,18 +54,18 @@ def assert_comes_and_goes(folder: Path) -> None:
     before = contents(folder)
     found = checkout.open_folder(folder)
     for patch in PATCHES:
-        rewrite.carry_out(patching.applying(found, [patch]))
-        assert patching.status(found, patch).state == "applied"
-        for change in patching.reverting(found, [patch.name]):
+        rewrite.carry_out(patchwork.applying(found, [patch]))
+        assert patchwork.status(found, patch).state == "applied"
+        for change in patchwork.reverting(found, [patch.name]):
             compile(change.before or b"", change.file, "exec", dont_inherit=True)
-        rewrite.carry_out(patching.reverting(found, [patch.name]))
+        rewrite.carry_out(patchwork.reverting(found, [patch.name]))
         assert contents(folder) == before
     for order in itertools.permutations(PATCHES):
         for back in (order, reversed(order)):
             for patch in order:
-                rewrite.carry_out(patching.applying(found, [patch]))
+                rewrite.carry_out(patchwork.applying(found, [patch]))
             for patch in back:
-                rewrite.carry_out(patching.reverting(found, [patch.name]))
+                rewrite.carry_out(patchwork.reverting(found, [patch.name]))
             assert contents(folder) == before
 
 

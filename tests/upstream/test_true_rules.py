@@ -17,7 +17,7 @@ from tests.kohya_presets.validate.rules.cases import CASES, Case
 from tests.upstream.training import Training
 from wrapper.checkouts.checkout import Checkout
 from wrapper.rehearsal import adapt, pictures
-from wrapper.runs import rehearsing
+from wrapper.runs import prepare_rehearsal
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
@@ -90,7 +90,7 @@ def test_and_a_rehearsal_stops_before_anything_is_made(
     made = shipped.load(case.preset, overrides=case.fires.split())
     asked = Request(made, "rehearsal", tmp_path / "runs", case.release)
     with pytest.raises(PresetError) as caught:
-        rehearsing.ready(asked, Talk())
+        prepare_rehearsal.ready(asked, Talk())
     assert code in {problem.code for problem in caught.value.problems}
     assert list(tmp_path.iterdir()) in ([], [tmp_path / "here"])
 

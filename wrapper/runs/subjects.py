@@ -17,7 +17,7 @@ from kohya_presets.training.settings import IMAGES
 from kohya_presets.validate import everything, rules
 from kohya_presets.validate.everything import Against, Report
 from patches import registry
-from wrapper.checkouts import checkout, patching
+from wrapper.checkouts import checkout, patchwork
 from wrapper.environments import gpu
 from wrapper.runs import preflight
 from wrapper.system import paths
@@ -45,7 +45,7 @@ def against(
     known_as, patches = known(release), frozenset[str]()
     if folder is not None:
         found = checkout.open_folder(folder)
-        known_as, patches = found.options_of, patching.carried(found)
+        known_as, patches = found.options_of, patchwork.carried(found)
     return Against(
         known_as,
         tuple(sorted(patches)),

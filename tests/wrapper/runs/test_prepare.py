@@ -19,8 +19,8 @@ from tests import tensors
 from wrapper.environments import environment
 from wrapper.environments.environment import Probe
 from wrapper.rehearsal import adapt, pictures
-from wrapper.runs import manifest, rehearsing, runner, training
-from wrapper.runs.rehearsing import Rehearsal
+from wrapper.runs import manifest, prepare_rehearsal, prepare_training, runner
+from wrapper.runs.prepare_rehearsal import Rehearsal
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 from wrapper.system import proc
@@ -76,7 +76,7 @@ def test_what_is_ready_trains_a_lora(
     words = [trainer_python, maker, "--out", base, "--tokenizers", tmp_path / "tokenizers"]
     proc.run(words, env={"PYTHONPATH": str(adapt.STANDIN)})
     before = {f: f.read_bytes() for f in data.iterdir()}
-    made = runner.carry_out(training.ready(request, data, base, Talk()), Talk())
+    made = runner.carry_out(prepare_training.ready(request, data, base, Talk()), Talk())
     assert made is not None
     assert (made.rank, made.file) == (4, request.folder / "lora" / "korra.safetensors")
     assert {f: f.read_bytes() for f in data.iterdir()} == before
@@ -84,7 +84,7 @@ def test_what_is_ready_trains_a_lora(
 
 def test_a_run_records_what_went_in(asked: tuple[Request, Path, str]) -> None:
     request, data, base = asked
-    run = training.ready(request, data, base, Talk())
+    run = prepare_training.ready(request, data, base, Talk())
     assert manifest.read(request.folder) == run
     assert [stage.name for stage in run.stages] == ["train", "extract"]
     assert {stage.state for stage in run.stages} == {"planned"}
@@ -96,9 +96,9 @@ def test_a_run_records_what_went_in(asked: tuple[Request, Path, str]) -> None:
 
 def test_a_runs_name_is_taken_once(asked: tuple[Request, Path, str]) -> None:
     request, data, base = asked
-    training.ready(request, data, base, Talk())
+    prepare_training.ready(request, data, base, Talk())
     with pytest.raises(UserError, match="there is a run in") as caught:
-        training.ready(request, data, base, Talk())
+        prepare_training.ready(request, data, base, Talk())
     assert "resume" in (caught.value.hint or "")
 
 
@@ -109,28 +109,28 @@ def test_nothing_is_made_when_something_does_not_fit(
     broken = Probe("3.11", {}, {"diffusers": "ImportError: x"}, None)
     monkeypatch.setattr(environment, "probe", lambda _: broken)
     with pytest.raises(ProblemsError) as caught:
-        training.ready(request, data, base, Talk())
+        prepare_training.ready(request, data, base, Talk())
     assert [p.code for p in caught.value.problems] == ["broken-package"]
     assert not request.runs.exists()
 
 
 def test_a_dry_run_looks_at_the_preset_alone(preset: Preset, tmp_path: Path) -> None:
     request = Request(preset, "korra", tmp_path / "runs", "v0.9.1")
-    plan = training.dry(request, tmp_path / "gone", "owner/repo/x.safetensors", Talk())
+    plan = prepare_training.dry(request, tmp_path / "gone", "owner/repo/x.safetensors", Talk())
     words = plan.stages[1].launch.argv
     assert f"--model_org=owner{os.sep}repo{os.sep}x.safetensors" in words
     assert "v0.9.1" in plan.stages[0].launch.argv[0]
     assert not (tmp_path / "runs").exists()
     wrong = replace(request, preset=replace(preset, patches=("emma",)))
     with pytest.raises(PresetError) as caught:
-        training.dry(wrong, tmp_path / "gone", "owner/repo/x.safetensors", Talk())
+        prepare_training.dry(wrong, tmp_path / "gone", "owner/repo/x.safetensors", Talk())
     assert [p.code for p in caught.value.problems] == ["unknown-patch"]
 
 
 def test_a_model_without_a_miniature_is_not_rehearsed(preset: Preset, tmp_path: Path) -> None:
     flux = replace(preset, script="flux_train_network.py")
     with pytest.raises(UserError, match="cannot be rehearsed"):
-        rehearsing.ready(Request(flux, "x", tmp_path / "runs", "v0.10.1"), Talk())
+        prepare_rehearsal.ready(Request(flux, "x", tmp_path / "runs", "v0.10.1"), Talk())
     assert not (tmp_path / "runs").exists()
 
 
@@ -145,7 +145,7 @@ def rehearse(
         preset, runs = shipped.load("skynet", overrides=overrides), tmp_path / "my runs ü"
         python = sys.executable
         asked = Request(preset, "skynet", runs, "v0.10.1", python=python, standin=True)
-        return rehearsing.ready(asked, Talk())
+        return prepare_rehearsal.ready(asked, Talk())
 
     return ready
 
