@@ -123,7 +123,7 @@ def _list(value: Any) -> list[dict[str, Any]]:
 
 
 def _loads(text: str, file: Path) -> tuple[dict[str, Any], list[Problem]]:
-    import toml
+    import toml  # what sd-scripts reads with; only its own files need it
 
     try:
         return toml.loads(text), []

@@ -41,13 +41,13 @@ class Kept(NamedTuple):
     dropped: dict[str, str]
 
 
-def kept(found: Mapping[str, Any], script: str, source: str, additions: Additions) -> Kept:
+def kept(found: Mapping[str, Any], script: str, release: str, additions: Additions) -> Kept:
     """Return what of the options `found` goes into a preset for `script`.
 
-    `source` names the options of the release that the file was made for.
+    `release` names the options of the release that the file was made for.
     """
     known = every(script, additions)
-    was = options.of(script, source)
+    was = options.of(script, release)
     result = Kept({}, {}, {})
     for name, value in found.items():
         if why := _why_not(name, value, found, known, was):

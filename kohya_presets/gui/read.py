@@ -12,7 +12,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.gui import export as exporting
 from kohya_presets.gui import keys, meaning, notes
 from kohya_presets.gui.report import Item
-from kohya_presets.gui.versions import emitted, fields, recognize, tables, values, words
+from kohya_presets.gui.versions import emitted, fields, saved_file, tables, values, words
 from kohya_presets.gui.versions.fields import Tab
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import listed
@@ -30,7 +30,7 @@ class Imported:
     """The preset a file stands for. Only those of `scripts.TRAINERS` can be checked and used."""
 
     preset: Preset
-    source: str  # what it was read as, for a person
+    read_as: str  # in words for a person
     report: tuple[Item, ...]
 
     def usable(self) -> Preset:
@@ -54,7 +54,7 @@ def json_file(data: bytes, name: str, additions: Additions) -> Imported:
     Raises:
         UserError: it is no such file.
     """
-    saved = recognize.parse(data)
+    saved = saved_file.parse(data)
     kept = notes.read(saved.pop(notes.KEY, None))
     if kept is None or kept.tag not in fields.tags():
         return _fields(saved, name, None, additions)
@@ -78,10 +78,10 @@ def slug(name: str) -> str:
 
 def _fields(saved: Mapping[str, Any], name: str, tag: str | None, additions: Additions) -> Imported:
     """Return what the fields alone say."""
-    which = recognize.tab(saved)
+    which = saved_file.tab(saved)
     script, report = _script(which, saved)
     model = scripts.TRAINERS[script].model if script in fields.TABS else "SDXL"
-    tab = fields.tab(which, tag or recognize.version(which, saved), model)
+    tab = fields.tab(which, tag or saved_file.version(which, saved), model)
     read = _read(tab, saved)
     known = meaning.every(tab.script, additions)
     extra, lost = words.read(str(read.get("additional_parameters") or ""), known)

@@ -13,7 +13,7 @@ from kohya_presets.gui import meaning
 from kohya_presets.gui.read import Imported, slug
 from kohya_presets.gui.report import Item
 from kohya_presets.gui.versions import values
-from kohya_presets.gui.versions.recognize import LARGEST
+from kohya_presets.gui.versions.saved_file import LARGEST
 from kohya_presets.presets.preset import PATHS, Preset
 from kohya_presets.problems import errors, plural
 from kohya_presets.sdscripts import options

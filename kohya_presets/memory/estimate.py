@@ -25,10 +25,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from kohya_presets.memory import optimizers
 from kohya_presets.memory import parts as memory_parts
-from kohya_presets.memory.optimizers import Cost
+from kohya_presets.memory import states
 from kohya_presets.memory.parts import Parts
+from kohya_presets.memory.states import Cost
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Place, Problem
 from kohya_presets.toml import text as toml_text
@@ -106,7 +106,7 @@ def of(settings: Settings) -> Estimate | None:
         return None
     parts = Parts(settings)
     half = parts.precision.startswith("full")
-    cost = optimizers.cost(settings.training, memory_parts.facts(), half=half)
+    cost = states.cost(settings.training, memory_parts.facts(), half=half)
     notes = [cost.note] if cost.note else []
     if settings.train("deepspeed"):
         notes.append("DeepSpeed moves parts of this to other GPUs or main memory: not counted")

@@ -1,7 +1,7 @@
 """sd-scripts' own options, release by release: their names, types, choices and defaults.
 
 `tools/make_options.py` reads them from the sources of every release, and of the commits between
-two releases that Kohya GUI versions run. The file holds changes against an earlier source.
+two releases that Kohya GUI versions run. The file holds changes against an earlier release.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ class Option(NamedTuple):
     required: tuple[str, ...] = ()
 
 
-def of(script: str, source: str | None = None) -> Mapping[str, Option]:
+def of(script: str, release: str | None = None) -> Mapping[str, Option]:
     """Return the options of `script`, one of `SCRIPTS`; empty for one that is not.
 
-    `source` is a release's tag, or the name of a commit between two; None: the newest release.
+    `release` is a release's tag, or the name of a commit between two; None: the newest release.
     """
-    return _table(script, source or _newest()) if script in SCRIPTS else {}
+    return _table(script, release or _newest()) if script in SCRIPTS else {}
 
 
 def newest(name: str) -> Option | None:
@@ -79,9 +79,9 @@ def newest(name: str) -> Option | None:
     return next((of(script)[name] for script in SCRIPTS if name in of(script)), None)
 
 
-def dataset(source: str | None = None) -> Mapping[str, Option]:
+def dataset(release: str | None = None) -> Mapping[str, Option]:
     """Return the keys of the dataset file: those of a dataset and those of its subsets."""
-    return _table("dataset", source or _newest())
+    return _table("dataset", release or _newest())
 
 
 def in_dataset(key: str) -> bool:
@@ -94,12 +94,12 @@ def releases_with(part: str, name: str) -> tuple[str, ...]:
     return tuple(tag for tag in _tags() if name in _table(part, tag))
 
 
-def nearest_release(source: str) -> str:
+def nearest_release(release: str) -> str:
     """Return the release nearest to a commit between two releases; for a release, itself."""
-    return _facts()["after"][source] if source not in _tags() else source
+    return _facts()["after"][release] if release not in _tags() else release
 
 
-def sources() -> tuple[str, ...]:
+def releases() -> tuple[str, ...]:
     """Return all releases, and commits between two releases, whose options are known."""
     return tuple(_facts()["after"])
 
@@ -121,59 +121,59 @@ def check(option: Option, value: Any) -> str | None:
 
 
 @functools.cache
-def _table(part: str, source: str) -> Mapping[str, Option]:
-    """Return the options of one part of one source: those it follows, and its own changes."""
-    before = _facts()["after"][source]
+def _table(part: str, release: str) -> Mapping[str, Option]:
+    """Return the options of one part of one release: those it follows, and its own changes."""
+    before = _facts()["after"][release]
     table = dict(_table(part, before)) if before else {}
-    for name, fact in _changes(part).get(source, {}).items():
+    for name, fact in _changes(part).get(release, {}).items():
         was = table.pop(name, None)
         if fact is not None:
-            table[name] = _option(name, fact, was, source)
+            table[name] = _option(name, fact, was, release)
     return table
 
 
 @functools.cache
 def _changes(part: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return the changes of each source against the one it follows; None: removed."""
+    """Return the changes of each release against the one it follows; None: removed."""
     if part not in _KIN:
         return _facts()[part]  # type: ignore[no-any-return]
     found = {}
-    for source, before in _facts()["after"].items():
-        now, was = _kin(part, source), _kin(part, before) if before else {}
+    for release, before in _facts()["after"].items():
+        now, was = _kin(part, release), _kin(part, before) if before else {}
         gone = {name: None for name in was if name not in now}
-        found[source] = {n: fact for n, fact in now.items() if was.get(n) != fact} | gone
+        found[release] = {n: fact for n, fact in now.items() if was.get(n) != fact} | gone
     return found
 
 
 @functools.cache
-def _kin(part: str, source: str) -> Mapping[str, Any]:
+def _kin(part: str, release: str) -> Mapping[str, Any]:
     """Return the facts of a script that is stored as its differences to `KIN_OF`."""
-    changes, at = _facts()[part], source
+    changes, at = _facts()[part], release
     while at not in changes:
         at = _facts()["after"][at]
-    return {} if changes[at] is None else _laid(_raw(KIN_OF, source), changes[at])
+    return {} if changes[at] is None else _laid(_raw(KIN_OF, release), changes[at])
 
 
 @functools.cache
-def _raw(part: str, source: str) -> Mapping[str, Any]:
-    before = _facts()["after"][source]
-    return _laid(_raw(part, before) if before else {}, _facts()[part].get(source, {}))
+def _raw(part: str, release: str) -> Mapping[str, Any]:
+    before = _facts()["after"][release]
+    return _laid(_raw(part, before) if before else {}, _facts()[part].get(release, {}))
 
 
 def _laid(facts: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: fact for name, fact in {**facts, **changes}.items() if fact is not None}
 
 
-def _option(name: str, fact: Mapping[str, Any], was: Option | None, source: str) -> Option:
+def _option(name: str, fact: Mapping[str, Any], was: Option | None, release: str) -> Option:
     choices = tuple(choice for choice in fact.get("choices", ()) if choice is not None)
     levels = tuple(fact.get("levels", ()))
-    came = {str(c): source for c in choices if was and was.choices and c not in was.choices}
+    came = {str(c): release for c in choices if was and was.choices and c not in was.choices}
     return Option(
         name,
         _kind(fact),
         choices,
         fact.get("default"),
-        was.since if was else source,
+        was.since if was else release,
         level=next((level for level in ("subset", "dataset") if level in levels), None),
         choices_since={**was.choices_since, **came} if was else {},
         levels=levels,
@@ -197,7 +197,7 @@ def _newest() -> str:
 
 @functools.cache
 def _tags() -> tuple[str, ...]:
-    return tuple(source for source in sources() if source.startswith("v"))
+    return tuple(release for release in releases() if release.startswith("v"))
 
 
 @functools.cache

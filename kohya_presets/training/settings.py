@@ -35,7 +35,7 @@ def nowhere(table: str, key: str) -> Place:
 class Settings:
     """The given settings by table, for one script of one release.
 
-    `source` is one of `options.sources()`, `patches` are those the checkout carries, `additions`
+    `release` is one of `options.releases()`, `patches` are those the checkout carries, `additions`
     says what these add, `images` is how many there are to train on. `kind` is "preset", or "config"
     where these are files that sd-scripts reads; there `is_whole` may be unset: one of the two files
     is not at hand, and what it says is unknown.
@@ -43,7 +43,7 @@ class Settings:
 
     tables: Mapping[str, Table]
     script: str = "sdxl_train.py"
-    source: str = releases.DEFAULT
+    release: str = releases.DEFAULT
     patches: tuple[str, ...] = ()
     additions: Additions = NONE
     place: Callable[[str, str], Place] = field(default=nowhere, compare=False)
@@ -53,7 +53,7 @@ class Settings:
 
     def known(self, table: str) -> Mapping[str, Option]:
         """Return the options that `table` may have, those of the patches among them."""
-        return _known(table, self.script, self.source, self.patches, self.additions)
+        return _known(table, self.script, self.release, self.patches, self.additions)
 
     def given(self, table: str, key: str) -> Any:
         """Return what is given; None where nothing is, or a value of the wrong type."""
@@ -134,7 +134,7 @@ class Settings:
 
 def of_preset(
     made: Preset,
-    source: str,
+    release: str,
     additions: Additions = NONE,
     *,
     carried: Sequence[str] = (),
@@ -142,17 +142,19 @@ def of_preset(
 ) -> Settings:
     """Return the settings of a preset for one release, with its patches and those `carried`."""
     patches = tuple(dict.fromkeys((*carried, *made.patches)))
-    return Settings(made.tables, made.script, source, patches, additions, made.place, images=images)
+    return Settings(
+        made.tables, made.script, release, patches, additions, made.place, images=images
+    )
 
 
 @functools.cache
 def _known(
-    table: str, script: str, source: str, patches: tuple[str, ...], additions: Additions
+    table: str, script: str, release: str, patches: tuple[str, ...], additions: Additions
 ) -> Mapping[str, Option]:
     if table == "dataset":
-        return options.dataset(source)
+        return options.dataset(release)
     # Where it is not known which script it is, that is a fault of its own: no option is one too.
     asked = [script] if script in TRAINERS else list(TRAINERS)
     asked = [TOOLS[table]] if table in TOOLS else asked
-    found = {name: known for one in asked for name, known in options.of(one, source).items()}
+    found = {name: known for one in asked for name, known in options.of(one, release).items()}
     return found | {n: o for one in asked for n, o in additions.options(one, patches).items()}

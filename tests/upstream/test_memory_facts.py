@@ -25,16 +25,15 @@ pytestmark = [
     pytest.mark.upstream,
     pytest.mark.xdist_group("upstream"),  # they share one home
     pytest.mark.trainer,
+    pytest.mark.every_release,
 ]
 
 Measure = Callable[..., Any]
 
 
 @pytest.fixture
-def measure(upstream: Callable[[str], Checkout], request: pytest.FixtureRequest) -> Measure:
+def measure(upstream: Callable[[str], Checkout]) -> Measure:
     """Return a function that runs the tool with these words and gives what it printed."""
-    if not request.config.getoption("--every-release"):
-        pytest.skip("minutes: only with --every-release (make upstream)")
     checkout = upstream(RELEASE)
     python = trainer.environment_for(checkout, None, Talk()).python
 

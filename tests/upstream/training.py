@@ -9,7 +9,7 @@ from kohya_presets.files import render
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.toml import text as toml_text
 from wrapper.rehearsal import adapt
-from wrapper.runs import rehearsing
+from wrapper.runs import prepare_rehearsal
 from wrapper.runs.manifest import Stage
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
@@ -22,7 +22,7 @@ class Training:
 
     def __init__(self, preset: Preset, release: str, runs: Path) -> None:
         request = Request(preset, f"rehearsal-{preset.name}", runs, release)
-        ready = rehearsing.ready(request, Talk())
+        ready = prepare_rehearsal.ready(request, Talk())
         self.folder = ready.run.folder
         miniature, self._train, *tools = ready.run.stages
         self._tools = {stage.name: stage for stage in tools}

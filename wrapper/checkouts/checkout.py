@@ -46,13 +46,13 @@ class Checkout:
     release: str | None  # whose files these are; None for a commit between two
     like: str  # the newest release whose options are all there
     commit: str | None = None
-    source: str | None = None  # where we got it from; None for a folder of the user's
+    origin: str | None = None  # where we got it from; None for a folder of the user's
     between: str | None = None  # which known commit between two, if it is no release
 
     @property
     def is_standin(self) -> bool:
         """Whether these are our own three scripts and not sd-scripts."""
-        return self.source == STANDIN
+        return self.origin == STANDIN
 
     @property
     def is_ours(self) -> bool:
@@ -61,7 +61,7 @@ class Checkout:
 
     @property
     def options_of(self) -> str:
-        """Which of `options.sources()` it has the options of; the nearest, where it is none."""
+        """Which of `options.releases()` it has the options of; the nearest, where it is none."""
         return self.release or self.between or self.like
 
     @property

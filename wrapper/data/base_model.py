@@ -102,7 +102,7 @@ def _from_hub(reference: str, repository: str, name: str | None, on_step: OnStep
 
 
 def _failure(reference: str, error: Any) -> UserError:
-    from huggingface_hub import errors
+    from huggingface_hub import errors  # imported already, by who failed
 
     if isinstance(error, errors.GatedRepoError):
         return UserError(

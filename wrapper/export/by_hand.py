@@ -11,7 +11,7 @@ from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import errors
 from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.scripts import TOOLS
-from wrapper.checkouts import patching
+from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.data import base_model
 from wrapper.runs import preflight
@@ -82,7 +82,7 @@ def _python(stage: str, options: dict[str, object]) -> tuple[str, ...]:
 
 def _patching(preset: Preset) -> str:
     needed = preset.patches
-    return f"# Once before: {patching.command(needed, '.')}\n" if needed else ""
+    return f"# Once before: {patchwork.command(needed, '.')}\n" if needed else ""
 
 
 def _is_repository(base: str) -> bool:

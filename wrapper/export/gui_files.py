@@ -14,13 +14,13 @@ from kohya_presets.files import render as texts
 from kohya_presets.gui import export, read, toml_read
 from kohya_presets.gui.export import Exported
 from kohya_presets.gui.read import Imported
-from kohya_presets.gui.versions import fields, recognize
+from kohya_presets.gui.versions import fields, saved_file
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset, to_toml
 from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.validate import each_setting
-from wrapper.checkouts import patching
+from wrapper.checkouts import patchwork
 from wrapper.runs import preflight
 
 TAB_FILES = ("kohya_gui/finetune_gui.py", "finetune_gui.py")
@@ -65,7 +65,7 @@ def installed(folder: Path) -> Installed:
         # Several versions share the file; each names itself, but for a few that forgot to.
         said = _said(folder)
         return Installed(folder, said if said in exact else exact[-1], True)
-    return Installed(folder, recognize.version("finetune", _keys(text, file)), False)
+    return Installed(folder, saved_file.version("finetune", _keys(text, file)), False)
 
 
 def made(
@@ -117,7 +117,7 @@ def next_steps(
 def patching_step(preset: Preset, gui: str = "THE_GUI") -> list[str]:
     """Return how the patches that a preset needs come into a GUI, if it needs any."""
     needed = preset.patches
-    return [f"Before training: {patching.command(needed, gui)}"] if needed else []
+    return [f"Before training: {patchwork.command(needed, gui)}"] if needed else []
 
 
 def imported(file: Path, name: str | None, additions: Additions) -> Imported:
@@ -131,7 +131,7 @@ def imported(file: Path, name: str | None, additions: Additions) -> Imported:
         return toml_read.toml_file(file, called, additions)
     try:
         with file.open("rb") as opened:
-            data = opened.read(recognize.LARGEST + 1)
+            data = opened.read(saved_file.LARGEST + 1)
     except OSError as error:
         raise UserError(f"expected a file at {file}, found: {error.strerror}") from error
     return read.json_file(data, called, additions)

@@ -18,7 +18,7 @@ from kohya_presets.sdscripts import optimizers, scripts
 from kohya_presets.validate import everything
 from kohya_presets.validate.everything import Against
 from patches import registry
-from wrapper.checkouts import patching
+from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.data import images
 from wrapper.environments.environment import NEEDED, Probe
@@ -62,11 +62,11 @@ def unknown_patches(preset: Preset) -> Iterator[Problem]:
 def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
     """Yield the patches that `preset` needs and the checkout does not have as they are now."""
     for name in preset.patches:
-        found = patching.status(checkout, registry.find(name, paths.user_patches()))
+        found = patchwork.status(checkout, registry.find(name, paths.user_patches()))
         if found.state != "applied":
             state = f"{found.state} ({found.why})" if found.why else found.state
             message = f"{preset.name} needs the patch {name!r}; in {checkout.folder} it is {state}"
-            hint = patching.command([name], f'"{checkout.folder}"')
+            hint = patchwork.command([name], f'"{checkout.folder}"')
             yield Problem("patch", "error", Place(preset.file), message, hint)
 
 

@@ -17,7 +17,7 @@ from kohya_presets.training.settings import IMAGES
 from kohya_presets.validate import everything, rules
 from kohya_presets.validate.everything import Against, Report
 from patches import registry
-from wrapper.checkouts import checkout, patching
+from wrapper.checkouts import checkout, patchwork
 from wrapper.environments import gpu
 from wrapper.runs import preflight
 from wrapper.system import paths
@@ -42,12 +42,12 @@ def against(
         hint = did_you_mean(unknown[0], codes)
         told = "Advice and conflicts can be left out, not an option that is misspelled or misfit."
         raise UserError(f"there is no rule {unknown[0]!r}", hint=f"{hint} {told}" if hint else told)
-    source, patches = known(release), frozenset[str]()
+    known_as, patches = known(release), frozenset[str]()
     if folder is not None:
         found = checkout.open_folder(folder)
-        source, patches = found.options_of, patching.carried(found)
+        known_as, patches = found.options_of, patchwork.carried(found)
     return Against(
-        source,
+        known_as,
         tuple(sorted(patches)),
         registry.additions(paths.user_patches()),
         frozenset(ignore),
@@ -88,7 +88,7 @@ def text(report: Report) -> str:
     wrong, rest = errors(report.problems), len(report.problems) - len(errors(report.problems))
     counts = [plural(len(wrong), "error")] if wrong else []
     counts += [plural(rest, "warning")] if rest else []
-    lines = [f"{report.subject} on {report.source}: {', '.join(counts) or 'nothing is wrong'}"]
+    lines = [f"{report.subject} on {report.release}: {', '.join(counts) or 'nothing is wrong'}"]
     if report.memory:
         meant = report.preset.vram_gib if report.preset else None
         lines.append(f"  {estimate.summary(report.memory, meant)}")
@@ -101,7 +101,7 @@ def values(report: Report) -> dict[str, Any]:
     """Return the report for scripts."""
     return {
         "subject": report.subject,
-        "release": report.source,
+        "release": report.release,
         "problems": [_values(problem) for problem in report.problems],
         "memory": dict(report.memory.parts) if report.memory else None,
     }
@@ -113,5 +113,5 @@ def _largest_gpu() -> float | None:
 
 
 def _values(problem: Problem) -> dict[str, Any]:
-    source = next((rule.source for rule in rules.RULES if rule.code == problem.code), None)
-    return {**problems.values(problem), "source": source}
+    citation = next((rule.citation for rule in rules.RULES if rule.code == problem.code), None)
+    return {**problems.values(problem), "source": citation}

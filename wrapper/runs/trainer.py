@@ -15,7 +15,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import options, releases
 from patches import registry
 from patches.registry import Patch
-from wrapper.checkouts import checkout, patching
+from wrapper.checkouts import checkout, patchwork
 from wrapper.checkouts.acquire import Unreachable
 from wrapper.checkouts.checkout import SOURCES, Checkout
 from wrapper.environments import environment
@@ -45,7 +45,7 @@ def checkout_or_standin(release: str, folder: Path | None, talk: Talk) -> Checko
 
 def standin() -> Checkout:
     """Return our own three scripts, as if they were a checkout of the default release."""
-    return Checkout(STANDIN, STANDIN, "plain", None, releases.DEFAULT, source=checkout.STANDIN)
+    return Checkout(STANDIN, STANDIN, "plain", None, releases.DEFAULT, origin=checkout.STANDIN)
 
 
 def with_patches(found: Checkout, names: Sequence[str], talk: Talk) -> Checkout:
@@ -63,10 +63,10 @@ def with_patches(found: Checkout, names: Sequence[str], talk: Talk) -> Checkout:
         return found
     # Two runs may start at once: the second waits, and finds the patches there.
     with rewrite.alone(found.folder, patience_seconds=PATIENCE_SECONDS):
-        lacking = [p for p in patches if patching.status(found, p).state in ("absent", "outdated")]
+        lacking = [p for p in patches if patchwork.status(found, p).state in ("absent", "outdated")]
         if lacking:
             talk.say(f"patching {found.name}: {', '.join(p.name for p in lacking)}")
-            rewrite.carry_out(patching.applying(found, lacking))
+            rewrite.carry_out(patchwork.applying(found, lacking))
     return found
 
 
@@ -75,14 +75,14 @@ def _patched_standin(patches: Sequence[Patch]) -> Checkout:
     sources = [options.FACTS, *STANDIN.rglob("*.py"), *(f for p in patches for f in p.files)]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(sources))).hexdigest()
     at = paths.home() / "stand-in" / digest[:12]
-    made = Checkout(at, at, "plain", None, releases.DEFAULT, source=checkout.STANDIN)
+    made = Checkout(at, at, "plain", None, releases.DEFAULT, origin=checkout.STANDIN)
     if not at.exists():
         at.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=at.parent) as work:
             copy = Path(work) / "scripts"
             shutil.copytree(STANDIN, copy, ignore=shutil.ignore_patterns("__pycache__"))
-            shutil.copy(options.FACTS, copy / patching.LIBRARY)
-            rewrite.carry_out(patching.applying(replace(made, folder=copy, scripts=copy), patches))
+            shutil.copy(options.FACTS, copy / patchwork.LIBRARY)
+            rewrite.carry_out(patchwork.applying(replace(made, folder=copy, scripts=copy), patches))
             with contextlib.suppress(OSError):  # another process was faster
                 copy.rename(at)
     return made
@@ -134,10 +134,10 @@ def facts(found: Checkout, used: Environment, probe: Probe) -> dict[str, Mapping
             "commit": found.commit or "",
             "folder": str(found.scripts),
             "layout": found.layout,
-            "patches": sorted(patching.carried(found)),
+            "patches": sorted(patchwork.carried(found)),
             "standin": found.is_standin,
         },
-        "patches": {p.name: p.sha256() for p in _known(patching.carried(found))},
+        "patches": {p.name: p.sha256() for p in _known(patchwork.carried(found))},
         "environment": {
             "python": str(used.python),
             "version": probe.python,

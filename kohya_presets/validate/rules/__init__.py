@@ -2,7 +2,7 @@
 
 `arguments`, `files`, `images`, `optimizers`, `ranges` and `tools` hold what stops sd-scripts;
 `silent` what it takes and does not do; `guide` and `lessons` what people found. Each rule names its
-source and its releases.
+release and its releases.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ RULES: tuple[Rule, ...] = (
 
 def check(settings: Settings) -> Iterator[Problem]:
     """Yield what the rules find wrong with `settings`."""
-    for rule in _held(settings.source, settings.script):
+    for rule in _held(settings.release, settings.script):
         if problem := rule.check(settings):
             yield problem
 
 
 @functools.cache
-def _held(source: str, script: str) -> tuple[Rule, ...]:
-    return tuple(rule for rule in RULES if script in rule.scripts and rule.holds_for(source))
+def _held(release: str, script: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in RULES if script in rule.scripts and rule.holds_for(release))
 
 
 def conflicts(option: str) -> list[Rule]:

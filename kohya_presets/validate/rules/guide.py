@@ -163,8 +163,8 @@ def advice(
     options: tuple[str, ...],
 ) -> Rule:
     """Return a warning from a section of the guide, which is about SDXL."""
-    source = f"guide: {section}"
-    return Rule(code, "warning", says, find, source, fails=NEVER, options=options, scripts=SDXL)
+    citation = f"guide: {section}"
+    return Rule(code, "warning", says, find, citation, fails=NEVER, options=options, scripts=SDXL)
 
 
 RULES = (

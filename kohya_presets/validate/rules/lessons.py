@@ -133,13 +133,15 @@ def lesson(
     code: str,
     says: str,
     find: Callable[[Settings], Finding | None],
-    source: str,
+    citation: str,
     *,
     options: tuple[str, ...],
     scripts: tuple[str, ...] = EVERY,
 ) -> Rule:
     """Return a warning that a thread or a measurement taught."""
-    return Rule(code, "warning", says, find, source, fails=NEVER, options=options, scripts=scripts)
+    return Rule(
+        code, "warning", says, find, citation, fails=NEVER, options=options, scripts=scripts
+    )
 
 
 RULES = (

@@ -133,7 +133,7 @@ def _free(s: Settings) -> bool:
 
 
 def _since(names: Mapping[str, str], s: Settings) -> list[str]:
-    here = releases.order(options.nearest_release(s.source))
+    here = releases.order(options.nearest_release(s.release))
     return [name for name, tag in names.items() if releases.order(tag) <= here]
 
 

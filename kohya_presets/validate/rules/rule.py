@@ -27,8 +27,8 @@ class Finding(NamedTuple):
 class Rule(NamedTuple):
     """One rule: `says` is what it asks for, in one line; `options` are those it is about.
 
-    `source` says where it comes from: sd-scripts' file and condition, a section of the guide, or a
-    thread. `scripts` are those it holds for, `releases` is the range; `not_in` names commits
+    `citation` says where it comes from: sd-scripts' file and condition, a section of the guide, or
+    a thread. `scripts` are those it holds for, `releases` is the range; `not_in` names commits
     between two releases that lie in that range and differ. `fails` says when sd-scripts itself
     would notice, if ever.
     """
@@ -37,17 +37,17 @@ class Rule(NamedTuple):
     severity: Severity
     says: str
     find: Callable[[Settings], Finding | None]
-    source: str
+    citation: str
     releases: str = ">=0.7.0"
     not_in: tuple[str, ...] = ()
     fails: str = ""
     options: tuple[str, ...] = ()
     scripts: tuple[str, ...] = EVERY
 
-    def holds_for(self, source: str) -> bool:
+    def holds_for(self, release: str) -> bool:
         """Return whether the rule is about this release, or commit between two."""
-        near = options.nearest_release(source)
-        return source not in self.not_in and releases.satisfies(near, self.releases)
+        near = options.nearest_release(release)
+        return release not in self.not_in and releases.satisfies(near, self.releases)
 
     def check(self, settings: Settings) -> Problem | None:
         """Return the problem that `settings` have, of a release that the rule holds for."""

@@ -12,7 +12,7 @@ import pytest
 from kohya_presets.errors import UserError
 from kohya_presets.gui import export, notes, read
 from kohya_presets.gui.read import Imported
-from kohya_presets.gui.versions import recognize
+from kohya_presets.gui.versions import saved_file
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset, to_toml
 from kohya_presets.sdscripts.scripts import TRAINERS
@@ -239,10 +239,10 @@ def test_the_oldest_release_is_one_that_knows_every_setting() -> None:
 
 @pytest.mark.parametrize(("values", "tab"), [(TUNE, "finetune"), (LORA, "lora")])
 def test_the_tab_is_known_by_its_keys(values: dict[str, Any], tab: str) -> None:
-    assert recognize.tab(values) == tab
+    assert saved_file.tab(values) == tab
 
 
 @pytest.mark.parametrize("tag", ["v22.6.2", "v23.0.15", "v24.1.7", "v25.2.2", "v26.0.0"])
 def test_the_version_is_known_by_its_keys(tag: str, shipped: Catalogue) -> None:
     values = export.export(shipped.load("lion"), tag, ADDITIONS).values
-    assert recognize.version("finetune", values) == tag or tag == "v22.6.2"
+    assert saved_file.version("finetune", values) == tag or tag == "v22.6.2"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.memory import estimate, optimizers
+from kohya_presets.memory import estimate, states
 from kohya_presets.memory import parts as memory_parts
 from kohya_presets.memory.estimate import GIB, Estimate
 from kohya_presets.presets.catalogue import Catalogue
@@ -308,4 +308,4 @@ def test_the_facts_say_what_made_them_and_fit_what_was_measured() -> None:
     assert facts["generator"] == "tools/memory/measure.py"
     assert facts["error"] < 0.2 * GIB
     assert set(PARTS) == set(facts["trained"])
-    assert set(optimizers.ALIASES.values()) < set(facts["optimizers"])
+    assert set(states.ALIASES.values()) < set(facts["optimizers"])

@@ -13,8 +13,8 @@ from kohya_presets.training.trained import PARTS, Training
 UNET, TEXT1, TEXT2 = PARTS
 
 
-def training(script: str = "sdxl_train.py", source: str = "v0.10.1", **train: Any) -> Training:
-    return Settings({"train": train}, script, source).training
+def training(script: str = "sdxl_train.py", release: str = "v0.10.1", **train: Any) -> Training:
+    return Settings({"train": train}, script, release).training
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_memory_counts_the_parts_that_the_rules_speak_of() -> None:
 
 
 def test_the_oldest_release_knows_no_rates_of_text_encoders() -> None:
-    found = training(source="v0.7.0", learning_rate=1e-6, train_text_encoder=True)
+    found = training(release="v0.7.0", learning_rate=1e-6, train_text_encoder=True)
     assert found.parts == PARTS
 
 

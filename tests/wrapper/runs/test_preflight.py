@@ -13,7 +13,7 @@ from kohya_presets.problems import Problem
 from patches import registry
 from tests import tensors
 from tests.wrapper import lookalike
-from wrapper.checkouts import patching
+from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.environments.environment import Probe
 from wrapper.environments.gpu import Gpu
@@ -63,7 +63,7 @@ def test_a_patch_that_is_missing_is_told_with_the_command(
     assert "fast-lora" in also.message
     assert "it is absent" in problem.message
     assert problem.hint == f'kohya-presets patch apply adacoor --checkout "{scripts}"'
-    rewrite.carry_out(patching.applying(checkout, map(registry.find, adacoor.patches)))
+    rewrite.carry_out(patchwork.applying(checkout, map(registry.find, adacoor.patches)))
     assert not list(preflight.patches(adacoor, checkout))
 
 

@@ -9,8 +9,8 @@ import click
 from wrapper.cli.ending import finish
 from wrapper.cli.options import FOLDER, ignore_option, presets, runs_option, set_option
 from wrapper.cli.trainer_options import site_options
-from wrapper.runs import rehearsing
-from wrapper.runs.rehearsing import Rehearsal
+from wrapper.runs import prepare_rehearsal
+from wrapper.runs.prepare_rehearsal import Rehearsal
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
@@ -44,16 +44,16 @@ def command(
     name = f"rehearsal-{found.name}"
     request = Request(found, name, runs, release, checkout, python, data, standin, ignore)
     talk = Talk()
-    ready = rehearsing.ready(request, talk)
+    ready = prepare_rehearsal.ready(request, talk)
     talk.say(f"rehearsing {found.name} with {_whose(ready)}, replaced for it:")
     for replaced in ready.replaced:
         talk.say(f"  {replaced}")
     finish(ready.run, talk)
     talk.say("proved:")
-    for line in rehearsing.proved(ready.run, ready.standin):
+    for line in prepare_rehearsal.proved(ready.run, ready.standin):
         talk.say(f"  + {line}")
     talk.say("not proved:")
-    for line in rehearsing.not_proved(found, ready.standin):
+    for line in prepare_rehearsal.not_proved(found, ready.standin):
         talk.say(f"  - {line}")
     if ready.standin:
         talk.warn("this was the stand-in; rehearse again where sd-scripts can be reached")

@@ -7,7 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 FACTS = HERE / "options.json"  # of a copy of the stand-in
 if not FACTS.exists():
-    FACTS = HERE.parents[2] / "kohya_presets" / "facts" / "options.json"
+    FACTS = HERE.parents[3] / "kohya_presets" / "sdscripts" / "facts" / "options.json"
 TYPES = {"str": str, "Path": str, "int": int, "float": float, "int_or_float": float}
 
 

@@ -16,7 +16,7 @@ from kohya_presets.errors import AnchorError, PatchError
 from kohya_presets.presets.catalogue import Catalogue
 from patches import registry
 from patches.registry import Patch
-from wrapper.checkouts import checkout, patching
+from wrapper.checkouts import checkout, patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.rehearsal.adapt import STANDIN
 from wrapper.runs import preflight, trainer
@@ -57,15 +57,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def put_in(found: Checkout, *patches: Patch) -> None:
-    rewrite.carry_out(patching.applying(found, patches))
+    rewrite.carry_out(patchwork.applying(found, patches))
 
 
 def take_out(found: Checkout, *names: str, even_edited: bool = False) -> None:
-    rewrite.carry_out(patching.reverting(found, names, even_edited=even_edited))
+    rewrite.carry_out(patchwork.reverting(found, names, even_edited=even_edited))
 
 
 def states(found: Checkout) -> dict[str, str]:
-    return {patch.name: patching.status(found, patch).state for patch in BOTH}
+    return {patch.name: patchwork.status(found, patch).state for patch in BOTH}
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_patches_leave_without_a_trace(layout: str, tmp_path: Path) -> None:
 
     put_in(found, *BOTH)
     assert states(found) == {"ema": "applied", "adacoor": "applied"}
-    assert patching.carried(found) == {"ema", "adacoor"}
+    assert patchwork.carried(found) == {"ema", "adacoor"}
     gui = [name for name in contents(folder) if name.endswith("class_basic_training.py")]
     assert all(b"AdaCoor" in contents(folder)[name] for name in gui)
     again = contents(folder)
@@ -165,7 +165,7 @@ def test_what_was_altered_by_hand_is_told_and_kept(how: str, clone: Checkout) ->
 def test_a_patch_that_is_not_there_was_not_altered(clone: Checkout) -> None:
     put_in(clone, EMA)
     ALTERED["a closing fence gone"](clone)
-    found = patching.status(clone, ADACOOR)
+    found = patchwork.status(clone, ADACOOR)
     assert found.state == "absent"
     assert "sdxl_train.py: line" in found.why
     assert states(clone)["ema"] == "altered"
@@ -196,7 +196,7 @@ def test_half_of_a_patch_is_told_and_completed(clone: Checkout) -> None:
     put_in(clone, EMA)
     whole = contents(clone.folder)
     _take_away("library/kp_average.py")(clone)
-    found = patching.status(clone, EMA)
+    found = patchwork.status(clone, EMA)
     assert (found.state, "kp_average.py" in found.why) == ("altered", True)
     put_in(clone, EMA)
     assert contents(clone.folder) == whole
@@ -251,7 +251,7 @@ def test_a_failure_in_the_middle_changes_nothing(
     clone: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(clone.folder)
-    changes = patching.applying(clone, BOTH)
+    changes = patchwork.applying(clone, BOTH)
     replace = Path.replace
 
     def full_at_the_third(self: Path, target: Path) -> Path:
@@ -266,7 +266,7 @@ def test_a_failure_in_the_middle_changes_nothing(
 
 
 def test_a_file_changed_meanwhile_is_not_overwritten(clone: Checkout) -> None:
-    changes = patching.applying(clone, [EMA])
+    changes = patchwork.applying(clone, [EMA])
     script = clone.scripts / "sdxl_train.py"
     script.write_text(script.read_text("utf-8") + "# mine\n")
     with pytest.raises(PatchError, match="changed meanwhile"):
@@ -335,7 +335,7 @@ def test_git_applies_the_diff(layout: str, crlf: bool, tmp_path: Path) -> None:
     before = contents(folder)
     found = checkout.open_folder(folder)
     patch = tmp_path / "both.diff"
-    patch.write_bytes(rewrite.diff(patching.applying(found, BOTH), folder))
+    patch.write_bytes(rewrite.diff(patchwork.applying(found, BOTH), folder))
     put_in(found, *BOTH)
     expected = contents(folder)
     take_out(found, "ema", "adacoor")

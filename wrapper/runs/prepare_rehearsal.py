@@ -86,7 +86,7 @@ def proved(run: Run, standin: bool) -> tuple[str, ...]:
     whose = "the stand-in's" if standin else "sd-scripts' own"
     return (
         f"{whose} scripts accept every option of the preset ({', '.join(names)})",
-        "the rendered config.toml and image_folder.toml are read, images and captions are found",
+        "the rendered config.toml and dataset.toml are read, images and captions are found",
         "training moves the U-Net" + (" and both text encoders" if run.text_encoders else ""),
         "each stage finds what the one before it made, and the LoRA is whole",
     )
