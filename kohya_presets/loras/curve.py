@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Detour:
     """One module extracted at `low`, and at `high` then resized: kp_detour.py says what is what."""
 
     name: str
@@ -53,7 +53,7 @@ class Curve:
     ranks: tuple[int, ...]
     modules: tuple[Module, ...]
     unchanged: int
-    claims: tuple[Claim, ...]
+    detours: tuple[Detour, ...]
 
     @property
     def all(self) -> Row:
@@ -96,11 +96,13 @@ def of(measured: Mapping[str, Any]) -> Curve:
             "the tuned model has the same weights as the base, in all that a LoRA can change",
             hint="Give the model that was trained, and the one it was trained from.",
         )
-    claims = (
-        Claim(c["name"], {key: value for key, value in c.items() if key != "name"})
-        for c in measured["claim"]["modules"]
+    detours = (
+        Detour(c["name"], {key: value for key, value in c.items() if key != "name"})
+        for c in measured["detour"]["modules"]
     )
-    return Curve(tuple(measured["ranks"]), tuple(changed), len(found) - len(changed), tuple(claims))
+    return Curve(
+        tuple(measured["ranks"]), tuple(changed), len(found) - len(changed), tuple(detours)
+    )
 
 
 def file_size(modules: Sequence[Module], rank: int) -> int:

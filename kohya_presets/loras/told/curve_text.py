@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kohya_presets.loras import curve as curves
-from kohya_presets.loras.curve import DIRECT, HIGH, LOW, Claim, Curve, Row
+from kohya_presets.loras.curve import DIRECT, HIGH, LOW, Detour, Curve, Row
 from kohya_presets.problems import plural
 
 MARKS = {LOW: f"the guide's {HIGH}, then {LOW}", DIRECT: f"the guide's {DIRECT} directly"}
@@ -32,7 +32,7 @@ def values(curve: Curve) -> dict[str, Any]:
             for m in curve.modules
         ],
         "unchanged": curve.unchanged,
-        "claim": [{"name": claim.name, **claim.numbers} for claim in curve.claims],
+        "detour": [{"name": detour.name, **detour.numbers} for detour in curve.detours],
         "advice": advice(curve),
     }
 
@@ -59,13 +59,13 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
 
 
-def claim(curve: Curve) -> tuple[str, ...]:
-    """Return what is to be said of the guide's claim, a line each."""
-    if not curve.claims:
+def detour(curve: Curve) -> tuple[str, ...]:
+    """Return what is to be said of the guide's detour, a line each."""
+    if not curve.detours:
         return ()
     said = [
         f"Extracting at {HIGH} and resizing to {LOW}, against extracting at {LOW}, in the "
-        f"{plural(len(curve.claims), 'module')} that changed most:"
+        f"{plural(len(curve.detours), 'module')} that changed most:"
     ]
     for words, suffix in (
         ("computed in fp32", ""),
@@ -73,7 +73,7 @@ def claim(curve: Curve) -> tuple[str, ...]:
         ("clamped at 0.99 too, as sd-scripts does when not told to", "_clamped"),
     ):
         direct, through, apart = (
-            _span(curve.claims, f"{name}{suffix}") for name in ("direct", "through", "apart")
+            _span(curve.detours, f"{name}{suffix}") for name in ("direct", "through", "apart")
         )
         said.append(f"  {words}: off the change by {through}, directly {direct}; apart by {apart}")
     return tuple(said)
@@ -111,13 +111,13 @@ def _by_block(curve: Curve) -> Iterator[str]:
 
 
 def _claims(curve: Curve) -> Iterator[str]:
-    if lines := claim(curve):
+    if lines := detour(curve):
         yield ""
         yield from lines
 
 
-def _span(claims: Sequence[Claim], key: str) -> str:
-    numbers = [claim.numbers[key] for claim in claims]
+def _span(detours: Sequence[Detour], key: str) -> str:
+    numbers = [detour.numbers[key] for detour in detours]
     low, high = (f"{100 * number:.3g}" for number in (min(numbers), max(numbers)))
     return f"{low} %" if low == high else f"{low} to {high} %"
 

@@ -19,9 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from library import kp_krylov
-from library.kp_products import lower_gram, times
 from torch import Tensor
+
+from . import kp_krylov
+from .kp_products import lower_gram, times
 
 FLOOR = 2e-4  # of |A|: what fp32 may add to the error; the fp16 of a LoRA file adds 3e-4
 GRAM_FROM = 0.11  # rank per smaller side: from here on, the eigenvectors of all are had sooner

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from library import kp_lora_file, kp_lowrank, kp_report, kp_threads
-from library.kp_difference import Pair
-from library.kp_lowrank import LowRank, NotCertifiedError
-from library.kp_sdxl_modules import Target
-from library.kp_tensors import UnusableError
 from torch import Tensor
+
+from . import kp_lora_file, kp_lowrank, kp_report, kp_threads
+from .kp_difference import Pair
+from .kp_lowrank import LowRank, NotCertifiedError
+from .kp_sdxl_modules import Target
+from .kp_tensors import UnusableError
 
 # What is not given is not done; the stock script is told what it takes without.
 ONLY_IF_GIVEN = {"clamp_quantile": 0.99, "min_diff": 0.01}
