@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kohya_presets.loras import curve as curves
-from kohya_presets.loras.curve import DIRECT, HIGH, LOW, Detour, Curve, Row
+from kohya_presets.loras.curve import DIRECT, HIGH, LOW, Curve, Detour, Row
 from kohya_presets.problems import plural
 
 MARKS = {LOW: f"the guide's {HIGH}, then {LOW}", DIRECT: f"the guide's {DIRECT} directly"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.ranks import ranking
+from wrapper.ranks import measure
 
 HIGH, LOW = 64, 8
 
@@ -15,7 +15,7 @@ HIGH, LOW = 64, 8
 @pytest.fixture
 def detour(monkeypatch: pytest.MonkeyPatch) -> Any:
     pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-    monkeypatch.syspath_prepend(str(ranking.SCRIPT.parent))  # as it is for a script
+    monkeypatch.syspath_prepend(str(measure.SCRIPT.parent))  # as it is for a script
     return importlib.import_module("kp_detour")
 
 

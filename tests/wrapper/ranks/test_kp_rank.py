@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wrapper.ranks import ranking
+from wrapper.ranks import measure
 
 RANKS = (1, 2, 8, 64)
 
@@ -14,7 +14,7 @@ RANKS = (1, 2, 8, 64)
 @pytest.fixture
 def rank(monkeypatch: pytest.MonkeyPatch) -> Any:
     pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-    monkeypatch.syspath_prepend(str(ranking.SCRIPT.parent))  # as it is for a script
+    monkeypatch.syspath_prepend(str(measure.SCRIPT.parent))  # as it is for a script
     return importlib.import_module("kp_rank")
 
 
