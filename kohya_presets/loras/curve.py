@@ -19,7 +19,7 @@ _HALF = 2  # bytes of fp16
 
 
 @dataclass(frozen=True)
-class Module:
+class Spectrum:
     """One module: `energy` is its change's squared norm, `retained` what each rank keeps of it."""
 
     name: str
@@ -51,7 +51,7 @@ class Curve:
     """All modules that changed, at each of `ranks`; `unchanged` counts the others."""
 
     ranks: tuple[int, ...]
-    modules: tuple[Module, ...]
+    modules: tuple[Spectrum, ...]
     unchanged: int
     detours: tuple[Detour, ...]
 
@@ -87,7 +87,7 @@ def of(measured: Mapping[str, Any]) -> Curve:
         UserError: nothing changed.
     """
     found = [
-        Module(m["name"], tuple(m["shape"]), m["norm"] ** 2, tuple(m["retained"]))
+        Spectrum(m["name"], tuple(m["shape"]), m["norm"] ** 2, tuple(m["retained"]))
         for m in measured["modules"]
     ]
     changed = sorted((m for m in found if m.energy), key=lambda m: names.order(m.name))
@@ -105,7 +105,7 @@ def of(measured: Mapping[str, Any]) -> Curve:
     )
 
 
-def file_size(modules: Sequence[Module], rank: int) -> int:
+def file_size(modules: Sequence[Spectrum], rank: int) -> int:
     """Return the bytes of a LoRA of `rank` in fp16: its header as safetensors writes it, and it."""
     header: dict[str, Any] = {}
     end = 0
@@ -141,7 +141,7 @@ def reaching(curve: Curve, part: float) -> int | None:
     return next((at for at, kept in enumerate(curve.all.retained) if kept >= part), None)
 
 
-def _row(name: str, modules: Sequence[Module]) -> Row:
+def _row(name: str, modules: Sequence[Spectrum]) -> Row:
     energy = math.fsum(module.energy for module in modules)
     columns = zip(*(module.retained for module in modules), strict=True)
     retained = (
