@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from kohya_presets.errors import TrainerError, UserError
 from kohya_presets.loras import weights
@@ -155,7 +156,7 @@ def test_a_deleted_product_is_made_again_from_the_last_stage(folder: Path) -> No
 
 def test_a_run_at_work_is_not_started_twice(folder: Path) -> None:
     run = faked.new(folder)
-    with runner.FileLock(folder / ".lock"), pytest.raises(UserError, match="another"):
+    with FileLock(folder / ".lock"), pytest.raises(UserError, match="another"):
         runner.carry_out(run, Heard(folder))
     assert not faked.starts(folder)
 
