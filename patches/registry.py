@@ -92,9 +92,11 @@ def find(wanted: str, own: Path | None = None) -> Patch:
     if (Path(wanted) / FILE).is_file():
         return load(Path(wanted).resolve())
     for place in (own, SHIPPED):
-        if place and (place / wanted / FILE).is_file():
-            return load(place / wanted)
-    known = sorted({at.parent.name for p in (own, SHIPPED) if p for at in p.glob(f"*/{FILE}")})
+        for folder in (wanted, wanted.replace("-", "_")) if place else ():
+            if place and (place / folder / FILE).is_file():
+                return load(place / folder)
+    folders = {at.parent.name for p in (own, SHIPPED) if p for at in p.glob(f"*/{FILE}")}
+    known = sorted(folder.replace("_", "-") for folder in folders)
     hint = did_you_mean(wanted, known) or f"Known: {', '.join(known)}; or give a patch's folder."
     raise UserError(f"there is no patch {wanted!r}", hint=hint)
 
@@ -207,8 +209,10 @@ def _is(kind: str, value: Any) -> bool:
 
 def _head_problems(source: Source, head: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
     name = head.get("name", folder.name)
-    if name != folder.name or not re.fullmatch(r"[\w.-]+", str(name)):
-        message = f"expected the folder's name {folder.name!r}, found {name!r}"
+    spelled = (folder.name, folder.name.replace("_", "-"))  # a Python package has no dash
+    if name not in spelled or not re.fullmatch(r"[\w.-]+", str(name)):
+        expected = " or ".join(map(repr, dict.fromkeys(spelled)))
+        message = f"expected the folder's name {expected}, found {name!r}"
         yield Problem("name", "error", source.place("patch", "name"), message)
     for file in head.get("runtime", ()):
         if not re.fullmatch(r"kp_\w+\.py", str(file)) or not (folder / str(file)).is_file():

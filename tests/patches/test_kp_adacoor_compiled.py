@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.patches import runtime
 from tests.usually import usually
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_compiled = runtime.load("adacoor", "kp_adacoor_compiled")
-kp_adacoor = runtime.load("adacoor", "kp_adacoor")
+from patches.adacoor import kp_adacoor  # noqa: E402
+from patches.adacoor import kp_adacoor_compiled as kp_compiled  # noqa: E402
+
 AdaCoor = kp_adacoor.AdaCoor
 
 pytestmark = [

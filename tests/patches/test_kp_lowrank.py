@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.patches import runtime
 from tests.usually import usually
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_lowrank = runtime.load("fast-lora", "kp_lowrank")
+from patches.fast_lora import kp_lowrank  # noqa: E402
 
 SHAPES = ((320, 320), (640, 256), (256, 640))  # square, tall, wide
 RANKS = (1, 8, 12, 16, 28)  # up to 28 of 256 a Krylov space is searched

@@ -13,7 +13,6 @@ import pytest
 from kohya_presets.presets.catalogue import Catalogue
 from patches import registry
 from tests.conftest import UPSTREAM_HOME
-from tests.patches import runtime
 from tests.upstream import own_environment
 from tests.upstream.training import Training
 from wrapper.checkouts import checkout as checkouts
@@ -134,7 +133,8 @@ def product(tensors: dict[str, Any], module: str) -> Any:
 def changes(base: Path, tuned: Path) -> dict[str, Any]:
     """Return what fine-tuning changed, in double precision, by module."""
     found: dict[str, Any] = {}
-    kp_difference = runtime.load("fast-lora", "kp_difference")
+    from patches.fast_lora import kp_difference
+
     with closing(kp_difference.Pair(base, tuned, convolutions=False)) as pair:
         for target in pair.targets:
             change = pair.difference(target.key)

@@ -30,7 +30,7 @@ svg { max-width: 100%; height: auto } svg text { font: 12px system-ui, sans-seri
 def page(curve: Curve, base: str, tuned: str) -> str:
     """Return the page; `base` and `tuned` are what it calls the two models."""
     title = html.escape(f"What each rank keeps: {tuned} compared with {base}")
-    said = "".join(f"<p>{html.escape(line.strip())}</p>\n" for line in curve_text.claim(curve))
+    said = "".join(f"<p>{html.escape(line.strip())}</p>\n" for line in curve_text.detour(curve))
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n<title>{title}</title>\n'

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kohya_presets.loras import curve as curves
-from kohya_presets.loras.curve import DIRECT, HIGH, LOW, Claim, Curve, Row
+from kohya_presets.loras.curve import DIRECT, HIGH, LOW, Curve, Detour, Row
 from kohya_presets.problems import plural
 
 MARKS = {LOW: f"the guide's {HIGH} resized to {LOW}", DIRECT: f"the guide's {DIRECT} directly"}
@@ -32,7 +32,7 @@ def values(curve: Curve) -> dict[str, Any]:
             for m in curve.modules
         ],
         "unchanged": curve.unchanged,
-        "claim": [{"name": claim.name, **claim.numbers} for claim in curve.claims],
+        "detour": [{"name": detour.name, **detour.numbers} for detour in curve.detours],
         "advice": advice(curve),
     }
 
@@ -59,13 +59,13 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
 
 
-def claim(curve: Curve) -> tuple[str, ...]:
-    """Return what is to be said of the guide's claim, a line each."""
-    if not curve.claims:
+def detour(curve: Curve) -> tuple[str, ...]:
+    """Return the lines about the detour: the results of both ways, and their difference."""
+    if not curve.detours:
         return ()
     said = [
         f"Extracting at {HIGH} and resizing to {LOW}, compared with extracting at {LOW}, in the "
-        f"{plural(len(curve.claims), 'module')} that changed most:"
+        f"{plural(len(curve.detours), 'module')} that changed most:"
     ]
     for words, suffix in (
         ("computed in fp32", ""),
@@ -73,7 +73,7 @@ def claim(curve: Curve) -> tuple[str, ...]:
         ("also clamped at 0.99, the default of sd-scripts", "_clamped"),
     ):
         direct, through, apart = (
-            _span(curve.claims, f"{name}{suffix}") for name in ("direct", "through", "apart")
+            _span(curve.detours, f"{name}{suffix}") for name in ("direct", "through", "apart")
         )
         said.append(f"  {words}: error {through}, directly {direct}; difference of the two {apart}")
     return tuple(said)
@@ -112,13 +112,13 @@ def _by_block(curve: Curve) -> Iterator[str]:
 
 
 def _claims(curve: Curve) -> Iterator[str]:
-    if lines := claim(curve):
+    if lines := detour(curve):
         yield ""
         yield from lines
 
 
-def _span(claims: Sequence[Claim], key: str) -> str:
-    numbers = [claim.numbers[key] for claim in claims]
+def _span(detours: Sequence[Detour], key: str) -> str:
+    numbers = [detour.numbers[key] for detour in detours]
     low, high = (f"{100 * number:.3g}" for number in (min(numbers), max(numbers)))
     return f"{low} %" if low == high else f"{low} to {high} %"
 

@@ -17,7 +17,7 @@ from tests import lora_files
 from tests.lora_files import TE1, UNET
 
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-CLAIM = {"direct": 0.5, "through": 0.5, "apart": 1e-6} | {
+DETOUR = {"direct": 0.5, "through": 0.5, "apart": 1e-6} | {
     f"{name}{suffix}": value
     for suffix in ("_fp16", "_clamped")
     for name, value in (("direct", 0.5), ("through", 0.51), ("apart", 2e-4))
@@ -30,9 +30,9 @@ def module(name: str, shape: list[int], norm: float, *first: float) -> dict[str,
     return {"name": name, "shape": shape, "norm": norm, "retained": kept}
 
 
-def measured(*modules: dict[str, Any], claims: int = 1) -> dict[str, Any]:
-    claim = {"high": 512, "low": 16, "modules": [{"name": UNET, **CLAIM}] * claims}
-    return {"ranks": list(RANKS), "modules": list(modules), "claim": claim}
+def measured(*modules: dict[str, Any], detours: int = 1) -> dict[str, Any]:
+    detour = {"high": 512, "low": 16, "modules": [{"name": UNET, **DETOUR}] * detours}
+    return {"ranks": list(RANKS), "modules": list(modules), "detour": detour}
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_json_has_all_of_it(made: Curve) -> None:
     found = json.loads(json.dumps(curve_text.values(made)))
     assert found["ranks"] == list(RANKS)
     assert len(found["sizes"]) == len(found["all"]["retained"]) == len(RANKS)
-    assert found["claim"][0]["name"] == UNET
+    assert found["detour"][0]["name"] == UNET
     assert len(found["modules"]) == 2
 
 
