@@ -109,7 +109,7 @@ def of(settings: Settings) -> Estimate | None:
     cost = states.cost(settings.training, memory_parts.facts(), half=half)
     notes = [cost.note] if cost.note else []
     if settings.train("deepspeed"):
-        notes.append("DeepSpeed moves parts of this to other GPUs or main memory: not counted")
+        notes.append("not counted: DeepSpeed moves parts of this to other GPUs or to main memory")
     return Estimate(tuple(_moments(parts, cost)), tuple(notes))
 
 
@@ -130,7 +130,8 @@ def problems(preset: Preset, settings: Settings, gpu_gib: float | None) -> Itera
     limits = (preset.vram_gib, f"{preset.name} is made for"), (gpu_gib, "the GPU has")
     for code, (limit, whose) in zip(CODES, limits, strict=True):
         if limit is not None and needed > limit:
-            message = f"training needs about {needed:.1f} GiB of GPU memory, {whose} {limit:g}"
+            need = f"training needs about {needed:.1f} GiB of GPU memory"
+            message = f"{need}, but {whose} {limit:g} GiB"
             hint = _saving(settings, needed, limit)
             yield Problem(code, "warning", Place(preset.file), message, hint)
 
@@ -173,7 +174,7 @@ def _saving(settings: Settings, needed: float, limit: float) -> str | None:
         return None
     _, _, option, value, saved = min(found, key=lambda choice: choice[:2])
     text = toml_text.value_text(value)
-    return f"With --set train.{option}={text} it is {saved:.1f} GiB."
+    return f"Use --set train.{option}={text}: it then needs {saved:.1f} GiB."
 
 
 def _gib(size: int) -> str:

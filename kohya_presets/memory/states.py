@@ -35,7 +35,7 @@ def cost(training: Training, facts: Facts, *, half: bool) -> Cost:
     known = facts["optimizers"].get(_variant(own, given))
     if known is None:
         numbers = sum(facts["trained"][model] for model in models)
-        note = f"{training.optimizer_name} is not known: {UNKNOWN} bytes of state for each weight"
+        note = f"unknown optimizer {training.optimizer_name}: assuming {UNKNOWN} bytes per weight"
         return Cost(UNKNOWN * numbers, 0, note)
     rows = [known["half" if half else "float"][PARTS.index(model)] for model in models]
     state = round(sum(row[0] for row in rows) * _times(own, given))
@@ -45,7 +45,11 @@ def cost(training: Training, facts: Facts, *, half: bool) -> Cost:
         work = min(work, 2 * largest * (2 if half else 4))
     paged = own.startswith("paged")
     return Cost(
-        state, work, "the state is paged: it goes to main memory if need be" if paged else None
+        state,
+        work,
+        "the optimizer state is paged: parts of it move to main memory if needed"
+        if paged
+        else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Check each setting by itself against sd-scripts' options: its name, its type, its value."""
+"""Check each setting alone against the options of sd-scripts: its name, type and value."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from kohya_presets.training.settings import Settings
 def of_preset(s: Settings) -> Iterator[Problem]:
     """Yield what is wrong with the settings of a preset for the release they are for."""
     if s.script and s.script not in TRAINERS:
-        hint = did_you_mean(s.script, TRAINERS) or f"Known: {', '.join(TRAINERS)}."
+        hint = did_you_mean(s.script, TRAINERS) or f"Use one of {', '.join(TRAINERS)}."
         message = f"unknown script {s.script!r}"
         yield Problem("unknown-script", "error", s.place("preset", "script"), message, hint)
     for table, values in s.tables.items():
         for key, value in values.items():
             if key in PATHS:
-                hint = "Give it on the command line. Presets cannot contain local paths."
-                message = f"{key} is set for each run"
+                hint = "Set it on the command line. Presets cannot contain local paths."
+                message = f"{key} does not belong in a preset: it is set for each run"
                 yield Problem("path-in-preset", "error", s.place(table, key), message, hint)
             else:
                 yield from option(s, table, key, value)
 
 
 def require(made: Preset, additions: Additions) -> None:
-    """Raise where a setting by itself is wrong: misspelled, of another type, no choice.
+    """Raise if a setting alone is wrong: misspelled, of the wrong type, or not a choice.
 
     Raises:
-        PresetError: with all of them, as for the newest release that the preset is for.
+        PresetError: with all wrong settings, for the newest release that the preset is for.
     """
     found = settings.of_preset(made, releases.best_for(made.releases), additions)
     if wrong := errors(of_preset(found)):
@@ -55,18 +55,18 @@ def dataset_key(s: Settings, level: str, part: Table, key: str) -> Iterator[Prob
     known, where = options.dataset(s.release), s.place
     if key in known and level not in known[key].levels:
         wanted = " or ".join(_level(name) for name in known[key].levels)
-        message = f"{key} does not go into {_level(level)}"
+        message = f"{key} is not allowed in {_level(level)}"
         hint = f"Move it to {wanted}."
         yield Problem("wrong-level", "error", where("dataset", key), message, hint)
     elif key in known and level == "subset" and _subset(part) not in known[key].subsets:
-        message = f"{key} is not for a subset of {_subset(part)}"
+        message = f"{key} is not allowed in a subset of {_subset(part)}"
         yield Problem("wrong-level", "error", where("dataset", key), message)
     else:
         yield from _setting("dataset", key, part[key], known, s)
 
 
 def missing(release: str, subset: Table, where: Place) -> Iterator[Problem]:
-    """Yield the keys that a subset must have and has not."""
+    """Yield a problem for each required key that a subset lacks."""
     kind = _subset(subset)
     for known in options.dataset(release).values():
         if kind in known.required and known.name not in subset:
@@ -74,7 +74,7 @@ def missing(release: str, subset: Table, where: Place) -> Iterator[Problem]:
 
 
 def _subset(part: Table) -> str:
-    """Return what kind of subset it is, as sd-scripts tells them apart."""
+    """Return the kind of a subset, by the same rule as sd-scripts."""
     if "conditioning_data_dir" in part:
         return "conditioning"
     return "metadata" if "metadata_file" in part else "images"
@@ -107,20 +107,22 @@ def _misfit(table: str, known: Option, value: Any, fault: str, s: Settings) -> P
         newest = options.newest(known.name)  # keys of the dataset file have no choices
         later = newest.choices_since.get(str(value)) if newest else None
         hint = (
-            f"It came with {later}." if later else did_you_mean(str(value), map(str, known.choices))
+            f"Use sd-scripts {later} or newer."
+            if later
+            else did_you_mean(str(value), map(str, known.choices))
         )
         return Problem("wrong-choice", "error", where, fault, hint)
     hint = None
     script = TOOLS.get(table, s.script)
     if patch := s.additions.patch_that_takes(script, known.name, value):
-        hint = f'With patches = ["{patch}"] in [preset], {known.name} may be that.'
+        hint = f'Add patches = ["{patch}"] to [preset] to use this value.'
     elif isinstance(value, str) and known.type != "strs":
         bare = {"True": "true", "False": "false"}.get(value, value)
-        hint = f"Without quotes: {known.name} = {bare}" if _is_toml(bare) else None
+        hint = f"Remove the quotes: {known.name} = {bare}" if _is_toml(bare) else None
     elif known.type == "str" and not isinstance(value, list | dict):
-        hint = f'With quotes: {known.name} = "{value}"'
+        hint = f'Add quotes: {known.name} = "{value}"'
     elif known.type == "strs":
-        hint = f'A list: {known.name} = ["{value}"]'
+        hint = f'Write a list: {known.name} = ["{value}"]'
     return Problem("wrong-type", "error", where, fault, hint)
 
 
@@ -143,7 +145,7 @@ def _unreadable(value: Any) -> str | None:
 def _unknown(
     table: str, key: str, where: Place, known: Mapping[str, Option], s: Settings
 ) -> Problem:
-    """Return the problem of a name that is no option here, with the most telling reason."""
+    """Return the problem of an unknown option, with the most helpful reason."""
     bare = key.lower().replace("-", "_")
     message = f"unknown option {key!r}" + (f" in [{table}]" if s.kind == "preset" else "")
     if problem := _other_release(table, key, where, s):
@@ -151,10 +153,8 @@ def _unknown(
     if patch := s.additions.patch_with(TOOLS.get(table, s.script), key):
         hint = f'Add patches = ["{patch}"] to [preset].'
         if s.kind == "config":
-            hint = f"Without it sd-scripts ignores {key}: kohya-presets patch apply {patch}"
-        return Problem(
-            "missing-patch", "error", where, f"{key} comes with the patch {patch!r}", hint
-        )
+            hint = f"Apply the patch: kohya-presets patch apply {patch}"
+        return Problem("missing-patch", "error", where, f"{key} needs the patch {patch!r}", hint)
     if bare in known:
         return Problem("unknown-option", "error", where, message, f"Did you mean {bare!r}?")
     if found := _elsewhere(table, key):
@@ -170,7 +170,7 @@ def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem |
     tags = options.releases_with(script, key)
     if not tags:
         return None
-    name, without = key, "leave it out"
+    name, without = key, f"leave {key} out"
     if s.kind == "preset":
         name, without = f"{table}.{key}", f"--set {table}.{key}=unset"
     if releases.order(tags[0]) > releases.order(options.nearest_release(s.release)):

@@ -97,7 +97,7 @@ def loaded(made: Preset, against: Against) -> Report:
         made, against.release, against.additions, carried=against.patches, images=against.images
     )
     problems = [*each_setting.of_preset(found)]
-    if made.script in TRAINERS:  # otherwise no option is known, and that is told
+    if made.script in TRAINERS:  # otherwise no option is known, which is reported
         problems += rules.check(found)
     size = _memory(found, problems)
     problems += estimate.problems(made, found, against.gpu_gib) if size else []
@@ -115,7 +115,7 @@ def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Repo
         UserError: there is no such file.
     """
     config = configs.read(path)
-    if config.is_unreadable:  # all that it lacks for that would be news of no use
+    if config.is_unreadable:  # to list what is missing would not help
         return Report(str(path), against.release, _kept(config.problems, against.ignore))
     if config.kind == "dataset":
         problems = [*config.problems, *_dataset(config, against)]
@@ -124,7 +124,7 @@ def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Repo
         dataset = _named(config)
         problems = [*config.problems, *(dataset.problems if dataset else ())]
         if dataset and dataset.is_unreadable:
-            dataset = None  # as if it were not at hand
+            dataset = None  # as if it did not exist
         found = _settings(config, dataset, against, script)
         problems += _training(config, found[0])
         problems += _dataset(dataset, against) if dataset else ()
@@ -160,9 +160,9 @@ def _settings_alone(found: Laid, against: Against) -> Iterator[Problem]:
 
 def _release(made: Preset, release: str) -> Iterator[Problem]:
     if not releases.satisfies(nearest_release(release), made.releases):
-        message = f"{made.name} wants sd-scripts {made.releases}, this is {release}"
+        message = f"preset {made.name!r} needs sd-scripts {made.releases}, but this is {release}"
         where = made.place("preset", "releases")
-        yield Problem("release", "error", where, message, "Choose another release or checkout.")
+        yield Problem("release", "error", where, message, "Use another --release or --checkout.")
 
 
 def _memory(settings: Settings, problems: Sequence[Problem]) -> Estimate | None:

@@ -47,16 +47,18 @@ def weighted_captions_cached(s: Settings) -> Finding | None:
 def weighted_captions(s: Settings) -> Finding | None:
     if not s.train("weighted_captions"):
         return None
-    message = "weighted_captions does not work with SDXL in this release"
-    return Finding("train", "weighted_captions", message, "It does from v0.10.0 on.")
+    message = "this sd-scripts release does not support weighted_captions with SDXL"
+    hint = "Use v0.10.0 or newer, or leave weighted_captions out."
+    return Finding("train", "weighted_captions", message, hint)
 
 
 def cached_text_trained(s: Settings) -> Finding | None:
     cached = next((key for key in CACHES_TEXT if s.train(key)), None)
     if not cached or not s.train("train_text_encoder"):
         return None
-    message = f"{cached} keeps what train_text_encoder would change"
-    return Finding("train", cached, message, "Train the text encoders, or cache them; not both.")
+    message = f"{cached} does not work with train_text_encoder"
+    hint = "Delete one of the two: cached outputs cannot change during training."
+    return Finding("train", cached, message, hint)
 
 
 def block_rates(s: Settings) -> Finding | None:
@@ -70,7 +72,8 @@ def block_rates(s: Settings) -> Finding | None:
     if count == BLOCKS:
         return None
     found = f"{count}" if count else repr(text)
-    return Finding("train", "block_lr", f"expected {BLOCKS} numbers and commas, found {found}")
+    message = f"expected {BLOCKS} numbers separated by commas, found {found}"
+    return Finding("train", "block_lr", message)
 
 
 def no_log_folder(s: Settings) -> Finding | None:
@@ -78,32 +81,41 @@ def no_log_folder(s: Settings) -> Finding | None:
     if tool not in ("tensorboard", "all") or s.train("logging_dir"):
         return None
     message = f"log_with {tool!r} needs logging_dir"
-    return Finding("train", "log_with", message, "Say where with logging_dir.")
+    return Finding("train", "log_with", message, "Set logging_dir to a folder for the logs.")
 
 
 def workers_persist(s: Settings) -> Finding | None:
     workers = s.train("max_data_loader_n_workers")
     if not s.train("persistent_data_loader_workers") or workers != 0:
         return None
-    message = "persistent_data_loader_workers needs workers: max_data_loader_n_workers is 0"
-    hint = "Leave it out, or give max_data_loader_n_workers 1 or more."
+    message = "persistent_data_loader_workers needs max_data_loader_n_workers of 1 or more, found 0"
+    hint = "Leave it out, or set max_data_loader_n_workers to 1 or more."
     return Finding("train", "persistent_data_loader_workers", message, hint)
 
 
 def save_every_zero(s: Settings) -> Finding | None:
     for key in ("save_every_n_epochs", "save_every_n_steps"):
         if s.given("train", key) == 0:
-            return Finding("train", key, f"{key} is 0", "For no saves between, leave it out.")
+            message = f"expected {key} of 1 or more, found 0"
+            return Finding("train", key, message, f"Leave {key} out.")
     return None
+
+
+def version_2(s: Settings) -> Finding | None:
+    if not s.train("v2"):
+        return None
+    return Finding("train", "v2", "v2 is for Stable Diffusion 2", "Leave v2 out.")
 
 
 def nothing_trained(s: Settings) -> Finding | None:
     if s.train("learning_rate") != 0 or any(s.training.text_encoders):
         return None
-    message = "nothing is trained: learning_rate is 0, and so are the text encoders' rates"
-    return Finding("train", "learning_rate", message)
+    message = "nothing is trained: learning_rate is 0, and the text encoders are not trained"
+    hint = "Set learning_rate above 0."
+    return Finding("train", "learning_rate", message, hint)
 
 
+_ONLY_V = "Leave it out: it is only for models that predict v."
 _TRAIN = "sdxl_train.py, train"
 _VERIFY = "library/train_util.py, verify_training_args"
 _PREPARE = "library/train_util.py, prepare_dataset_args"
@@ -121,7 +133,7 @@ RULES = (
         "scale-v-pred",
         "error",
         "scale_v_pred_loss_like_noise_pred needs v_parameterization",
-        needs("scale_v_pred_loss_like_noise_pred", "v_parameterization", "Only for v-prediction."),
+        needs("scale_v_pred_loss_like_noise_pred", "v_parameterization", _ONLY_V),
         f"{_VERIFY}: raises without v_parameterization",
         fails=AT_ONCE,
         options=("scale_v_pred_loss_like_noise_pred", "v_parameterization"),
@@ -129,7 +141,7 @@ RULES = (
     Rule(
         "v-pred-like-loss",
         "error",
-        "v_pred_like_loss excludes v_parameterization",
+        "v_pred_like_loss does not work with v_parameterization",
         excludes("v_pred_like_loss", "v_parameterization"),
         f"{_VERIFY}: raises with v_parameterization",
         fails=AT_ONCE,
@@ -138,7 +150,7 @@ RULES = (
     Rule(
         "resolution-form",
         "error",
-        "resolution as a training option is one or two whole numbers",
+        "resolution in [train] must be one or two whole numbers",
         bad_resolution,
         f"{_PREPARE}: one or two whole numbers",
         fails=AT_ONCE,
@@ -147,7 +159,7 @@ RULES = (
     Rule(
         "face-crop-form",
         "error",
-        "face_crop_aug_range is two numbers, the smaller first",
+        "face_crop_aug_range must be two numbers, the smaller first",
         bad_face_crop,
         f"{_PREPARE}: two numbers in order",
         fails=AT_ONCE,
@@ -157,7 +169,7 @@ RULES = (
         "v2-on-sdxl",
         "error",
         "v2 is not for SDXL",
-        lambda s: Finding("train", "v2", "v2 is for Stable Diffusion 2") if s.train("v2") else None,
+        version_2,
         "library/sdxl_train_util.py, verify_sdxl_training_args: asserts not v2",
         fails=AT_ONCE,
         options=("v2",),
@@ -177,7 +189,7 @@ RULES = (
     Rule(
         "weighted-captions-cached",
         "error",
-        "weighted_captions excludes cache_text_encoder_outputs",
+        "weighted_captions does not work with cache_text_encoder_outputs",
         weighted_captions_cached,
         f"{_TRAIN}: asserts not both",
         releases=">=0.10.0",
@@ -188,7 +200,7 @@ RULES = (
     Rule(
         "cached-text-trained",
         "error",
-        "cache_text_encoder_outputs excludes train_text_encoder",
+        "cache_text_encoder_outputs does not work with train_text_encoder",
         cached_text_trained,
         f"{_TRAIN}: asserts not both",
         fails=AT_ONCE,
@@ -198,7 +210,7 @@ RULES = (
     Rule(
         "block-rates",
         "error",
-        "block_lr is 23 numbers",
+        "block_lr must be 23 numbers",
         block_rates,
         f"{_TRAIN}: 23 values",
         fails=AT_ONCE,
@@ -236,7 +248,7 @@ RULES = (
     Rule(
         "save-every-zero",
         "error",
-        "save_every_n_epochs and save_every_n_steps are 1 or more",
+        "save_every_n_epochs and save_every_n_steps must be 1 or more",
         save_every_zero,
         f"{_TRAIN}, and save_sd_model_on_epoch_end_or_stepwise_common: divide by it",
         fails=FIRST_SAVE,

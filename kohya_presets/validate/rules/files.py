@@ -34,7 +34,7 @@ def lacks(key: str, message: str, *others: str) -> Callable[[Settings], Finding 
     def find(s: Settings) -> Finding | None:
         if s.kind != "config" or any(s.given("train", name) for name in (key, *others)):
             return None
-        return Finding("train", key, message, f"Give {' or '.join((key, *others))}.")
+        return Finding("train", key, message, f"Set {' or '.join((key, *others))}.")
 
     return find
 
@@ -42,7 +42,7 @@ def lacks(key: str, message: str, *others: str) -> Callable[[Settings], Finding 
 def empty_text(s: Settings) -> Finding | None:
     for key in NOT_EMPTY:
         if s.given("train", key) == "":
-            message = f'{key} = "" is not the same as none: it is taken for a path'
+            message = f'{key} = "" is empty, but sd-scripts uses it as a path'
             return Finding("train", key, message, f"Leave {key} out.")
     return None
 
@@ -50,8 +50,8 @@ def empty_text(s: Settings) -> Finding | None:
 def backslash(s: Settings) -> Finding | None:
     for table, key, value in _texts(s):
         if key in (*PATHS, *SUBSET_PATHS) and (found := re.search(r"[\t\b\f\r\n]", value)):
-            message = f"{_CONTROL[found[0]]} in a path of {key} was read as one character"
-            hint = f"Write it in single quotes, {key} = '...', or with slashes: C:/train"
+            message = f"the backslash in {_CONTROL[found[0]]} in {key} was read as an escape"
+            hint = f"Use single quotes, {key} = '...', or forward slashes: C:/train"
             return Finding(table, key, message, hint)
     return None
 
@@ -60,9 +60,9 @@ def locale(s: Settings) -> Finding | None:
     for table, key, value in _texts(s):
         if s.kind == "config" and not value.isascii():
             message = (
-                f"{key} has letters beyond ASCII, which this release reads in the system's encoding"
+                f"{key} has non-ASCII letters, which this release reads in the system's encoding"
             )
-            hint = "On Windows set PYTHONUTF8=1, or use v0.10.0 or newer."
+            hint = "On Windows, set PYTHONUTF8=1 or use v0.10.0 or newer."
             return Finding(table, key, message, hint)
     return None
 
@@ -77,7 +77,7 @@ def dataset_config_form(s: Settings) -> Finding | None:
 def dataset_config_wins(s: Settings) -> Finding | None:
     for key in ("train_data_dir", "in_json"):
         if s.given("train", "dataset_config") and s.given("train", key):
-            message = f"{key} does nothing beside dataset_config"
+            message = f"{key} has no effect with dataset_config"
             return Finding("train", key, message, f"Leave {key} out.")
     return None
 
@@ -95,7 +95,7 @@ RULES = (
         "no-base",
         "error",
         "pretrained_model_name_or_path is needed",
-        lacks("pretrained_model_name_or_path", "there is no model to start from"),
+        lacks("pretrained_model_name_or_path", "no base model is set"),
         "library/sdxl_train_util.py, load_target_model",
         fails=LOADING,
         options=("pretrained_model_name_or_path",),
@@ -104,7 +104,7 @@ RULES = (
         "no-output",
         "error",
         "output_dir is needed",
-        lacks("output_dir", "there is no folder to save to"),
+        lacks("output_dir", "no output folder is set"),
         "library/train_util.py, save_sd_model_on_train_end_common: os.makedirs(None)",
         fails=FIRST_SAVE,
         options=("output_dir",),
@@ -113,9 +113,7 @@ RULES = (
         "no-images",
         "error",
         "dataset_config, train_data_dir or in_json is needed",
-        lacks(
-            "dataset_config", "there are no images", "train_data_dir", "in_json", "dataset_class"
-        ),
+        lacks("dataset_config", "no images are set", "train_data_dir", "in_json", "dataset_class"),
         f"{_TRAIN}: ends without an error and without a model",
         fails=NEVER,
         options=("dataset_config", "train_data_dir", "in_json"),
@@ -123,7 +121,7 @@ RULES = (
     Rule(
         "empty-text",
         "error",
-        "in_json, vae, reg_data_dir, resume and dataset_config are not empty",
+        "in_json, vae, reg_data_dir, resume and dataset_config must not be empty",
         empty_text,
         f"{_TRAIN}: asks whether they are None",
         fails=MODEL_LOADED,
@@ -132,7 +130,7 @@ RULES = (
     Rule(
         "backslash",
         "error",
-        "a path has no tab or line end in it",
+        "a path must not contain a tab or a line end",
         backslash,
         "toml 0.10.2: a backslash in double quotes begins an escape",
         fails=READING_IMAGES,
@@ -140,7 +138,7 @@ RULES = (
     Rule(
         "dataset-config-form",
         "error",
-        "dataset_config is a .toml or .json file",
+        "dataset_config must be a .toml or .json file",
         dataset_config_form,
         "library/config_util.py, load_user_config: raises",
         fails=AT_ONCE,
@@ -149,7 +147,7 @@ RULES = (
     Rule(
         "dataset-config-wins",
         "warning",
-        "dataset_config takes the place of train_data_dir and in_json",
+        "dataset_config replaces train_data_dir and in_json",
         dataset_config_wins,
         f"{_TRAIN}: warns",
         fails=NEVER,
@@ -158,7 +156,7 @@ RULES = (
     Rule(
         "locale",
         "warning",
-        "a config is ASCII",
+        "a config must be ASCII",
         locale,
         "library/train_util.py, read_config_from_file: open() without an encoding",
         releases="<0.10.0",

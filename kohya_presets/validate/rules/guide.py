@@ -29,32 +29,33 @@ def given(key: str, message: str, hint: str) -> Callable[[Settings], Finding | N
 def adaptive(s: Settings) -> Finding | None:
     if not s.training.optimizer.startswith(("dadapt", "prodigy")):
         return None
-    message = f"{s.train('optimizer_type')} only ever raises its learning rate"
-    return Finding("train", "optimizer_type", message, "AdamW at 1e-6 is what the guide used.")
+    message = f"{s.train('optimizer_type')} raises its learning rate and never lowers it"
+    hint = "Use AdamW with learning_rate = 1e-6, as in the guide."
+    return Finding("train", "optimizer_type", message, hint)
 
 
 def paged_adamw(s: Settings) -> Finding | None:
     if s.training.optimizer != "pagedadamw8bit":
         return None
     message = "PagedAdamW8bit takes about twice as long as AdamW8bit"
-    return Finding("train", "optimizer_type", message, "AdamW is best, AdamW8bit smaller.")
+    return Finding("train", "optimizer_type", message, "Use AdamW, or AdamW8bit to save memory.")
 
 
 def high_rate(s: Settings) -> Finding | None:
     rate, highest = s.train("learning_rate"), HIGHEST.get(s.training.optimizer)
     if highest is None or rate is None or rate <= highest:
         return None
-    if scripts.makes_lora(s.script):  # a LoRA's own rate is a hundred times that of the weights
+    if scripts.makes_lora(s.script):  # a LoRA needs a rate about a hundred times higher
         return None
     name = s.training.optimizer_name
-    message = f"learning_rate {rate:g} is above {highest:g}, where {name} ruins the model"
-    return Finding("train", "learning_rate", message, f"Use {highest:g}.")
+    message = f"learning_rate {rate:g} is too high for {name} and ruins the model"
+    return Finding("train", "learning_rate", message, f"Use learning_rate = {highest:g}.")
 
 
 def warmup(s: Settings) -> Finding | None:
     if not s.train("lr_warmup_steps") or s.training.schedule in ("constant", "adafactor"):
         return None
-    message = "a warm-up does what a lower learning_rate does"
+    message = "a warm-up has the same effect as a lower learning_rate"
     return Finding("train", "lr_warmup_steps", message, "Use lr_warmup_steps = 0.")
 
 
@@ -64,7 +65,7 @@ def schedule(s: Settings) -> Finding | None:
     )  # "piecewise_constant:..." has its rules on
     if s.training.schedule in ("constant", "adafactor") or not known:
         return None
-    message = f"{s.training.schedule} does what a lower learning_rate does"
+    message = f"{s.training.schedule} has the same effect as a lower learning_rate"
     return Finding("train", "lr_scheduler", message, 'Use lr_scheduler = "constant".')
 
 
@@ -72,15 +73,16 @@ def many_epochs(s: Settings) -> Finding | None:
     epochs = s.train("max_train_epochs")
     if not epochs or epochs <= MOST_EPOCHS:
         return None
-    message = f"past {MOST_EPOCHS} epochs hardly anything is learned"
-    return Finding("train", "max_train_epochs", message, f"Use {MOST_EPOCHS}.")
+    message = f"after {MOST_EPOCHS} epochs the model hardly learns anything more"
+    return Finding("train", "max_train_epochs", message, f"Use max_train_epochs = {MOST_EPOCHS}.")
 
 
 def counted_in_steps(s: Settings) -> Finding | None:
     if not s.given("train", "max_train_steps") or s.train("max_train_epochs"):
         return None
-    hint = "Use max_train_epochs, which other options count in as well."
-    return Finding("train", "max_train_steps", "steps are no whole runs through the images", hint)
+    hint = "Use max_train_epochs. Other options count in epochs too."
+    message = "this number of steps may not be a whole number of epochs"
+    return Finding("train", "max_train_steps", message, hint)
 
 
 def many_saves(s: Settings) -> Finding | None:
@@ -88,38 +90,39 @@ def many_saves(s: Settings) -> Finding | None:
     kept = s.train("save_last_n_epochs")
     if not every or not epochs or (count := kept or epochs // every) <= MOST_SAVES:
         return None
-    message = f"{count} models are kept: {count * SAVED_GB:.0f} GB in fp16"
-    hint = "Leave it out to save the last one, or set save_last_n_epochs."
+    message = f"{count} checkpoints are kept: {count * SAVED_GB:.0f} GB in fp16"
+    hint = "Leave it out to save only the last one, or set save_last_n_epochs."
     return Finding("train", "save_every_n_epochs", message, hint)
 
 
 def cached_latents(s: Settings) -> Finding | None:
     if not s.train("cache_latents") or s.dataset("random_crop"):
         return None
-    message = "with cached latents every image is cropped the same way each time"
-    return Finding("train", "cache_latents", message, "The guide crops at random instead.")
+    message = "with cache_latents every image is always cropped in the same way"
+    return Finding("train", "cache_latents", message, "Use random_crop instead, as in the guide.")
 
 
 def full_fp16(s: Settings) -> Finding | None:
     if not s.train("full_fp16") or s.training.optimizer == "adamw8bit":
         return None
     message = f"full_fp16 with {s.training.optimizer_name} ends in NaN"
-    return Finding("train", "full_fp16", message, "It needs AdamW8bit; better leave it out.")
+    hint = "Leave full_fp16 out. It works only with AdamW8bit."
+    return Finding("train", "full_fp16", message, hint)
 
 
 def full_half(s: Settings) -> Finding | None:
     key = next((key for key in ("full_fp16", "full_bf16") if s.train(key)), None)
     if key is None:
         return None
-    message = f"{key} saves much memory at a high price in quality"
-    return Finding("train", key, message, "The guide does without.")
+    message = f"{key} saves memory but makes the quality much worse"
+    return Finding("train", key, message, f"Leave {key} out.")
 
 
 def mixed_precision(s: Settings) -> Finding | None:
     mixed = s.train("mixed_precision")
     if mixed in ("fp16", None):
         return None
-    message = f'mixed_precision "{mixed}" came out worse than "fp16"'
+    message = f'mixed_precision "{mixed}" gives worse results than "fp16"'
     return Finding("train", "mixed_precision", message, 'Use "fp16" here and in save_precision.')
 
 
@@ -127,15 +130,15 @@ def no_min_snr(s: Settings) -> Finding | None:
     gamma = s.train("min_snr_gamma")
     if gamma == GOOD_GAMMA:
         return None
-    found = f"min_snr_gamma is {gamma:g}" if gamma else "min_snr_gamma is not given"
-    message = f"{found}; {GOOD_GAMMA} clearly adds to the likeness"
-    return Finding("train", "min_snr_gamma", message, f"Use {GOOD_GAMMA}.")
+    now = f"min_snr_gamma is {gamma:g}" if gamma else "min_snr_gamma is not set"
+    message = f"{now}; {GOOD_GAMMA} clearly improves the likeness"
+    return Finding("train", "min_snr_gamma", message, f"Use min_snr_gamma = {GOOD_GAMMA}.")
 
 
 def text_encoder_off(s: Settings) -> Finding | None:
     if any(s.training.text_encoders):
         return None
-    message = "without the text encoders trained, results are much worse"
+    message = "the text encoders are not trained, which makes results much worse"
     if scripts.makes_lora(s.script):
         return Finding("train", "network_train_unet_only", message, "Leave it out.")
     return Finding("train", "train_text_encoder", message, "Use train_text_encoder = true.")
@@ -144,12 +147,12 @@ def text_encoder_off(s: Settings) -> Finding | None:
 def half_vae(s: Settings) -> Finding | None:
     if s.train("no_half_vae") in (True, None) or s.train("mixed_precision") != "fp16":
         return None
-    message = "SDXL's VAE makes NaN in fp16"
+    message = "SDXL's VAE produces NaN in fp16"
     return Finding("train", "no_half_vae", message, "Use no_half_vae = true.")
 
 
 def worse(code: str, key: str, message: str, section: str) -> Rule:
-    """Return the rule that a training option, found to make results worse, is not given."""
+    """Return the rule against a training option that the guide found to make results worse."""
     find = given(key, message, f"Leave {key} out.")
     return advice(code, f"no {key}", find, section, options=(key,))
 
@@ -170,7 +173,7 @@ def advice(
 RULES = (
     advice(
         "adaptive-optimizer",
-        "no adaptive optimizer_type",
+        "do not use an adaptive optimizer_type",
         adaptive,
         "Optimizer",
         options=("optimizer_type",),
@@ -184,7 +187,7 @@ RULES = (
     ),
     advice(
         "rate-too-high",
-        "learning_rate up to 1e-6 with AdamW, 1e-7 with Lion",
+        "use a learning_rate up to 1e-6 with AdamW, 1e-7 with Lion",
         high_rate,
         "Learning rate, and update after 2023-12-08 (Lion)",
         options=("learning_rate",),
@@ -260,31 +263,31 @@ RULES = (
     worse(
         "noise-offset",
         "noise_offset",
-        "noise_offset makes the light right and all else worse",
+        "noise_offset improves the light and makes everything else worse",
         "Noise offset, Noise offset type, Adaptive noise scale",
     ),
     worse(
         "v-pred-like",
         "v_pred_like_loss",
-        "v_pred_like_loss had bad results",
+        "v_pred_like_loss gives bad results",
         "V pred like loss",
     ),
     worse(
         "cached-text",
         "cache_text_encoder_outputs",
-        "cached text-encoder outputs are not worth the memory they save",
+        "caching text encoder outputs costs more quality than the saved memory is worth",
         "Cache text encoder outputs",
     ),
     worse(
         "few-timesteps",
         "min_timestep",
-        "other timesteps than all made results worse",
+        "leaving out some timesteps makes results worse",
         "min timestep and max timestep",
     ),
     worse(
         "few-timesteps-above",
         "max_timestep",
-        "other timesteps than all made results worse",
+        "leaving out some timesteps makes results worse",
         "min timestep and max timestep",
     ),
 )

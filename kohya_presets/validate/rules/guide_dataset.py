@@ -21,15 +21,15 @@ def large_batch(s: Settings) -> Finding | None:
     size = s.dataset("batch_size")
     if not size or size <= LARGEST_BATCH:
         return None
-    message = f"a batch of {size} learns less and is hardly faster than {LARGEST_BATCH}"
-    return Finding(*s.where("batch_size"), message, f"Use {LARGEST_BATCH} or fewer.")
+    message = f"a batch of {size} learns less than one of {LARGEST_BATCH} and is hardly faster"
+    return Finding(*s.where("batch_size"), message, f"Use batch_size = {LARGEST_BATCH} or less.")
 
 
 def regularization(s: Settings) -> Finding | None:
     for table, key in (("train", "reg_data_dir"), ("dataset", "is_reg")):
         if s.given(table, key):
-            message = "regularization images only damp the learning"
-            return Finding(table, key, message, "Leave them out.")
+            message = "regularization images only make the training learn less"
+            return Finding(table, key, message, f"Leave {key} out.")
     return None
 
 
@@ -37,7 +37,7 @@ def low_clamp(s: Settings) -> Finding | None:
     quantile = s.tool("extract", "clamp_quantile") if s.has("extract") else None
     if quantile is None or quantile >= 1:
         return None
-    message = f"clamp_quantile {quantile:g} cuts off the largest changes"
+    message = f"clamp_quantile {quantile:g} reduces the largest changes"
     return Finding("extract", "clamp_quantile", message, "Use extract.clamp_quantile = 1.0.")
 
 
@@ -45,8 +45,8 @@ def large_rank(s: Settings) -> Finding | None:
     rank = s.rank
     if not rank or rank <= LARGEST_RANK or s.has("resize"):
         return None
-    message = f"a LoRA of rank {rank} is larger than {LARGEST_RANK} and hardly better"
-    return Finding("extract", "dim", message, f"Use {LARGEST_RANK}.")
+    message = f"a LoRA of rank {rank} is larger than one of {LARGEST_RANK} and hardly better"
+    return Finding("extract", "dim", message, f"Use extract.dim = {LARGEST_RANK}.")
 
 
 def worse(code: str, key: str, message: str, section: str) -> Rule:
@@ -87,25 +87,25 @@ RULES = (
     worse(
         "caption-dropout",
         "caption_dropout_rate",
-        "images without captions are learned worse",
+        "training without captions gives worse results",
         "Rate of caption dropout",
     ),
     worse(
         "caption-dropout-epochs",
         "caption_dropout_every_n_epochs",
-        "epochs without captions are learned worse",
+        "epochs without captions give worse results",
         "dropout caption every n epochs",
     ),
     worse(
         "color-augmentation",
         "color_aug",
-        "changed colors are no replacement for more images",
+        "changed colors do not replace more images",
         "Color and flip augmentation",
     ),
     worse(
         "flip-augmentation",
         "flip_aug",
-        "flipped images are no replacement for more images",
+        "flipped images do not replace more images",
         "Color and flip augmentation",
     ),
 )

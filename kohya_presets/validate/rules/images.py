@@ -13,8 +13,8 @@ CACHES_LATENTS = ("cache_latents", "cache_latents_to_disk")
 def no_resolution(s: Settings) -> Finding | None:
     if not s.is_whole or s.dataset("resolution") is not None:
         return None
-    hint = "SDXL's own is [1024, 1024]." if is_sdxl(s.script) else None
-    return Finding("dataset", "resolution", "no resolution is given", hint)
+    hint = "Use resolution = [1024, 1024], the size of SDXL." if is_sdxl(s.script) else None
+    return Finding("dataset", "resolution", "resolution is missing", hint)
 
 
 def cached_text_varied(s: Settings) -> Finding | None:
@@ -24,8 +24,8 @@ def cached_text_varied(s: Settings) -> Finding | None:
         return None
     for key in (*varied, "caption_tag_dropout_rate"):
         if s.dataset(key):
-            message = f"{key} changes captions that {cached} keeps"
-            return Finding(*s.where(key), message, f"Leave {key} or the caching out.")
+            message = f"{key} does not work with {cached}: cached captions cannot change"
+            return Finding(*s.where(key), message, f"Delete {key} or {cached}.")
     return None
 
 
@@ -33,8 +33,8 @@ def cached_latents_varied(s: Settings) -> Finding | None:
     cached = next((key for key in CACHES_LATENTS if s.train(key)), None)
     for key in ("random_crop", "color_aug"):
         if cached and s.dataset(key):
-            message = f"{key} changes images that {cached} keeps"
-            hint = "The guide crops at random and caches nothing."
+            message = f"{key} does not work with {cached}: cached images cannot change"
+            hint = f"Delete {key} or {cached}. The guide uses random_crop without caching."
             return Finding(*s.where(key), message, hint)
     return None
 
@@ -43,16 +43,17 @@ def bucket_smallest(s: Settings) -> Finding | None:
     sides, smallest = s.sides(), s.dataset("min_bucket_reso")
     if not s.dataset("enable_bucket") or not sides or not smallest or smallest <= min(sides):
         return None
-    message = f"min_bucket_reso is {smallest}, more than the resolution's {min(sides)}"
-    return Finding(*s.where("min_bucket_reso"), message, f"Use {min(sides) // 4} or so.")
+    message = f"min_bucket_reso is {smallest}, larger than the resolution ({min(sides)})"
+    hint = f"Use min_bucket_reso = {min(sides) // 4}."
+    return Finding(*s.where("min_bucket_reso"), message, hint)
 
 
 def bucket_largest(s: Settings) -> Finding | None:
     sides, largest = s.sides(), s.dataset("max_bucket_reso")
     if not s.dataset("enable_bucket") or not sides or not largest or largest >= max(sides):
         return None
-    message = f"max_bucket_reso is {largest}, less than the resolution's {max(sides)}"
-    return Finding(*s.where("max_bucket_reso"), message, f"Use {2 * max(sides)} or so.")
+    message = f"max_bucket_reso is {largest}, smaller than the resolution ({max(sides)})"
+    return Finding(*s.where("max_bucket_reso"), message, f"Use max_bucket_reso = {2 * max(sides)}.")
 
 
 def bucket_limits(s: Settings) -> Finding | None:
@@ -61,7 +62,8 @@ def bucket_limits(s: Settings) -> Finding | None:
         given = [key for key in keys if s.given(*s.where(key)) is not None]
         if s.is_whole and given and bool(s.dataset(switch)) is off:
             without = "without enable_bucket" if switch == "enable_bucket" else f"with {switch}"
-            return Finding(*s.where(given[0]), f"{given[0]} does nothing {without}")
+            message = f"{given[0]} has no effect {without}"
+            return Finding(*s.where(given[0]), message, f"Leave {given[0]} out.")
     return None
 
 
@@ -69,16 +71,16 @@ def bucket_steps(s: Settings) -> Finding | None:
     steps, multiple = s.dataset("bucket_reso_steps"), 64 if s.script == "train_network.py" else 32
     if not s.dataset("enable_bucket") or not steps or steps % multiple == 0:
         return None
-    message = f"bucket_reso_steps is {steps}, no multiple of {multiple}"
-    return Finding(*s.where("bucket_reso_steps"), message, "Use 64, as is usual.")
+    message = f"bucket_reso_steps is {steps}, which is not a multiple of {multiple}"
+    return Finding(*s.where("bucket_reso_steps"), message, "Use bucket_reso_steps = 64.")
 
 
 def extension_without_dot(s: Settings) -> Finding | None:
     given = s.dataset("caption_extension")
     if not given or str(given).startswith((".", "_", "-")):
         return None
-    message = f"captions are looked for in IMAGE{given}"
-    return Finding(*s.where("caption_extension"), message, f'Use ".{given}".')
+    message = f"caption_extension has no dot: sd-scripts looks for IMAGE{given}"
+    return Finding(*s.where("caption_extension"), message, f'Use caption_extension = ".{given}".')
 
 
 def below_one(s: Settings) -> Finding | None:
@@ -99,8 +101,8 @@ def metadata_without_cache(s: Settings) -> Finding | None:
     table, key = (
         ("train", "in_json") if s.given("train", "in_json") else ("dataset", "metadata_file")
     )
-    message = f"{key} without cache_latents cannot be read by this release"
-    hint = "Give the folder of images and .txt captions instead, or use v0.10.6 or newer."
+    message = f"this sd-scripts release cannot read {key} without cache_latents"
+    hint = "Use a folder of images with .txt captions instead, or v0.10.6 or newer."
     return Finding(table, key, message, hint)
 
 
@@ -108,7 +110,7 @@ RULES = (
     Rule(
         "no-resolution",
         "error",
-        "a dataset needs its resolution",
+        "a dataset needs a resolution",
         no_resolution,
         "library/train_util.py, DreamBoothDataset: asserts a resolution",
         fails=READING_IMAGES,
@@ -117,7 +119,7 @@ RULES = (
     Rule(
         "bucket-smallest",
         "error",
-        "min_bucket_reso is at most the resolution's smaller side",
+        "min_bucket_reso must be at most the smaller side of resolution",
         bucket_smallest,
         "library/train_util.py, DreamBoothDataset: min_bucket_reso up to the resolution",
         fails=READING_IMAGES,
@@ -126,7 +128,7 @@ RULES = (
     Rule(
         "bucket-largest",
         "error",
-        "max_bucket_reso is at least the resolution's larger side",
+        "max_bucket_reso must be at least the larger side of resolution",
         bucket_largest,
         "library/train_util.py, DreamBoothDataset: max_bucket_reso from the resolution",
         fails=READING_IMAGES,
@@ -135,7 +137,7 @@ RULES = (
     Rule(
         "bucket-limits-idle",
         "warning",
-        "min_bucket_reso and max_bucket_reso need enable_bucket, and bucket_no_upscale off",
+        "min_bucket_reso and max_bucket_reso need enable_bucket without bucket_no_upscale",
         bucket_limits,
         "library/train_util.py, make_buckets: both are ignored",
         fails=NEVER,
@@ -144,7 +146,7 @@ RULES = (
     Rule(
         "bucket-steps",
         "error",
-        "bucket_reso_steps is a multiple of 32, with train_network.py of 64",
+        "bucket_reso_steps must be a multiple of 32 (64 with train_network.py)",
         bucket_steps,
         "library/train_util.py, verify_bucket_reso_steps: a multiple of what each script gives it",
         fails=READING_IMAGES,
@@ -153,7 +155,7 @@ RULES = (
     Rule(
         "cached-latents-varied",
         "error",
-        "cache_latents excludes random_crop and color_aug",
+        "cache_latents does not work with random_crop and color_aug",
         cached_latents_varied,
         "sdxl_train.py, train: asserts is_latent_cacheable",
         fails=READING_IMAGES,
@@ -162,7 +164,7 @@ RULES = (
     Rule(
         "cached-text-varied",
         "error",
-        "cache_text_encoder_outputs excludes shuffle_caption, token_warmup_step, "
+        "cache_text_encoder_outputs does not work with shuffle_caption, token_warmup_step, "
         "caption_dropout_rate and caption_tag_dropout_rate",
         cached_text_varied,
         "sdxl_train.py, train: asserts is_text_encoder_output_cacheable",
@@ -189,7 +191,7 @@ RULES = (
     Rule(
         "caption-extension-dot",
         "warning",
-        "caption_extension begins with a dot",
+        "caption_extension must start with a dot",
         extension_without_dot,
         "library/train_util.py, read_caption: the image's name without its suffix, and this",
         fails=NEVER,
@@ -198,7 +200,7 @@ RULES = (
     Rule(
         "below-one",
         "error",
-        "batch_size, num_repeats and gradient_accumulation_steps are 1 or more",
+        "batch_size, num_repeats and gradient_accumulation_steps must be 1 or more",
         below_one,
         "library/train_util.py and sdxl_train.py: numbers that are divided by, or leave no image",
         fails=READING_IMAGES,

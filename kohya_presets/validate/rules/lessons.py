@@ -25,8 +25,8 @@ def text_encoder_rate_zero(s: Settings) -> Finding | None:
         return None
     for number, trained in enumerate(s.training.text_encoders, start=1):
         if not trained:
-            message = f"text encoder {number} is not trained: its rate is 0"
-            hint = "Kohya GUI v24 and v25 drop a 0, and train it at the U-Net's rate."
+            message = f"text encoder {number} is not trained: its learning rate is 0"
+            hint = "Beware: Kohya GUI v24 and v25 ignore a 0 and train it at the U-Net's rate."
             return Finding("train", f"learning_rate_te{number}", message, hint)
     return None
 
@@ -39,8 +39,8 @@ def ema_learns_nothing(s: Settings) -> Finding | None:
     decays = (_decay(n, steps, decay, beta) for n in range(1, steps + 1))
     if (left := math.prod(decays)) <= HALF:
         return None
-    message = f"after {steps} steps, {left:.0%} of the average would be the weights it began with"
-    hint = f"Use an ema_decay of {0.05 ** (1 / steps):.4g} or less."
+    message = f"after {steps} steps, {left:.0%} of the average would still be the base model"
+    hint = f"Use ema_decay = {0.05 ** (1 / steps):.4g} or less."
     return Finding("train", "ema_decay", message, hint)
 
 
@@ -49,18 +49,19 @@ def ema_values(s: Settings) -> Finding | None:
         return None
     decay, every = s.train("ema_decay"), s.train("ema_update_every")
     if decay is not None and not 0 <= decay < 1:
-        message = f"expected ema_decay of 0 or more and below 1, found {decay:g}"
+        message = f"expected ema_decay from 0 to less than 1, found {decay:g}"
         return Finding("train", "ema_decay", message)
     if every is not None and every < 1:
-        return Finding("train", "ema_update_every", "expected ema_update_every of 1 or more")
+        message = f"expected ema_update_every of 1 or more, found {every:g}"
+        return Finding("train", "ema_update_every", message)
     return None
 
 
 def ema_with_deepspeed(s: Settings) -> Finding | None:
     if not s.train("enable_ema") or not s.train("deepspeed"):
         return None
-    message = "enable_ema does not work with deepspeed, which shards the weights"
-    return Finding("train", "enable_ema", message, "Keep one of the two.")
+    message = "enable_ema does not work with deepspeed, which splits the weights"
+    return Finding("train", "enable_ema", message, "Delete one of the two.")
 
 
 def ema_idle(s: Settings) -> Finding | None:
@@ -68,17 +69,18 @@ def ema_idle(s: Settings) -> Finding | None:
     given = [n for n in names if n != "enable_ema" and s.given("train", n) is not None]
     if not given or s.train("enable_ema"):
         return None
-    message = f"{given[0]} does nothing without enable_ema"
-    return Finding("train", given[0], message, "Give enable_ema = true.")
+    message = f"{given[0]} has no effect without enable_ema"
+    return Finding("train", given[0], message, "Set enable_ema = true.")
 
 
 def rounded_away(s: Settings) -> Finding | None:
     rounds = s.training.optimizer_args.get("stochastic_rounding") or s.train("fused_backward_pass")
     if not s.train("full_bf16") or rounds:
         return None
-    message = "in full_bf16 small steps are rounded away: most weights never move"
+    message = "full_bf16 rounds small changes away: most weights never change"
     hint = (
-        "Leave it out, or round by chance: Adafactor with fused_backward_pass, or AdaCoor's option."
+        "Leave full_bf16 out, or use stochastic rounding: AdaCoor with "
+        'optimizer_args = ["stochastic_rounding=True"], or Adafactor with fused_backward_pass.'
     )
     return Finding("train", "full_bf16", message, hint)
 
@@ -87,20 +89,19 @@ def text_encoders_dropped(s: Settings) -> Finding | None:
     least = s.tool("extract", "min_diff") if s.has("extract") else None
     if least is None or least <= SMALL_DIFFERENCE or not any(s.training.text_encoders):
         return None
-    message = f"with min_diff {least:g} the text encoders are left out of most LoRAs"
+    message = f"with min_diff {least:g} most LoRAs are extracted without the text encoders"
     return Finding("extract", "min_diff", message, "Use extract.min_diff = 1e-6.")
 
 
 def foreign_rate(s: Settings) -> Finding | None:
     rate = s.train("learning_rate")
     name = s.training.optimizer.removeprefix("paged").rsplit(".", 1)[-1]
-    found = next((scale for start, scale in SCALES.items() if name.startswith(start)), None)
-    if not rate or found is None or found[0] <= rate <= found[1]:
+    usual = next((scale for start, scale in SCALES.items() if name.startswith(start)), None)
+    if not rate or usual is None or usual[0] <= rate <= usual[1]:
         return None
-    message = (
-        f"learning_rate {rate:g} is that of another optimizer than {s.training.optimizer_name}"
-    )
-    hint = f"{s.training.optimizer_name} works between {found[0]:g} and {found[1]:g}."
+    name = s.training.optimizer_name
+    message = f"learning_rate {rate:g} is far outside the usual range of {name}"
+    hint = f"Use a learning_rate from {usual[0]:g} to {usual[1]:g}."
     return Finding("train", "learning_rate", message, hint)
 
 
@@ -109,7 +110,9 @@ def caption_extension(s: Settings) -> Finding | None:
         return None
     if s.given("dataset", "metadata_file"):
         return None
-    message = "captions are looked for in .caption files, sd-scripts' default, and not in .txt"
+    message = (
+        "captions are read from .caption files (the default of sd-scripts), not from .txt files"
+    )
     hint = 'Use caption_extension = ".txt".'
     return Finding("dataset", "caption_extension", message, hint)
 
@@ -117,8 +120,8 @@ def caption_extension(s: Settings) -> Finding | None:
 def resumed_count(s: Settings) -> Finding | None:
     if not s.given("train", "resume"):
         return None
-    message = "sdxl_train.py counts its steps from 0 again when it resumes a state"
-    hint = "Take what is done off max_train_epochs."
+    message = "sdxl_train.py counts steps from 0 again when it resumes from a state"
+    hint = "Reduce max_train_epochs by the epochs that are already trained."
     return Finding("train", "resume", message, hint)
 
 
@@ -148,7 +151,7 @@ RULES = (
     Rule(
         "ema-values",
         "error",
-        "ema_decay is below 1, ema_update_every 1 or more",
+        "ema_decay must be below 1, ema_update_every 1 or more",
         ema_values,
         "patches/ema/kp_ema.py, prepare: raises",
         fails=FIRST_STEP,
@@ -158,7 +161,7 @@ RULES = (
     Rule(
         "ema-deepspeed",
         "error",
-        "enable_ema excludes deepspeed",
+        "enable_ema does not work with deepspeed",
         ema_with_deepspeed,
         "patches/ema/kp_ema.py, prepare: raises",
         fails=FIRST_STEP,
@@ -175,7 +178,7 @@ RULES = (
     ),
     lesson(
         "ema-learns-nothing",
-        "ema_decay fits the number of steps",
+        "ema_decay must fit the number of steps",
         ema_learns_nothing,
         "OneTrainer issue 889; sd-scripts pull request 893, comments",
         options=("ema_decay",),
@@ -183,7 +186,7 @@ RULES = (
     ),
     lesson(
         "text-rate-zero",
-        "learning_rate_te1 or learning_rate_te2 of 0 leaves a text encoder as it is",
+        "learning_rate_te1 or learning_rate_te2 of 0 does not train that text encoder",
         text_encoder_rate_zero,
         "kohya_ss issue 1992, pull request 2697; 0 was dropped in v24.1.7 and v25.2.1",
         options=("learning_rate_te1", "learning_rate_te2"),
@@ -198,14 +201,14 @@ RULES = (
     ),
     lesson(
         "text-encoders-dropped",
-        "min_diff of 0.01, the default, leaves the text encoders out",
+        "with min_diff 0.01, the default, the text encoders are left out",
         text_encoders_dropped,
         "sd-scripts issues 1034, 960, 890, 855: min_diff is 0.01 by default",
         options=("min_diff",),
     ),
     lesson(
         "foreign-rate",
-        "learning_rate is of the optimizer's own scale",
+        "learning_rate must be in the usual range of the optimizer",
         foreign_rate,
         "OneTrainer issue 116; Kohya_lora_param_gui's check",
         options=("learning_rate",),
@@ -219,7 +222,7 @@ RULES = (
     ),
     lesson(
         "resumed-count",
-        "resume begins to count steps from 0",
+        "resume counts steps from 0 again",
         resumed_count,
         "sd-scripts issues 1559, 1999, 2248, 1959, 1520",
         options=("resume",),

@@ -30,16 +30,17 @@ def unknown_optimizer(s: Settings) -> Finding | None:
     if name.lower() in map(str.lower, known) or name in optimizers.TORCH:
         return None
     if patch := s.additions.patch_with_optimizer(name):
-        message = f"the optimizer {name} comes with the patch {patch!r}"
-        hint = f'Add patches = ["{patch}"] to [preset]; in a checkout of yours: patch apply {patch}'
+        message = f"the optimizer {name} needs the patch {patch!r}"
+        hint = f'Add patches = ["{patch}"] to [preset], or run: kohya-presets patch apply {patch}'
         return Finding("train", "optimizer_type", message, hint)
     if later := optimizers.named(name):
-        message = f"the optimizer {name} came with {later.since}"
+        message = f"the optimizer {name} needs sd-scripts {later.since} or newer"
         hint = f"Use --release {later.since} or newer."
     else:
-        message = f"there is no optimizer {name!r}"
+        message = f"unknown optimizer {name!r}"
         hint = (
-            did_you_mean(name, [*known, *optimizers.TORCH]) or "A class elsewhere is package.Class."
+            did_you_mean(name, [*known, *optimizers.TORCH])
+            or "For an optimizer of another package write package.Class."
         )
     return Finding("train", "optimizer_type", message, hint)
 
@@ -58,7 +59,7 @@ def _pairs(s: Settings, key: str) -> Finding | None:
         unread = isinstance(literal(value), str) and value[:1] not in "\"'"
         if item.count("=") != 1 or not name.isidentifier() or unread:
             message = f'expected "name=value" with a Python value, found {item!r}'
-            hint = f"One pair an item; a string has quotes of its own: {name or 'name'}='text'"
+            hint = f"Write one name=value per item. Put strings in quotes: {name or 'name'}='text'"
             return Finding("train", key, message, hint)
     return None
 
@@ -69,9 +70,9 @@ def unknown_scheduler(s: Settings) -> Finding | None:
     if name is None or s.train("lr_scheduler_type") or _free(s) or name.split(":")[0] in known:
         return None
     later = optimizers.SCHEDULES.get(name)
-    message = (
-        f"the schedule {name} came with {later}" if later else f"there is no schedule {name!r}"
-    )
+    message = f"unknown lr_scheduler {name!r}"
+    if later:
+        message = f"lr_scheduler {name} needs sd-scripts {later} or newer"
     hint = f"Use --release {later} or newer." if later else did_you_mean(name, known)
     return Finding("train", "lr_scheduler", message, hint)
 
@@ -81,8 +82,8 @@ def needless_warmup(s: Settings) -> Finding | None:
     other = s.train("lr_scheduler_type")
     if not steps or _free(s) or not (other or name.startswith("adafactor") or name == "constant"):
         return None
-    message = f"lr_warmup_steps is {steps}, and {other or name} has no warm-up"
-    hint = "Leave it out, or use constant_with_warmup."
+    message = f"lr_warmup_steps is {steps}, but {other or name} has no warm-up"
+    hint = 'Leave lr_warmup_steps out, or use lr_scheduler = "constant_with_warmup".'
     return Finding("train", "lr_warmup_steps", message, hint)
 
 
@@ -93,30 +94,31 @@ def adafactor_schedule(s: Settings) -> Finding | None:
     own = s.training.optimizer == "adafactor"
     if own and (":" in name or s.training.optimizer_args.get("relative_step", True)):
         return None  # relative_step writes the name anew
-    message = "the schedule adafactor is for the optimizer Adafactor with relative_step"
-    return Finding("train", "lr_scheduler", message, "Use constant.")
+    message = "lr_scheduler adafactor works only with Adafactor and relative_step"
+    return Finding("train", "lr_scheduler", message, 'Use lr_scheduler = "constant".')
 
 
 def fused_optimizer(s: Settings) -> Finding | None:
     if not s.train("fused_backward_pass") or s.training.optimizer == "adafactor":
         return None
-    message = f"fused_backward_pass works with Adafactor only, not with {s.training.optimizer_name}"
-    return Finding("train", "fused_backward_pass", message, "fused_optimizer_groups takes others.")
+    message = f"fused_backward_pass works only with Adafactor, not with {s.training.optimizer_name}"
+    hint = "Use fused_optimizer_groups instead: it works with other optimizers."
+    return Finding("train", "fused_backward_pass", message, hint)
 
 
 def fused_accumulation(s: Settings) -> Finding | None:
     steps = s.train("gradient_accumulation_steps")
     if not s.train("fused_backward_pass") or steps in (1, None):
         return None
-    message = f"fused_backward_pass cannot accumulate over {steps} batches"
+    message = f"fused_backward_pass does not work with gradient_accumulation_steps = {steps}"
     return Finding("train", "fused_backward_pass", message, "Use gradient_accumulation_steps = 1.")
 
 
 def fused_twice(s: Settings) -> Finding | None:
     if not s.train("fused_backward_pass") or not s.train("fused_optimizer_groups"):
         return None
-    message = "with fused_backward_pass only the first of fused_optimizer_groups is trained"
-    return Finding("train", "fused_optimizer_groups", message, "Keep one of the two.")
+    message = "with fused_backward_pass, only the first of the fused_optimizer_groups is trained"
+    return Finding("train", "fused_optimizer_groups", message, "Delete one of the two.")
 
 
 def half_precision(s: Settings) -> Finding | None:
@@ -152,7 +154,7 @@ RULES = (
     Rule(
         "two-optimizers",
         "error",
-        "use_8bit_adam excludes optimizer_type and use_lion_optimizer",
+        "use_8bit_adam does not work with optimizer_type and use_lion_optimizer",
         excludes("use_8bit_adam", "use_lion_optimizer", "optimizer_type"),
         f"{_OPTIMIZER}: asserts one of them",
         fails=MODEL_LOADED,
@@ -161,7 +163,7 @@ RULES = (
     Rule(
         "two-optimizers-lion",
         "error",
-        "use_lion_optimizer excludes optimizer_type",
+        "use_lion_optimizer does not work with optimizer_type",
         excludes("use_lion_optimizer", "optimizer_type"),
         f"{_OPTIMIZER}: asserts one of them",
         fails=MODEL_LOADED,
@@ -170,7 +172,7 @@ RULES = (
     Rule(
         "unknown-optimizer",
         "error",
-        "optimizer_type is a known name, one of torch.optim, or package.Class",
+        "optimizer_type must be a known name, a name of torch.optim, or package.Class",
         unknown_optimizer,
         f"{_OPTIMIZER}: getattr(torch.optim, ...)",
         fails=MODEL_LOADED,
@@ -179,7 +181,7 @@ RULES = (
     Rule(
         "optimizer-args-form",
         "error",
-        "optimizer_args are name=value, one an item, with Python values",
+        "optimizer_args must be name=value with Python values, one per item",
         optimizer_args,
         f'{_OPTIMIZER}: split("="), ast.literal_eval',
         fails=MODEL_LOADED,
@@ -188,7 +190,7 @@ RULES = (
     Rule(
         "unknown-schedule",
         "error",
-        "lr_scheduler is a known name",
+        "lr_scheduler must be a known name",
         unknown_scheduler,
         f"{_SCHEDULE}: SchedulerType(name)",
         fails=MODEL_LOADED,
@@ -197,7 +199,7 @@ RULES = (
     Rule(
         "schedule-args-form",
         "error",
-        "lr_scheduler_args are name=value, one an item, with Python values",
+        "lr_scheduler_args must be name=value with Python values, one per item",
         scheduler_args,
         f'{_SCHEDULE}: split("="), ast.literal_eval',
         fails=MODEL_LOADED,
@@ -233,7 +235,7 @@ RULES = (
     Rule(
         "fused-accumulation",
         "error",
-        "fused_backward_pass excludes gradient_accumulation_steps above 1",
+        "fused_backward_pass does not work with gradient_accumulation_steps above 1",
         fused_accumulation,
         f"{_OPTIMIZER}: asserts gradient_accumulation_steps == 1",
         fails=MODEL_LOADED,
@@ -242,7 +244,7 @@ RULES = (
     Rule(
         "fused-twice",
         "error",
-        "fused_backward_pass excludes fused_optimizer_groups",
+        "fused_backward_pass does not work with fused_optimizer_groups",
         fused_twice,
         "sdxl_train.py, train: hooks of the first optimizer only; measured on v0.10.1",
         fails=NEVER,

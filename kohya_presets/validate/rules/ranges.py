@@ -1,4 +1,4 @@
-"""Numbers that sd-scripts takes and cannot work with, some only after a training."""
+"""Numbers that sd-scripts accepts but cannot use; some stop it only after a training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RANGES = (
     _Range("train", "seed", 0, 2**32 - 1),
     _Range("train", "max_train_epochs", 1),
     _Range("train", "max_train_steps", 1),
-    _Range("train", "max_grad_norm", 0),  # a negative one turns the gradients round
+    _Range("train", "max_grad_norm", 0),  # a negative one reverses the gradients
     _Range("extract", "dim", 1),
     _Range("extract", "conv_dim", 1),
     _Range("extract", "clamp_quantile", 0, 1),
@@ -38,7 +38,7 @@ _RANGES = (
 def out_of_range(s: Settings) -> Finding | None:
     for allowed in _RANGES:
         if allowed.key == "max_train_steps" and s.train("max_train_epochs"):
-            continue  # which take their place
+            continue  # which replace them
         given = s.given(allowed.table, allowed.key)
         for value in given if isinstance(given, list) else [given]:
             if isinstance(value, (int, float)) and not allowed.least <= value <= allowed.most:
@@ -59,7 +59,7 @@ RULES = (
     Rule(
         "out-of-range",
         "error",
-        ", ".join(f"{r.key} is {r.words}" for r in _RANGES),
+        ", ".join(f"{r.key} must be {r.words}" for r in _RANGES),
         out_of_range,
         "library/train_util.py, networks/: hand such numbers on to accelerate and torch, which "
         "stop, or train no step and make a LoRA of rank 0",
@@ -69,7 +69,7 @@ RULES = (
     Rule(
         "not-finite",
         "error",
-        "a number is finite",
+        "a number must be finite",
         not_finite,
         "library/train_util.py, read_config_from_file: takes nan and inf, and trains with them",
         fails=NEVER,

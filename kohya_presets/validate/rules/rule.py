@@ -54,9 +54,9 @@ class Rule(NamedTuple):
         if (found := self.find(settings)) is None:
             return None
         if found.table not in settings.tables and settings.kind == "config":
-            return None  # that file is not at hand
+            return None  # that file does not exist here
         if settings.is_malformed(found.table, found.key):
-            return None  # which is told already
+            return None  # already reported
         where = settings.place(found.table, found.key)
         return Problem(self.code, self.severity, where, found.message, found.hint)
 

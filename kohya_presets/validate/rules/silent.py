@@ -1,4 +1,4 @@
-"""What sd-scripts takes without a word, or with one in its log, and does not do as told."""
+"""Settings that sd-scripts accepts, with at most a line in its log, but does not follow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kohya_presets.validate.rules.rule import FINE_TUNE, NEVER, SDXL, Finding, R
 def steps_overridden(s: Settings) -> Finding | None:
     if s.given("train", "max_train_steps") is None or not s.train("max_train_epochs"):
         return None
-    message = "max_train_epochs takes the place of max_train_steps"
+    message = "max_train_steps has no effect with max_train_epochs"
     return Finding("train", "max_train_steps", message, "Leave max_train_steps out.")
 
 
@@ -18,15 +18,15 @@ def default_steps(s: Settings) -> Finding | None:
     given = (s.given("train", key) for key in ("max_train_steps", "max_train_epochs"))
     if any(value is not None for value in given):
         return None
-    message = f"no length is given: the training stops after {s.train('max_train_steps')} steps"
-    return Finding("train", "max_train_epochs", message, "Give max_train_epochs.")
+    message = f"no length is set: the training stops after {s.train('max_train_steps')} steps"
+    return Finding("train", "max_train_epochs", message, "Set max_train_epochs.")
 
 
 def cache_implied(s: Settings) -> Finding | None:
     for key in ("cache_latents", "cache_text_encoder_outputs"):
         disk = f"{key}_to_disk"
         if s.train(disk) and not s.train(key):
-            return Finding("train", disk, f"{disk} turns on {key} as well", f"Give {key} too.")
+            return Finding("train", disk, f"{disk} also turns on {key}", f"Set {key} = true.")
     return None
 
 
@@ -34,8 +34,8 @@ def two_attentions(s: Settings) -> Finding | None:
     chosen = [key for key in ("mem_eff_attn", "xformers", "sdpa") if s.train(key)]
     if len(chosen) < 2:
         return None
-    message = f"{chosen[0]} is used, and {chosen[1]} is not"
-    return Finding("train", chosen[1], message, "Keep one of the two.")
+    message = f"{chosen[1]} has no effect with {chosen[0]}"
+    return Finding("train", chosen[1], message, "Delete one of the two.")
 
 
 def own_step_size(s: Settings) -> Finding | None:
@@ -43,8 +43,8 @@ def own_step_size(s: Settings) -> Finding | None:
         "relative_step", True
     ):
         return None
-    message = "Adafactor sets its own rate and schedule: learning_rate is where it starts"
-    hint = 'For a rate of yours: optimizer_args = ["relative_step=False", "scale_parameter=False"]'
+    message = "Adafactor sets its own rate and schedule; learning_rate is only the first rate"
+    hint = 'To set the rate: optimizer_args = ["relative_step=False", "scale_parameter=False"].'
     return Finding("train", "optimizer_type", message, hint)
 
 
@@ -52,8 +52,8 @@ def timesteps(s: Settings) -> Finding | None:
     low, high = s.train("min_timestep") or 0, s.train("max_timestep")
     if high is None or low < high:
         return None
-    message = f"min_timestep {low} is not below max_timestep {high}"
-    hint = "Up to v0.9.0 this stops the first step; later, every step is at max_timestep."
+    message = f"min_timestep is {low}, but must be below max_timestep ({high})"
+    hint = "Use a lower min_timestep: sd-scripts would stop, or train only at max_timestep."
     return Finding("train", "min_timestep", message, hint)
 
 
@@ -70,6 +70,7 @@ def _samples(s: Settings) -> bool:
     return bool(s.train("sample_prompts"))
 
 
+_NO_V = "Leave v_parameterization out."
 _VERIFY = "library/train_util.py, verify_training_args"
 _VERIFY_SDXL = "library/sdxl_train_util.py, verify_sdxl_training_args"
 _SCHEDULE = "library/train_util.py, get_scheduler_fix"
@@ -78,7 +79,7 @@ RULES = (
     Rule(
         "steps-overridden",
         "warning",
-        "max_train_epochs takes the place of max_train_steps",
+        "max_train_epochs replaces max_train_steps",
         steps_overridden,
         "sdxl_train.py, train: max_train_steps is computed anew from max_train_epochs",
         fails=NEVER,
@@ -87,7 +88,7 @@ RULES = (
     Rule(
         "default-steps",
         "warning",
-        "without max_train_epochs and max_train_steps, a training stops after 1600 steps",
+        "without max_train_epochs or max_train_steps, a training stops after 1600 steps",
         default_steps,
         "library/train_util.py, add_training_arguments; kohya_ss issues 2391, 2371, 2303, 2976",
         fails=NEVER,
@@ -109,7 +110,7 @@ RULES = (
         only_with(
             ("zero_terminal_snr",),
             lambda s: bool(s.train("v_parameterization")),
-            "sound without v_parameterization",
+            "that makes sense without v_parameterization",
         ),
         f"{_VERIFY}: warns",
         fails=NEVER,
@@ -118,7 +119,7 @@ RULES = (
     Rule(
         "clip-skip",
         "warning",
-        "clip_skip does nothing with SDXL",
+        "clip_skip has no effect with SDXL",
         only_with(("clip_skip",), lambda s: False, "with SDXL"),
         f"{_VERIFY_SDXL}: warns",
         fails=NEVER,
@@ -130,7 +131,7 @@ RULES = (
         "warning",
         "v_parameterization is not meant for SDXL",
         lambda s: (
-            Finding("train", "v_parameterization", "SDXL is not meant for v_parameterization")
+            Finding("train", "v_parameterization", "v_parameterization is not for SDXL", _NO_V)
             if s.train("v_parameterization")
             else None
         ),
@@ -158,7 +159,7 @@ RULES = (
     Rule(
         "two-attentions",
         "warning",
-        "of mem_eff_attn, xformers and sdpa only the first acts",
+        "only the first of mem_eff_attn, xformers and sdpa has an effect",
         two_attentions,
         "library/train_util.py, replace_unet_modules: the first of mem_eff_attn, xformers, sdpa",
         fails=NEVER,
@@ -232,7 +233,7 @@ RULES = (
     Rule(
         "adafactor-rate",
         "warning",
-        "optimizer_type Adafactor sets its own rate, unless optimizer_args say otherwise",
+        "optimizer_type Adafactor sets its own rate, unless optimizer_args turn that off",
         own_step_size,
         "library/train_util.py (optimizer.py from v0.11.0), get_optimizer",
         fails=NEVER,
@@ -241,7 +242,7 @@ RULES = (
     Rule(
         "timesteps-reversed",
         "warning",
-        "min_timestep is below max_timestep",
+        "min_timestep must be below max_timestep",
         timesteps,
         _NOISE,
         fails=NEVER,

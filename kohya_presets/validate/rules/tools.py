@@ -1,4 +1,4 @@
-"""What stops the extraction or the resizing, after a training that was paid for."""
+"""What stops the extraction or the resizing, after hours of paid training."""
 
 from __future__ import annotations
 
@@ -9,39 +9,38 @@ from kohya_presets.validate.rules.rule import EXTRACTING, NEVER, RESIZING, Findi
 def extract_for_sdxl(s: Settings) -> Finding | None:
     if not s.has("extract") or s.tool("extract", "sdxl"):
         return None
-    message = "without sdxl the models are read as Stable Diffusion 1, which fails"
-    return Finding("extract", "sdxl", message, "Give extract.sdxl = true.")
+    message = "without extract.sdxl the extraction reads the models as Stable Diffusion 1 and fails"
+    return Finding("extract", "sdxl", message, "Set extract.sdxl = true.")
 
 
 def extract_v2(s: Settings) -> Finding | None:
     if not s.tool("extract", "v2") or not s.tool("extract", "sdxl"):
         return None
-    return Finding("extract", "v2", "v2 does not go with sdxl", "Leave v2 out.")
+    return Finding("extract", "v2", "v2 does not work with sdxl", "Leave v2 out.")
 
 
 def no_dynamic_param(s: Settings) -> Finding | None:
     method = s.tool("resize", "dynamic_method")
     if not method or s.tool("resize", "dynamic_param"):
         return None
-    hint = "sv_ratio takes 2 or more, sv_fro and sv_cumulative between 0 and 1."
+    hint = "Set resize.dynamic_param: 2 or more for sv_ratio, 0 to 1 for sv_fro and sv_cumulative."
     return Finding("resize", "dynamic_method", f"{method} needs dynamic_param", hint)
 
 
 def resize_gains_nothing(s: Settings) -> Finding | None:
-    had, wanted = s.rank, s.given("resize", "new_rank")
-    if not had or not wanted or wanted <= had:
+    extracted, wanted = s.rank, s.given("resize", "new_rank")
+    if not extracted or not wanted or wanted <= extracted:
         return None
-    message = f"new_rank is {wanted}, and the LoRA is extracted at {had}"
-    return Finding(
-        "resize", "new_rank", message, "A larger rank adds zeros: extract at it instead."
-    )
+    message = f"new_rank is {wanted}, but the LoRA is extracted at rank {extracted}"
+    hint = f"Set extract.dim = {wanted} instead: a larger new_rank only adds zeros."
+    return Finding("resize", "new_rank", message, hint)
 
 
 def resize_without_extract(s: Settings) -> Finding | None:
     if not s.has("resize") or s.has("extract"):
         return None
-    message = "there is no [extract], so there is no LoRA to resize"
-    return Finding("resize", "", message, "Add [extract], or leave [resize] out.")
+    message = "[resize] needs [extract], which makes the LoRA to resize"
+    return Finding("resize", "", message, "Add [extract], or delete [resize].")
 
 
 _EXTRACT = "networks/extract_lora_from_models.py"
@@ -59,7 +58,7 @@ RULES = (
     Rule(
         "extract-v2",
         "error",
-        "extract.v2 excludes extract.sdxl",
+        "extract.v2 does not work with extract.sdxl",
         extract_v2,
         f"{_EXTRACT}, svd: asserts not both",
         fails=EXTRACTING,
@@ -85,7 +84,7 @@ RULES = (
     Rule(
         "resize-larger",
         "warning",
-        "new_rank is at most extract.dim",
+        "new_rank must be at most extract.dim",
         resize_gains_nothing,
         f"{_RESIZE}: the singular values beyond the LoRA's own rank are 0",
         fails=NEVER,

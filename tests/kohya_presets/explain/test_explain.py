@@ -273,7 +273,7 @@ def test_a_field_of_the_gui_has_no_facts() -> None:
 
 def test_conflicts_are_told_at_the_end() -> None:
     found = lookup.option("cache_latents", ADDITIONS)
-    told = "cache_latents excludes random_crop and color_aug [cached-latents-varied]"
+    told = "cache_latents does not work with random_crop and color_aug [cached-latents-varied]"
     assert told in found.conflicts
     assert f"\nconflicts\n  {told}\n" in shown.text(found)
     assert shown.values(found)["conflicts"] == list(found.conflicts)

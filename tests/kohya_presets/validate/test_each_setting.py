@@ -68,7 +68,7 @@ def test_no_path_may_stand_in_a_preset(key: str, make: Make) -> None:
     [
         (("learning_rate", "learning_rat"), "Did you mean 'learning_rate'"),
         (("dim = 8", "dimm = 8"), "Did you mean 'dim'"),
-        (("dim = 8", "dim = [8, 4]"), 'With patches = ["fast-lora"] in [preset], dim may be that.'),
+        (("dim = 8", "dim = [8, 4]"), 'Add patches = ["fast-lora"] to [preset] to use this value.'),
         (("[dataset]", "[dataset]\nsdpa = true"), "Move it to the [train] table."),
         (('"AdamW"', '"AdamW"\nnum_repeats = 2'), "Move it to the [dataset] table."),
         (('"AdamW"', '"AdamW"\nenable_ema = true'), 'Add patches = ["ema"] to [preset].'),

@@ -188,9 +188,9 @@ def test_sections_are_merged_as_sd_scripts_merges_them(tmp_path: Path) -> None:
         (b"\xef\xbb\xbfseed = 1\n", "byte-order-mark", 1, "without BOM"),
         (b'seed = 1\noutput_name = "\xe9"\n', "not-utf8", 2, "UTF-8"),
         (b"seed = 1\r\nseed = 2\r\n", "toml-syntax", 2, ""),
-        (b"seed = [1, 'a']\n", "toml-syntax", 1, "narrower than TOML 1.0"),
-        (b"seed = \n", "toml-syntax", 1, "Strings need quotes"),
-        (b'vae = "C:\\models"\n', "toml-syntax", None, "a Windows path wants single quotes"),
+        (b"seed = [1, 'a']\n", "toml-syntax", 1, "does not know all of TOML 1.0"),
+        (b"seed = \n", "toml-syntax", 1, "Put strings in quotes"),
+        (b'vae = "C:\\models"\n', "toml-syntax", None, "Put a Windows path in single quotes"),
     ],
     ids=["bom", "latin-1", "twice", "mixed list", "no value", "backslash"],
 )
