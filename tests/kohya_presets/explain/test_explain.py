@@ -220,13 +220,13 @@ def test_an_explanation_reads_like_this() -> None:
         == """\
 train.min_snr_gamma
   Multiplies the loss by min(SNR, gamma) / SNR: time steps with little noise, whose
-  signal-to-noise ratio is above the value, count less. The lower, the stronger; left
-  out or 0, all count alike.
+  signal-to-noise ratio is above this value, count less. A lower value is stronger. If
+  it is 0 or not set, all time steps count the same.
 
   guide
-    2023-12-08  On, at 5: it clearly adds to the likeness. The earlier verdict was
+    2023-12-08  On, at 5: it clearly improves the likeness. The earlier advice was
                 wrong.
-    2023-11     Off: in many tests, results were slightly worse.
+    2023-11     Off: results were slightly worse in many tests.
 
   presets
     adacoor, lion, skynet: 5
