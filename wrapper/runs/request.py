@@ -1,4 +1,4 @@
-"""What a command asks a run to be, and the checks that come before every one."""
+"""What a command asks for, and the checks that come before every run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Request:
     python: str | None = None
     data: Path | None = None  # of a rehearsal; `train` always has some
     standin: bool = False
-    ignore: tuple[str, ...] = ()  # codes of rules that are not asked
+    ignore: tuple[str, ...] = ()  # codes of rules to leave out
 
     @property
     def folder(self) -> Path:
@@ -43,10 +43,10 @@ class Request:
 
 
 def validate(request: Request, talk: Talk) -> None:
-    """Stop at what is wrong with the preset before anything is downloaded; tell the warnings.
+    """Check the preset before anything is downloaded, and print the warnings.
 
     Raises:
-        PresetError: with all of it.
+        PresetError: with all errors of the preset.
     """
     expected = trainer.standin() if request.standin else None
     expected = expected or trainer.foreseen(request.release, request.checkout)
@@ -55,10 +55,10 @@ def validate(request: Request, talk: Talk) -> None:
 
 
 def fitting(request: Request, checkout: Checkout, talk: Talk) -> Checkout:
-    """Return the checkout with the preset's patches, after all that can speak against it.
+    """Return the checkout with the preset's patches, after the checks of the preset.
 
     Raises:
-        ProblemsError: the preset does not fit it, or it lacks a patch and is not ours to change.
+        ProblemsError: the preset does not fit it, or a user's checkout lacks a patch.
     """
     preset, subject = request.preset, f"{request.preset.name} on {checkout.name}"
     _fit(request, checkout)
@@ -68,10 +68,10 @@ def fitting(request: Request, checkout: Checkout, talk: Talk) -> Checkout:
 
 
 def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
-    """Tell the warnings among `problems`.
+    """Print the warnings among `problems`.
 
     Raises:
-        ProblemsError: there are errors among them; it has all of those.
+        ProblemsError: with all errors among them.
     """
     found = list(problems)
     if wrong := errors(found):
@@ -86,7 +86,7 @@ def started(
     plan: Plan,
     facts: Mapping[str, Mapping[str, object]],
 ) -> Run:
-    """Return the run of `plan`, its folder made."""
+    """Return the run of `plan`, with its folder created."""
     run = Run(
         request.folder, kind, preset.name, request.name, plan.stages, _text_encoders(preset), facts
     )
@@ -101,7 +101,7 @@ def _fit(request: Request, checkout: Checkout) -> list[Problem]:
 
 
 def _text_encoders(preset: Preset) -> bool:
-    if scripts.makes_lora(preset.script):  # other models have no second one
+    if scripts.makes_lora(preset.script):  # other models have no second text encoder
         both = scripts.is_sdxl(preset.script)
         return both and not preset.train.get("network_train_unet_only")
     rates = (preset.train.get(f"learning_rate_te{n}", 1) for n in (1, 2))

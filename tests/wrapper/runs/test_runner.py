@@ -103,7 +103,7 @@ def test_a_trainer_that_ends_well_and_makes_nothing_is_an_error(prepare: Prepare
     run = prepare().run
     for image in (run.folder / "data").iterdir():
         image.unlink()
-    with pytest.raises(TrainerError, match="ended without making") as caught:
+    with pytest.raises(TrainerError, match="ended without writing") as caught:
         runner.carry_out(run, Talk())
     assert "--data" in (caught.value.hint or "")
 
@@ -113,7 +113,7 @@ def test_a_file_that_was_changed_is_not_overwritten(prepare: Prepare) -> None:
     runner.carry_out(run, Talk())
     product = manifest.read(run.folder).product
     product.write_bytes(b"mine now")
-    with pytest.raises(UserError, match="was changed since"):
+    with pytest.raises(UserError, match="has changed since"):
         runner.carry_out(manifest.read(run.folder), Talk())
     assert product.read_bytes() == b"mine now"
 
@@ -133,7 +133,7 @@ def test_a_run_at_work_is_not_started_twice(prepare: Prepare) -> None:
     run = prepare().run
     with (
         runner.FileLock(run.folder / ".lock"),
-        pytest.raises(UserError, match="at work in another"),
+        pytest.raises(UserError, match="another kohya-presets is already working"),
     ):
         runner.carry_out(run, Talk())
 
@@ -142,7 +142,7 @@ def test_a_rehearsal_replaces_an_earlier_one_and_nothing_else(prepare: Prepare) 
     run = prepare().run
     assert prepare().run.folder == run.folder
     manifest.write(replace(run, kind="train"))
-    with pytest.raises(UserError, match="is no rehearsal"):
+    with pytest.raises(UserError, match="is not a rehearsal"):
         prepare()
 
 
