@@ -36,7 +36,7 @@ class Files:
         self._after: dict[Path, str | None] = {}
 
     def text(self, file: Path) -> str:
-        """Return what the file says, after what was planned for it so far."""
+        """Return the file's text, with the changes planned so far."""
         if file not in self._after:
             data = file.read_bytes()
             self._before[file] = data
@@ -47,7 +47,7 @@ class Files:
         return self._after[file] or ""
 
     def put(self, file: Path, text: str | None) -> None:
-        """Plan what the file shall say; None: that it shall not be there."""
+        """Plan the file's new text; None deletes the file."""
         self._before.setdefault(file, None)
         self._after[file] = text
 
@@ -62,7 +62,7 @@ def alone(folder: Path, *, patience_seconds: float = 0) -> Iterator[None]:
     """Keep other processes from rewriting files of the same folder meanwhile.
 
     Raises:
-        PatchError: one is at it, and still is when the patience is over.
+        PatchError: another process still holds the folder when the patience is over.
     """
     # Not in the folder itself: patches leave without a trace.
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
@@ -72,7 +72,8 @@ def alone(folder: Path, *, patience_seconds: float = 0) -> Iterator[None]:
             yield
     except Timeout:
         raise PatchError(
-            f"another process is patching {folder}", hint="Wait for it, then try again."
+            f"another process is patching {folder}",
+            hint="Wait until it has finished, then try again.",
         ) from None
 
 
@@ -113,9 +114,11 @@ def _check(change: Change) -> None:
     if change.before is None:
         return
     if file.read_bytes() != change.before:
-        raise PatchError(f"{file} was changed meanwhile", hint="Try again.")
+        raise PatchError(f"{file} has just changed on disk", hint="Run the same command again.")
     if not file.stat().st_mode & stat.S_IWUSR:
-        raise PatchError(f"{file} is read-only", hint="Make it writable, then try again.")
+        raise PatchError(
+            f"{file} is read-only", hint="Make it writable, then run the same command again."
+        )
 
 
 def _part(file: Path) -> Path:
