@@ -152,4 +152,5 @@ def test_flux_wants_its_parts(shipped: Catalogue, tmp_path: Path) -> None:
     given = dict.fromkeys(("ae", "clip_l"), str(tmp_path / "x.safetensors"))
     gone = {"t5xxl": str(tmp_path / "gone.safetensors")}
     (left,) = preflight.parts(replace(flux, train={**flux.train, **given, **gone}))
-    assert "needs the file t5xxl, but " in left.message
+    assert left.message.startswith("flux_train_network.py needs the file t5xxl, but ")
+    assert left.message.endswith("gone.safetensors does not exist")

@@ -49,7 +49,7 @@ def _known(options, level):
 
 def _images(options):
     folder = Path(options["image_dir"])
-    if not folder.is_dir():  # upstream goes on without it as well
+    if not folder.is_dir():  # upstream continues without it too
         print(f"not a folder: {folder}")
         return []
     files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES)
