@@ -1,4 +1,4 @@
-"""What a command asks a run to be, and the checks that come before every one."""
+"""What a command asks for, and the checks that come before every run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Request:
     python: str | None = None
     data: Path | None = None  # of a rehearsal; `train` always has some
     standin: bool = False
-    ignore: tuple[str, ...] = ()  # codes of rules that are not asked
+    ignore: tuple[str, ...] = ()  # codes of rules to leave out
 
     @property
     def folder(self) -> Path:
@@ -44,13 +44,18 @@ class Request:
         return str(self.preset.dataset.get("caption_extension", ".txt"))
 
 
+<<<<<<< HEAD
 def validate(request: Request, talk: Talk) -> str | None:
     """Stop at what is wrong with the preset before anything is downloaded; tell the warnings.
+=======
+def validate(request: Request, talk: Talk) -> None:
+    """Check the preset before anything is downloaded, and print the warnings.
+>>>>>>> english1
 
     Returns of which sd-scripts the options were; None where that is not known before it is here.
 
     Raises:
-        PresetError: with all of it.
+        PresetError: with all errors of the preset.
     """
     expected = trainer.standin() if request.standin else None
     expected = expected or trainer.foreseen(request.release, request.checkout)
@@ -60,13 +65,18 @@ def validate(request: Request, talk: Talk) -> str | None:
     return expected.options_of
 
 
+<<<<<<< HEAD
 def fitting(request: Request, checkout: Checkout, asked: str | None, talk: Talk) -> Checkout:
     """Return the checkout with the preset's patches, after all that can speak against it.
+=======
+def fitting(request: Request, checkout: Checkout, talk: Talk) -> Checkout:
+    """Return the checkout with the preset's patches, after the checks of the preset.
+>>>>>>> english1
 
     `asked` is what `validate` returned: the same options are not asked again.
 
     Raises:
-        ProblemsError: the preset does not fit it, or it lacks a patch and is not ours to change.
+        ProblemsError: the preset does not fit it, or a user's checkout lacks a patch.
     """
     preset, subject = request.preset, f"{request.preset.name} on {checkout.name}"
     if checkout.options_of != asked:
@@ -77,10 +87,10 @@ def fitting(request: Request, checkout: Checkout, asked: str | None, talk: Talk)
 
 
 def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
-    """Tell the warnings among `problems`.
+    """Print the warnings among `problems`.
 
     Raises:
-        ProblemsError: there are errors among them; it has all of those.
+        ProblemsError: with all errors among them.
     """
     found = list(problems)
     if wrong := errors(found):
@@ -96,11 +106,18 @@ def started(
     plan: Plan,
     facts: Mapping[str, Mapping[str, object]],
 ) -> Run:
+<<<<<<< HEAD
     """Return the run of `plan`, its folder made."""
     additions = registry.additions(paths.user_patches())
     training = settings.of_preset(preset, checkout.options_of, additions).training
     both = all(training.text_encoders)
     run = Run(request.folder, kind, preset.name, request.name, plan.stages, both, facts)
+=======
+    """Return the run of `plan`, with its folder created."""
+    run = Run(
+        request.folder, kind, preset.name, request.name, plan.stages, _text_encoders(preset), facts
+    )
+>>>>>>> english1
     return runner.start(run, plan.files)
 
 
@@ -108,4 +125,16 @@ def _fit(request: Request, checkout: Checkout, talk: Talk) -> None:
     found = list(preflight.fit(request.preset, checkout, ignore=request.ignore))
     if wrong := errors(found):
         raise PresetError(f"{request.preset.name} on {checkout.name}", wrong)
+<<<<<<< HEAD
     talk.problems(found)
+=======
+    return found
+
+
+def _text_encoders(preset: Preset) -> bool:
+    if scripts.makes_lora(preset.script):  # other models have no second text encoder
+        both = scripts.is_sdxl(preset.script)
+        return both and not preset.train.get("network_train_unet_only")
+    rates = (preset.train.get(f"learning_rate_te{n}", 1) for n in (1, 2))
+    return bool(preset.train.get("train_text_encoder")) and all(rate != 0 for rate in rates)
+>>>>>>> english1
