@@ -92,21 +92,12 @@ def find(wanted: str, own: Path | None = None) -> Patch:
     if (Path(wanted) / FILE).is_file():
         return load(Path(wanted).resolve())
     for place in (own, SHIPPED):
-<<<<<<< HEAD
         for folder in (wanted, wanted.replace("-", "_")) if place else ():
             if place and (place / folder / FILE).is_file():
                 return load(place / folder)
     folders = {at.parent.name for p in (own, SHIPPED) if p for at in p.glob(f"*/{FILE}")}
     known = sorted(folder.replace("_", "-") for folder in folders)
-    hint = did_you_mean(wanted, known) or f"Known: {', '.join(known)}; or give a patch's folder."
-=======
-        if place and (place / wanted / FILE).is_file():
-            return load(place / wanted)
-    known = sorted({at.parent.name for p in (own, SHIPPED) if p for at in p.glob(f"*/{FILE}")})
-    hint = (
-        did_you_mean(wanted, known) or f"Known: {', '.join(known)}. Or give the folder of a patch."
-    )
->>>>>>> english1
+    hint = did_you_mean(wanted, known) or f"Known: {', '.join(known)}. Or give a folder."
     raise UserError(f"there is no patch {wanted!r}", hint=hint)
 
 

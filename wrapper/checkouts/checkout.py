@@ -46,11 +46,7 @@ class Checkout:
     release: str | None  # whose files these are; None for a commit between two
     like: str  # the newest release whose options are all there
     commit: str | None = None
-<<<<<<< HEAD
-    origin: str | None = None  # where we got it from; None for a folder of the user's
-=======
-    source: str | None = None  # where it came from; None for the user's own folder
->>>>>>> english1
+    origin: str | None = None  # where it came from; None for the user's own folder
     between: str | None = None  # which known commit between two, if it is no release
 
     @property

@@ -98,13 +98,8 @@ def make(checkout: Checkout, *, on_line: OnLine, torch: str | None = None) -> En
     """
     at = folder(checkout)
     at.parent.mkdir(parents=True, exist_ok=True)
-<<<<<<< HEAD
     with locks.held(at.with_suffix(".lock")):
-        if found := find(checkout):  # made while we waited for the lock
-=======
-    with FileLock(at.with_suffix(".lock")):
         if found := find(checkout):  # created while we waited for the lock
->>>>>>> english1
             return found
         shutil.rmtree(at, ignore_errors=True)
         try:

@@ -82,11 +82,7 @@ def _python(stage: str, options: dict[str, object]) -> tuple[str, ...]:
 
 def _patching(preset: Preset) -> str:
     needed = preset.patches
-<<<<<<< HEAD
-    return f"# Once before: {patchwork.command(needed, '.')}\n" if needed else ""
-=======
-    return f"# Before the first run: {patching.command(needed, '.')}\n" if needed else ""
->>>>>>> english1
+    return f"# Before the first run: {patchwork.command(needed, '.')}\n" if needed else ""
 
 
 def _is_repository(base: str) -> bool:

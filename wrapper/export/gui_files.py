@@ -118,11 +118,7 @@ def next_steps(
 def patching_step(preset: Preset, gui: str = "THE_GUI") -> list[str]:
     """Return how to apply the patches that a preset needs to a GUI, if it needs any."""
     needed = preset.patches
-<<<<<<< HEAD
-    return [f"Before training: {patchwork.command(needed, gui)}"] if needed else []
-=======
-    return [f"Before training, run: {patching.command(needed, gui)}"] if needed else []
->>>>>>> english1
+    return [f"Before training, run: {patchwork.command(needed, gui)}"] if needed else []
 
 
 def imported(file: Path, name: str | None, additions: Additions) -> Imported:

@@ -20,14 +20,9 @@ from wrapper.system import launch
 from wrapper.system.launch import Launch
 
 SCRIPT = Path(__file__).parent / "kp_rank.py"
-<<<<<<< HEAD:wrapper/ranks/measure.py
 # kp_rank.py imports `patches.fast_lora` from here, in a Python that knows nothing of us.
 PATCHES = Path(patches.__file__).parents[1]
-UNUSABLE = 3  # the script's exit code: its last line says what is wrong with a checkpoint
-=======
-MODULES = registry.SHIPPED / "fast-lora"
 UNUSABLE = 3  # the script's exit code when a checkpoint is unusable: its last line says why
->>>>>>> english1:wrapper/ranks/ranking.py
 
 
 @dataclass(frozen=True)
@@ -63,19 +58,11 @@ def measure(question: Question, talk: Talk) -> Curve:
         return curve.of(json.loads(out.read_text(encoding="utf-8")))
 
 
-<<<<<<< HEAD:wrapper/ranks/measure.py
 def _environment(question: Question, talk: Talk) -> Environment:
-    """Return any Python that has torch: a checkout is needed only to find it by."""
+    """Return any Python that has torch: the checkout only helps to find one."""
     if question.python is not None:
         return environment.named(question.python)
     found = trainer.checkout_for(question.release, question.checkout, talk)
-=======
-def _environment(request: Request, talk: Talk) -> Environment:
-    """Return any Python that has torch: the checkout only helps to find one."""
-    if request.python is not None:
-        return environment.named(request.python)
-    found = trainer.checkout_for(request.release, request.checkout, talk)
->>>>>>> english1:wrapper/ranks/ranking.py
     return trainer.environment_for(found, None, talk)
 
 

@@ -66,13 +66,8 @@ def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
         found = patchwork.status(checkout, registry.find(name, paths.user_patches()))
         if found.state != "applied":
             state = f"{found.state} ({found.why})" if found.why else found.state
-<<<<<<< HEAD
-            message = f"{preset.name} needs the patch {name!r}; in {checkout.folder} it is {state}"
-            hint = patchwork.command([name], f'"{checkout.folder}"')
-=======
             message = f"{preset.name} needs the patch {name!r}, in {checkout.folder}: {state}"
-            hint = patching.command([name], f'"{checkout.folder}"')
->>>>>>> english1
+            hint = patchwork.command([name], f'"{checkout.folder}"')
             yield Problem("patch", "error", Place(preset.file), message, hint)
 
 
@@ -103,25 +98,14 @@ def environment(preset: Preset, probe: Probe, *, cpu: bool) -> Iterator[Problem]
     ignored = {"torchvision"} if cpu else set()  # the rehearsal repairs that one itself
     for package in (*NEEDED, "torchvision"):
         if package in probe.broken and package not in ignored:
-<<<<<<< HEAD
-            message = f"{package} does not import: {probe.broken[package]}"
-            yield Problem("broken-package", "error", where, message, "kohya-presets doctor")
+            message = f"Python cannot import {package}: {probe.broken[package]}"
+            yield Problem("broken-package", "error", where, message, "Run `kohya-presets doctor`.")
     optimizer = optimizers.named(str(preset.train.get("optimizer_type", "")))
     needed = (optimizer.package or "") if optimizer else ""
     if optimizer and needed in probe.broken:
         message = f"{optimizer.name} needs {needed}: {probe.broken[needed]}"
-        hint = f"pip install {needed}"
+        hint = f"Run `pip install {needed}` in the trainer environment."
         yield Problem("optimizer-package", "error", where, message, hint)
-=======
-            message = f"Python cannot import {package}: {probe.broken[package]}"
-            yield Problem("broken-package", "error", where, message, "Run `kohya-presets doctor`.")
-    optimizer = str(preset.train.get("optimizer_type", "")).lower()
-    for ending, package in _OPTIMIZER_PACKAGES:
-        if optimizer.endswith(ending) and package in probe.broken:
-            message = f"{preset.train['optimizer_type']} needs {package}: {probe.broken[package]}"
-            hint = f"Run `pip install {package}` in the trainer environment."
-            yield Problem("optimizer-package", "error", where, message, hint)
->>>>>>> english1
     if preset.train.get("xformers") and "xformers" in probe.broken:
         hint = "Use --set train.xformers=false --set train.sdpa=true: sdpa is a part of torch."
         yield Problem("xformers", "error", where, "xformers is not installed", hint)

@@ -40,30 +40,18 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
         UserError: the preset is for another model than SDXL.
     """
     if not scripts.is_sdxl(request.preset.script):
-<<<<<<< HEAD:wrapper/runs/prepare_rehearsal.py
-        message = f"{request.preset.script} cannot be rehearsed: the miniature is an SDXL"
-        raise UserError(message, hint="`train --dry-run` shows what would be run.")
-    asked = requests.validate(request, talk)
-=======
         message = f"{request.preset.script} cannot be rehearsed: rehearsals are for SDXL only"
-        raise UserError(
-            message, hint="Run `kohya-presets train` with --dry-run to see its commands."
-        )
-    requests.validate(request, talk)
->>>>>>> english1:wrapper/runs/rehearsing.py
+        hint = "Run `kohya-presets train` with --dry-run to see its commands."
+        raise UserError(message, hint=hint)
+    asked = requests.validate(request, talk)
     if request.standin:
         checkout = trainer.standin()
     else:
         checkout = trainer.checkout_or_standin(request.release, request.checkout, talk)
     standin = checkout.is_standin
     if standin:
-<<<<<<< HEAD:wrapper/runs/prepare_rehearsal.py
-        talk.warn("rehearsing with the stand-in, not with sd-scripts: it shows less")
-    checkout = requests.fitting(request, checkout, asked, talk)
-=======
         talk.warn("rehearsing with the stand-in scripts, not with sd-scripts: this tests less")
-    checkout = requests.fitting(request, checkout, talk)
->>>>>>> english1:wrapper/runs/rehearsing.py
+    checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
     probe = environment.probe(used.python)
     count = _count(request)
@@ -96,15 +84,6 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
 def proved(run: Run, standin: bool) -> tuple[str, ...]:
     """Return what a finished rehearsal has proved: only what this very run measured."""
     names = [stage.name for stage in run.stages if stage.name != "miniature"]
-<<<<<<< HEAD:wrapper/runs/prepare_rehearsal.py
-    whose = "the stand-in's" if standin else "sd-scripts' own"
-    return (
-        f"{whose} scripts accept every option of the preset ({', '.join(names)})",
-        "the rendered config.toml and dataset.toml are read, images and captions are found",
-        "training moves the U-Net" + (" and both text encoders" if run.text_encoders else ""),
-        "each stage finds what the one before it made, and the LoRA is whole",
-    )
-=======
     scripts_name = "the stand-in scripts" if standin else "sd-scripts"
     lines = [
         f"{scripts_name} accepted all options of the stages {', '.join(names)}",
@@ -115,7 +94,6 @@ def proved(run: Run, standin: bool) -> tuple[str, ...]:
         both = " and both text encoders" if run.text_encoders else ""
         lines.append(f"training changed the U-Net{both}")
     return tuple(lines)
->>>>>>> english1:wrapper/runs/rehearsing.py
 
 
 def not_proved(preset: Preset, standin: bool) -> tuple[str, ...]:
@@ -136,20 +114,9 @@ def _clear(folder: Path) -> None:
     if not folder.exists():
         return
     if manifest.read(folder).kind != "rehearsal":
-<<<<<<< HEAD:wrapper/runs/prepare_rehearsal.py
-        raise UserError(f"{folder} is no rehearsal", hint="Choose another folder with --runs.")
+        raise UserError(f"{folder} is not a rehearsal", hint="Choose another --runs DIR.")
     with runner.lock(folder):
         pass
-=======
-        raise UserError(f"{folder} is not a rehearsal", hint="Choose another --runs DIR.")
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            pass
-    except Timeout:
-        raise UserError(
-            f"another rehearsal is running in {folder}", hint="Wait until it has finished."
-        ) from None
->>>>>>> english1:wrapper/runs/rehearsing.py
     shutil.rmtree(folder)
 
 

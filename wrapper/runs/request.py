@@ -44,13 +44,8 @@ class Request:
         return str(self.preset.dataset.get("caption_extension", ".txt"))
 
 
-<<<<<<< HEAD
 def validate(request: Request, talk: Talk) -> str | None:
-    """Stop at what is wrong with the preset before anything is downloaded; tell the warnings.
-=======
-def validate(request: Request, talk: Talk) -> None:
     """Check the preset before anything is downloaded, and print the warnings.
->>>>>>> english1
 
     Returns of which sd-scripts the options were; None where that is not known before it is here.
 
@@ -65,13 +60,8 @@ def validate(request: Request, talk: Talk) -> None:
     return expected.options_of
 
 
-<<<<<<< HEAD
 def fitting(request: Request, checkout: Checkout, asked: str | None, talk: Talk) -> Checkout:
-    """Return the checkout with the preset's patches, after all that can speak against it.
-=======
-def fitting(request: Request, checkout: Checkout, talk: Talk) -> Checkout:
     """Return the checkout with the preset's patches, after the checks of the preset.
->>>>>>> english1
 
     `asked` is what `validate` returned: the same options are not asked again.
 
@@ -106,18 +96,11 @@ def started(
     plan: Plan,
     facts: Mapping[str, Mapping[str, object]],
 ) -> Run:
-<<<<<<< HEAD
-    """Return the run of `plan`, its folder made."""
+    """Return the run of `plan`, with its folder created."""
     additions = registry.additions(paths.user_patches())
     training = settings.of_preset(preset, checkout.options_of, additions).training
     both = all(training.text_encoders)
     run = Run(request.folder, kind, preset.name, request.name, plan.stages, both, facts)
-=======
-    """Return the run of `plan`, with its folder created."""
-    run = Run(
-        request.folder, kind, preset.name, request.name, plan.stages, _text_encoders(preset), facts
-    )
->>>>>>> english1
     return runner.start(run, plan.files)
 
 
@@ -125,16 +108,4 @@ def _fit(request: Request, checkout: Checkout, talk: Talk) -> None:
     found = list(preflight.fit(request.preset, checkout, ignore=request.ignore))
     if wrong := errors(found):
         raise PresetError(f"{request.preset.name} on {checkout.name}", wrong)
-<<<<<<< HEAD
     talk.problems(found)
-=======
-    return found
-
-
-def _text_encoders(preset: Preset) -> bool:
-    if scripts.makes_lora(preset.script):  # other models have no second text encoder
-        both = scripts.is_sdxl(preset.script)
-        return both and not preset.train.get("network_train_unet_only")
-    rates = (preset.train.get(f"learning_rate_te{n}", 1) for n in (1, 2))
-    return bool(preset.train.get("train_text_encoder")) and all(rate != 0 for rate in rates)
->>>>>>> english1

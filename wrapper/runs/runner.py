@@ -205,24 +205,10 @@ def _verified(run: Run) -> Lora:
     return lora
 
 
-<<<<<<< HEAD
 def lock(folder: Path) -> AbstractContextManager[None]:
     """Return a lock on the run in `folder`: entering it raises where another process has it."""
     busy = UserError(
-        f"the run in {folder} is running in another kohya-presets",
-        hint="Wait for it, or stop that one.",
+        f"another kohya-presets is already working on the run in {folder}",
+        hint="Wait until it has finished, or stop it.",
     )
     return locks.held(folder / ".lock", busy)
-=======
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        with lock:
-            yield
-    except Timeout:
-        raise UserError(
-            f"another kohya-presets is already working on the run in {folder}",
-            hint="Wait until it has finished, or stop it.",
-        ) from None
->>>>>>> english1

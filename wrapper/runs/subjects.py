@@ -40,17 +40,10 @@ def against(
     codes = [*(rule.code for rule in rules.RULES), *estimate.CODES]
     if unknown := sorted(set(ignore) - set(codes)):
         hint = did_you_mean(unknown[0], codes)
-<<<<<<< HEAD
-        told = "Advice and conflicts can be left out, not an option that is misspelled or misfit."
-        raise UserError(f"there is no rule {unknown[0]!r}", hint=f"{hint} {told}" if hint else told)
-    known_as, patches = known(release), frozenset[str]()
-=======
         limit = "Only advice and conflict rules can be ignored."
-        raise UserError(
-            f"there is no rule {unknown[0]!r}", hint=f"{hint} {limit}" if hint else limit
-        )
-    source, patches = known(release), frozenset[str]()
->>>>>>> english1
+        hint = f"{hint} {limit}" if hint else limit
+        raise UserError(f"there is no rule {unknown[0]!r}", hint=hint)
+    known_as, patches = known(release), frozenset[str]()
     if folder is not None:
         found = checkout.open_folder(folder)
         known_as, patches = found.options_of, patchwork.carried(found)
@@ -96,11 +89,7 @@ def text(report: Report) -> str:
     wrong, rest = errors(report.problems), len(report.problems) - len(errors(report.problems))
     counts = [plural(len(wrong), "error")] if wrong else []
     counts += [plural(rest, "warning")] if rest else []
-<<<<<<< HEAD
-    lines = [f"{report.subject} on {report.release}: {', '.join(counts) or 'nothing is wrong'}"]
-=======
-    lines = [f"{report.subject} on {report.source}: {', '.join(counts) or 'no problems found'}"]
->>>>>>> english1
+    lines = [f"{report.subject} on {report.release}: {', '.join(counts) or 'no problems found'}"]
     if report.memory:
         meant = report.preset.vram_gib if report.preset else None
         lines.append(f"  {estimate.summary(report.memory, meant)}")

@@ -65,13 +65,8 @@ def with_patches(found: Checkout, names: Sequence[str], talk: Talk) -> Checkout:
     with rewrite.alone(found.folder, patience_seconds=PATIENCE_SECONDS):
         lacking = [p for p in patches if patchwork.status(found, p).state in ("absent", "outdated")]
         if lacking:
-<<<<<<< HEAD
-            talk.say(f"patching {found.name}: {', '.join(p.name for p in lacking)}")
-            rewrite.carry_out(patchwork.applying(found, lacking))
-=======
             talk.say(f"applying patches to {found.name}: {', '.join(p.name for p in lacking)}")
-            rewrite.carry_out(patching.applying(found, lacking))
->>>>>>> english1
+            rewrite.carry_out(patchwork.applying(found, lacking))
     return found
 
 

@@ -62,22 +62,12 @@ def alone(folder: Path, *, patience_seconds: float = 0) -> Iterator[None]:
     """
     # Not in the folder itself: patches leave without a trace.
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-<<<<<<< HEAD
-    busy = PatchError(f"another process is patching {folder}", hint="Wait for it, then try again.")
+    busy = PatchError(
+        f"another process is patching {folder}", hint="Wait until it has finished, then try again."
+    )
     file = Path(tempfile.gettempdir()) / f"kohya-presets-{key}.lock"
     with locks.held(file, busy, seconds=patience_seconds):
         yield
-=======
-    lock = FileLock(Path(tempfile.gettempdir()) / f"kohya-presets-{key}.lock", mode=0o666)
-    try:
-        with lock.acquire(timeout=patience_seconds):
-            yield
-    except Timeout:
-        raise PatchError(
-            f"another process is patching {folder}",
-            hint="Wait until it has finished, then try again.",
-        ) from None
->>>>>>> english1
 
 
 def carry_out(changes: Sequence[Change]) -> None:

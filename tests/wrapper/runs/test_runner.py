@@ -100,7 +100,6 @@ def test_a_failing_stage_tells_its_last_words_and_its_log(folder: Path) -> None:
     assert faked.starts(folder) == Counter(("miniature", "train"))
 
 
-<<<<<<< HEAD
 def test_a_failed_stage_is_begun_again(folder: Path) -> None:
     run = faked.new(folder, {"train": ("--makes=nothing", "--exit-code=1")})
     with pytest.raises(TrainerError):
@@ -118,19 +117,10 @@ def test_a_trainer_that_ends_well_and_makes_nothing_is_an_error(folder: Path) ->
     run = faked.new(folder, {"train": ("--makes=nothing", said)})
     with pytest.raises(TrainerError, match=r"train .*korra\.safetensors") as caught:
         runner.carry_out(run, Heard(folder))
-=======
-def test_a_trainer_that_ends_well_and_makes_nothing_is_an_error(prepare: Prepare) -> None:
-    run = prepare().run
-    for image in (run.folder / "data").iterdir():
-        image.unlink()
-    with pytest.raises(TrainerError, match="ended without writing") as caught:
-        runner.carry_out(run, Talk())
->>>>>>> english1
     assert "--data" in (caught.value.hint or "")
     assert states(folder)["train"] == "failed"
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("options", "said"),
     [(("--cut=4",), "cut short"), (("--makes=lora",), "a LoRA")],
@@ -138,68 +128,6 @@ def test_a_trainer_that_ends_well_and_makes_nothing_is_an_error(prepare: Prepare
 )
 def test_an_unusable_file_is_an_error_and_stays_where_it_is(
     options: tuple[str, ...], said: str, folder: Path
-=======
-def test_a_file_that_was_changed_is_not_overwritten(prepare: Prepare) -> None:
-    run = prepare().run
-    runner.carry_out(run, Talk())
-    product = manifest.read(run.folder).product
-    product.write_bytes(b"mine now")
-    with pytest.raises(UserError, match="has changed since"):
-        runner.carry_out(manifest.read(run.folder), Talk())
-    assert product.read_bytes() == b"mine now"
-
-
-def test_a_deleted_product_is_made_again_from_the_last_stage(prepare: Prepare) -> None:
-    run = prepare().run
-    runner.carry_out(run, Talk())
-    before = started(run.folder)
-    manifest.read(run.folder).product.unlink()
-    time.sleep(1.1)  # the manifest's times are whole seconds
-    assert runner.carry_out(manifest.read(run.folder), Talk()) is not None
-    after = started(run.folder)
-    assert [name for name in STAGES if before[name] != after[name]] == ["resize"]
-
-
-def test_a_run_at_work_is_not_started_twice(prepare: Prepare) -> None:
-    run = prepare().run
-    with (
-        runner.FileLock(run.folder / ".lock"),
-        pytest.raises(UserError, match="another kohya-presets is already working"),
-    ):
-        runner.carry_out(run, Talk())
-
-
-def test_a_rehearsal_replaces_an_earlier_one_and_nothing_else(prepare: Prepare) -> None:
-    run = prepare().run
-    assert prepare().run.folder == run.folder
-    manifest.write(replace(run, kind="train"))
-    with pytest.raises(UserError, match="is not a rehearsal"):
-        prepare()
-
-
-def test_what_training_saved_on_the_way_stays_in_the_run(prepare: Prepare) -> None:
-    run = prepare("skynet", "train.save_every_n_epochs=1", "train.save_state=true").run
-    attempt = run.folder / "work" / "train"
-    (attempt / "skynet-000001-state").mkdir(parents=True)
-    (attempt / "skynet-000001-state" / "model.safetensors").write_bytes(b"of a killed attempt")
-    talk, said = Talk(), []
-    talk.say = said.append  # type: ignore[method-assign]
-    runner.carry_out(run, talk)
-    kept = run.folder / "work" / "train-earlier" / "skynet-000001-state" / "model.safetensors"
-    assert kept.read_bytes() == b"of a killed attempt"
-    assert any("work/train-earlier" in line for line in said)
-    models = sorted(file.name for file in (run.folder / "model").iterdir())
-    assert models[-1] == "rehearsal-skynet.safetensors"[len("rehearsal-") :]
-    assert len(models) > 1
-    assert list((run.folder / "states").glob("*-state/*"))
-
-
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-@pytest.mark.parametrize("trainer_survives", [False, True], ids=["both killed", "we are killed"])
-@pytest.mark.parametrize("stage", STAGES)
-def test_after_a_kill_a_resume_ends_in_the_same_lora(
-    stage: str, trainer_survives: bool, trainer_python: str, tmp_path: Path
->>>>>>> english1
 ) -> None:
     with pytest.raises(TrainerError, match=said):
         runner.carry_out(faked.new(folder, {"train": options}), Heard(folder))
