@@ -319,7 +319,7 @@ def test_a_preset_is_told_line_by_line(shipped: Catalogue) -> None:
     (rate,) = (line for line in lines if "learning_rate" in line)
     assert rate.split(maxsplit=3)[2:] == [
         "1e-07",
-        "guide: update after 2023-12-08 (1e-7; higher distorts)",
+        "guide: update after 2023-12-08 (1e-7; higher rates distort)",
     ]
 
 
