@@ -111,8 +111,8 @@ def preset(made: Preset) -> PresetExplanation:
 def find(name: str, additions: Additions) -> tuple[Key, ...]:
     """Return the options that `name` may mean, the one to read first in front.
 
-    It may be an option's name, `--with-dashes` or after its table (`extract.dim`), or what the
-    Kohya GUI calls it, in capitals or not.
+    It may be an option's name, `--with-dashes` or after its table (`extract.dim`), or its
+    name in the Kohya GUI, in any case.
     """
     tables, wanted = _split(name)
     every = [Key(table, option) for table in tables for option in _names(additions)[table]]

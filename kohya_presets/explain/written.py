@@ -15,7 +15,7 @@ from kohya_presets.presets.preset import SETTINGS
 from kohya_presets.toml import source as toml_source
 
 FOLDER = Path(__file__).parent / "texts"
-TABLES = (*SETTINGS, "gui")  # gui: fields of the Kohya GUI that are no option of sd-scripts
+TABLES = (*SETTINGS, "gui")  # gui: fields of the Kohya GUI without an option of sd-scripts
 
 
 class Key(NamedTuple):
@@ -29,7 +29,7 @@ class Key(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """What the guide found, and when it said so; "2023-11" is its body."""
+    """What the guide says, and when it said so; "2023-11" is its main text."""
 
     date: str
     text: str
@@ -39,8 +39,8 @@ class Advice(NamedTuple):
 class Text:
     """What is written about one option.
 
-    `guide` has the newest advice first, `gui` what the Kohya GUI and the guide call the option;
-    `see` is the option that this one stands in for, where more is written.
+    `guide` has the newest advice first, `gui` the names in the Kohya GUI and the guide; `see` is
+    the option that has the full text.
     """
 
     what: str

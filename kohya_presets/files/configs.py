@@ -1,7 +1,7 @@
 """The two files of sd-scripts that a user may have: the training config and the dataset config.
 
-They are read with the parser that sd-scripts uses, so that what is checked is what it will see;
-lines come from our own reading of the same text.
+They are read with the parser that sd-scripts uses, so the check sees the same
+values; the lines come from our own parser.
 """
 
 from __future__ import annotations

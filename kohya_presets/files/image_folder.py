@@ -83,7 +83,7 @@ def some(
 
 
 def _is_image(file: Path) -> bool:
-    # sd-scripts looks for each suffix in lower and in upper case, and for nothing between.
+    # sd-scripts finds a suffix in lower case or in upper case, but not in mixed case.
     suffix = file.suffix
     return (
         suffix.lower() in SUFFIXES and suffix in (suffix.lower(), suffix.upper()) and file.is_file()

@@ -33,12 +33,12 @@ def _by_name(info: Info) -> Iterator[tuple[str, str]]:
     name = info.file.stem.lower()
     ranks = {int(number) for pattern in _NAMED_RANK for number in pattern.findall(name)}
     if ranks and info.rank not in ranks:
-        told = " or ".join(map(str, sorted(ranks)))
-        yield "lora-name-rank", f"the file name says rank {told}, but the rank is {info.rank}"
+        named = " or ".join(map(str, sorted(ranks)))
+        yield "lora-name-rank", f"the file name says rank {named}, but the rank is {info.rank}"
     if found := _NAMED_SIZE.search(name):
-        told_mb = float(found[1]) * (1000 if found[2] == "gb" else 1)
+        named_mb = float(found[1]) * (1000 if found[2] == "gb" else 1)
         megabytes = info.size / 1e6
-        if abs(megabytes - told_mb) > SIZE_TOLERANCE * told_mb:
+        if abs(megabytes - named_mb) > SIZE_TOLERANCE * named_mb:
             text = f"the file name says {found[0]}, but the file has {megabytes:.1f} MB"
             yield "lora-name-size", text
     if (found := _NAMED_PRECISION.search(name)) and found[1] not in info.precisions:
@@ -48,27 +48,29 @@ def _by_name(info: Info) -> Iterator[tuple[str, str]]:
 
 def _by_metadata(info: Info) -> Iterator[tuple[str, str]]:
     data = info.metadata
-    for key, told, kernels in (
+    for key, stated, kernels in (
         ("ss_network_dim", data.get("ss_network_dim"), False),
         ("ss_network_args: conv_dim", _network_args(info).get("conv_dim"), True),
     ):
         ranks = {m.module.rank for m in info.all.modules if _has_kernel(m.module.shape) == kernels}
-        if ranks and (number := _number(told)) is not None and number != max(ranks):
-            text = f"the metadata says {key} {told}, but the largest rank is {max(ranks)}"
+        if ranks and (number := _number(stated)) is not None and number != max(ranks):
+            text = f"the metadata says {key} {stated}, but the largest rank is {max(ranks)}"
             yield "lora-metadata-rank", text
     alphas = {each.alpha for each in info.all.modules if not _has_kernel(each.module.shape)}
-    told_alpha = _number(data.get("ss_network_alpha"))
+    stated_alpha = _number(data.get("ss_network_alpha"))
     alpha = alphas.pop() if len(alphas) == 1 else None
-    same = told_alpha is None or alpha is None or _near(alpha, told_alpha)
+    same = stated_alpha is None or alpha is None or _near(alpha, stated_alpha)
     if not same:
         yield (
             "lora-metadata-alpha",
-            f"the metadata says ss_network_alpha {told_alpha:g}, but alpha is {alpha:g}",
+            f"the metadata says ss_network_alpha {stated_alpha:g}, but alpha is {alpha:g}",
         )
-    told_base = f"{data.get('ss_base_model_version', '')} {data.get('modelspec.architecture', '')}"
-    told_xl = "xl" in told_base.lower()
-    if told_base.strip() and info.shapes_of and told_xl != (info.shapes_of == "SDXL"):
-        text = f"the metadata says {told_base.strip()}, but the shapes are of {info.shapes_of}"
+    stated_base = (
+        f"{data.get('ss_base_model_version', '')} {data.get('modelspec.architecture', '')}"
+    )
+    stated_xl = "xl" in stated_base.lower()
+    if stated_base.strip() and info.shapes_of and stated_xl != (info.shapes_of == "SDXL"):
+        text = f"the metadata says {stated_base.strip()}, but the shapes are of {info.shapes_of}"
         yield "lora-metadata-base", text
     if data.get("sshs_model_hash", info.data_sha256) != info.data_sha256:
         text = "the weights do not match the hash in the metadata (sshs_model_hash)"
@@ -76,15 +78,15 @@ def _by_metadata(info: Info) -> Iterator[tuple[str, str]]:
 
 
 def _by_content(info: Info) -> Iterator[tuple[str, str]]:
-    there = {part.name for part in info.parts}
-    lacking = [name for name in _text_encoders(info) if name not in there]
-    if "U-Net" in there and lacking:
+    present = {part.name for part in info.parts}
+    lacking = [name for name in _text_encoders(info) if name not in present]
+    if "U-Net" in present and lacking:
         yield (
             "lora-no-text-encoder",
             f"no {' and no '.join(lacking)}: not trained, or left out by the extraction, as no "
             "weight changed by more than --min_diff (default 0.01)",
         )
-    if "U-Net" not in there:
+    if "U-Net" not in present:
         yield "lora-no-unet", "no U-Net"
     still = [each.module.name for each in info.all.modules if each.norm == 0]
     if still:
@@ -122,16 +124,16 @@ def _network_args(info: Info) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _number(told: object) -> float | None:
+def _number(stated: object) -> float | None:
     """Return the number in a metadata value; "Dynamic" and the like have none."""
     try:
-        return float(told) if isinstance(told, (str, int, float)) else None
+        return float(stated) if isinstance(stated, (str, int, float)) else None
     except ValueError:
         return None
 
 
-def _near(alpha: float, told: float) -> bool:
-    return abs(alpha - told) <= ALPHA_TOLERANCE * abs(told)
+def _near(alpha: float, stated: float) -> bool:
+    return abs(alpha - stated) <= ALPHA_TOLERANCE * abs(stated)
 
 
 def _has_kernel(shape: tuple[int, ...]) -> bool:

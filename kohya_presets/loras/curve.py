@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Detour:
-    """One module extracted at `low`, and at `high` then resized: kp_detour.py says what is what."""
+    """One module extracted at `low`, and at `high` then resized: see kp_detour.py."""
 
     name: str
     numbers: Mapping[str, float]
@@ -106,7 +106,7 @@ def of(measured: Mapping[str, Any]) -> Curve:
 
 
 def file_size(modules: Sequence[Spectrum], rank: int) -> int:
-    """Return the bytes of a LoRA of `rank` in fp16: its header as safetensors writes it, and it."""
+    """Return the bytes of a LoRA of `rank` in fp16, with its header as safetensors writes it."""
     header: dict[str, Any] = {}
     end = 0
     for module in modules:
@@ -126,9 +126,9 @@ def file_size(modules: Sequence[Spectrum], rank: int) -> int:
 
 
 def enough(curve: Curve) -> int | None:
-    """Return the index of the first rank from which on no doubling adds LITTLE; None: of none.
+    """Return the index of the first rank after which no doubling adds LITTLE, or None.
 
-    From which on: of a change that is spread evenly, as noise is, the first doublings add least.
+    All later doublings count: if a change is spread evenly, like noise, the first add least.
     """
     kept = curve.all.retained
     adding = [at for at, now in enumerate(kept[:-1]) if kept[at + 1] - now >= LITTLE]

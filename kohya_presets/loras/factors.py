@@ -1,12 +1,12 @@
-"""A LoRA's numbers, and what can be said of its full matrices without making them.
+"""A LoRA's numbers, and norms and distances of its full matrices without computing these.
 
 A module is up (m x r) times down (r x n), r much smaller than m and n. The inner product of two
 such products, the sum of all entries of one times those of the other, is
 
     <U_a D_a, U_b D_b> = trace(D_a^T U_a^T U_b D_b) = sum((U_a^T U_b) * (D_a D_b^T))
 
-where * is entry by entry: r_a x r_b numbers in place of m x n. Norms and distances follow. All in
-fp64.
+where * multiplies entry by entry: r_a x r_b numbers instead of m x n. Norms and distances follow
+from it. All computations are in fp64.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kohya_presets.loras.weights import Header, Tensor
 
 Matrix = NDArray[np.float64]
 
-CANCELLED = 1e-10  # of both norms' squares; below it, a distance is had a slower, exact way
+CANCELLED = 1e-10  # of both norms' squares; below it, a slower, exact method is used
 _STORED = {  # bfloat16, which numpy does not know, is the upper half of a float32
     "F64": "<f8",
     "F32": "<f4",
@@ -71,7 +71,7 @@ class Reader:
     def factors(self, module: Module) -> Factors:
         """Return a module's numbers; a convolution's as one matrix, its kernel among the columns.
 
-        sd-scripts takes an alpha that is missing, or 0, for the rank (networks/lora.py, v0.10.1).
+        sd-scripts uses the rank for an alpha that is missing or 0 (networks/lora.py, v0.10.1).
 
         Raises:
             UserError: a number is not finite, or is stored in an unknown format.

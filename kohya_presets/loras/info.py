@@ -59,9 +59,9 @@ class Info:
     size: int  # bytes
     precisions: tuple[str, ...]  # of the matrices, the most frequent first
     all: Group
-    others: Mapping[str, int]  # layers changed in another way, by that way
+    others: Mapping[str, int]  # layers changed in another way, counted by kind
     metadata: Mapping[str, str]
-    data_sha256: str  # of all after the header
+    data_sha256: str  # of everything after the header
 
     @property
     def parts(self) -> tuple[Group, ...]:

@@ -1,4 +1,4 @@
-"""The modules of a LoRA file, from its header: which tensors are the halves of which layer."""
+"""The modules of a LoRA file, from its header: which tensors belong to which layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.loras import names, weights
 from kohya_presets.loras.weights import Header, Tensor
 
-HALVES = (  # what ends the names of a module's two halves, and who writes them so
+HALVES = (  # endings of the names of a module's two matrices, and who writes them
     (".lora_down.weight", ".lora_up.weight"),  # sd-scripts, LyCORIS' LoCon
     (".lora_A.weight", ".lora_B.weight"),  # PEFT, Diffusers
     (".lora_A.default.weight", ".lora_B.default.weight"),
@@ -21,7 +21,7 @@ HALVES = (  # what ends the names of a module's two halves, and who writes them 
 MIDDLE = ".lora_mid.weight"  # LoCon with the convolution's kernel between two 1x1
 ALPHA = ".alpha"
 PRECISIONS = {"F16": "fp16", "BF16": "bf16", "F32": "fp32", "F64": "fp64"}  # by safetensors' word
-_OTHERS = {  # what else a file may change a layer by, which is no product of two matrices
+_OTHERS = {  # other kinds of change to a layer, which are not a product of two matrices
     "hada_w1_a": "LoHa",
     "lokr_w1": "LoKr",
     "lokr_w1_a": "LoKr",
@@ -51,7 +51,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Modules:
-    """All of a file. `others` counts layers that it changes in another way, by that way."""
+    """All modules of a file. `others` counts layers that it changes in another way, by kind."""
 
     all: tuple[Module, ...]
     others: Mapping[str, int]

@@ -1,6 +1,6 @@
-"""What a LoRA's modules are called: one name for each, whoever wrote the file.
+"""The names of a LoRA's modules: one name for each, whichever program wrote the file.
 
-sd-scripts calls a module of SDXL's U-Net by its place in the original model, with underscores
+sd-scripts names a module of SDXL's U-Net by its place in the original model, with underscores
 (`lora_unet_input_blocks_4_1_…`); Diffusers and PEFT by its place in Diffusers' model, with dots
 (`unet.down_blocks.1.attentions.0.…`). The blocks' numbers are those of sd-scripts'
 `make_unet_conversion_map` (library/sdxl_model_util.py, v0.10.1).
@@ -75,7 +75,7 @@ def block(module: str) -> str:
 
 
 def order(module: str) -> tuple[int, str, int]:
-    """Return what sorts modules as the model runs through them: by part, then by block."""
+    """Return a key to sort modules in the order of the model: by part, then by block."""
     numbers = [int(number) for number in re.findall(r"\d+", block(module))]
     kinds = [*PARTS.values(), OTHER]
     return kinds.index(part(module)), re.sub(r"\d+$", "", block(module)), (numbers or [0])[-1]

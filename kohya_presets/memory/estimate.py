@@ -2,18 +2,18 @@
 
 Measured by `tools/memory/measure.py` without a GPU, on sd-scripts v0.10.1: its own modules in full
 size, their forward and backward and the steps of the real optimizers, with tensors that hold no
-data. Counted is what torch's allocator is asked for.
+data. It counts the bytes requested from torch's allocator.
 
 - Exact: weights, gradients, the average, and the state and work space of known optimizers.
 - Fitted, to 0.2 GiB in seven sizes from 512x512 to 1024x1024 and 3 images: half copies, the VAE's
-  work, activations. A whole step with text encoders, measured at once, is met within 1 %
+  work, activations. A whole step with text encoders, measured at once, agrees within 1 %
   (tests/upstream/test_memory_facts.py).
-- Taken over: xformers from sdpa (mem_eff_attn keeps what sdpa keeps, as was measured), bf16 from
+- Assumed: xformers as sdpa (mem_eff_attn was measured and keeps what sdpa keeps), bf16 as
   fp16, which with plain attention takes 0.3 GiB less for an image of 1024x1024.
 - Modeled: 1 GiB for CUDA's context and the work space of its libraries.
-- Left out: what the allocator loses to fragments, sample images, several GPUs, torch.compile.
+- Not counted: fragmentation of the allocator, sample images, several GPUs, torch.compile.
 
-No GPU was at hand. What others saw on theirs agrees: with Adafactor, fused_backward_pass and the
+No GPU was used. Measurements of others agree: with Adafactor, fused_backward_pass and the
 U-Net alone 16.4 GB in fp32 and 10 all in bf16 (sd-scripts' pull request 1259; its README says 17),
 here 17.0 and 9.8 (15.8 and 9.1 GiB). In mixed precision, 24 GB are enough for Adafactor and not for
 AdamW8bit (its train_SDXL-en.md), here 21.3 and 25.3 GiB.
@@ -49,8 +49,8 @@ PARTS = (
     "overhead",
 )
 CODES = ("memory-preset", "memory-gpu")
-SMALL = GIB // 20  # bytes of a part that is not worth a word
-SAVINGS: tuple[tuple[str, Any], ...] = (  # what to propose, the least harmful first
+SMALL = GIB // 20  # bytes; smaller parts are not mentioned
+SAVINGS: tuple[tuple[str, Any], ...] = (  # settings to suggest, the least harmful first
     ("ema_device", "cpu"),
     ("sdpa", True),
     ("gradient_checkpointing", True),
@@ -59,7 +59,7 @@ SAVINGS: tuple[tuple[str, Any], ...] = (  # what to propose, the least harmful f
 
 
 class Moment(NamedTuple):
-    """What lies in GPU memory at one time of a training step: bytes by part."""
+    """The contents of GPU memory at one moment of a training step: bytes by part."""
 
     name: str
     parts: Mapping[str, int]
@@ -101,7 +101,7 @@ class Estimate(NamedTuple):
 
 
 def of(settings: Settings) -> Estimate | None:
-    """Return what `sdxl_train.py` needs with these settings; None where the script is another."""
+    """Return what `sdxl_train.py` needs with these settings; None for another script."""
     if settings.script != SCRIPT:
         return None
     parts = Parts(settings)
@@ -114,7 +114,7 @@ def of(settings: Settings) -> Estimate | None:
 
 
 def summary(found: Estimate, meant: float | None = None) -> str:
-    """Return the peak in one line, against the GiB that a preset is meant for."""
+    """Return the peak in one line, with the GiB that a preset is meant for."""
     parts = sorted(found.parts.items(), key=lambda part: -part[1])
     told = ", ".join(f"{name} {_gib(size)}" for name, size in parts if size >= SMALL)
     limit = f" of {meant:g}" if meant else ""
@@ -122,7 +122,7 @@ def summary(found: Estimate, meant: float | None = None) -> str:
 
 
 def problems(preset: Preset, settings: Settings, gpu_gib: float | None) -> Iterator[Problem]:
-    """Yield a warning where `preset` needs more than it says, and than the GPU at hand has."""
+    """Yield a warning if `preset` needs more than its vram_gib, or more than the GPU has."""
     estimate = of(settings)
     if estimate is None or settings.train("deepspeed"):
         return
@@ -154,7 +154,7 @@ def _moments(parts: Parts, cost: Cost) -> Iterator[Moment]:
         "forward", {**before, "half copies": unet_copies + copies, "activations": top + text}
     )
     backward = {"gradients": late_gradients, "half copies": copies, "activations": late + text}
-    if parts.fused:  # it steps while it goes back
+    if parts.fused:  # the optimizer steps during backward
         yield Moment("backward", {**always, **backward, "work space": work})
     else:
         yield Moment("backward", {**always, **backward})
@@ -162,7 +162,7 @@ def _moments(parts: Parts, cost: Cost) -> Iterator[Moment]:
 
 
 def _saving(settings: Settings, needed: float, limit: float) -> str | None:
-    """Return a hint with the first setting that would do, or else with the one that helps most."""
+    """Return a hint with the first setting that is enough, or else the one that helps most."""
     found = []
     for option, value in SAVINGS:
         train = {**settings.tables["train"], option: value}

@@ -1,4 +1,4 @@
-"""What each part of a training takes of GPU memory, by its settings and the facts.
+"""The GPU memory of each part of a training, from its settings and the facts.
 
 See `memory` for how the facts were measured, and how good they are.
 """
@@ -60,12 +60,12 @@ class Parts(NamedTuple):
 
     @property
     def fused(self) -> bool:
-        """Whether the optimizer steps while gradients come, which then go."""
+        """Whether the optimizer steps during the backward pass and frees each gradient at once."""
         return bool(self.train("fused_backward_pass") or self.train("fused_optimizer_groups"))
 
     @property
     def accumulates(self) -> bool:
-        """Whether gradients of one image wait for those of others."""
+        """Whether gradients are accumulated over several batches."""
         return (self.train("gradient_accumulation_steps") or 1) > 1 and not self.fused
 
     @property
@@ -74,7 +74,7 @@ class Parts(NamedTuple):
         return "on" if self.train("gradient_checkpointing") else "off"
 
     def weights(self) -> int:
-        """Bytes of the models on the GPU but the VAE."""
+        """Bytes of the models on the GPU, without the VAE."""
         kept = ("unet",) if self.train("cache_text_encoder_outputs") else PARTS
         own = self.trained
         return sum(
@@ -87,9 +87,9 @@ class Parts(NamedTuple):
         return sum(facts()["trained"][model] for model in self.trained)
 
     def gradients(self) -> tuple[int, int]:
-        """Bytes of all gradients, and of those that are there at the end of the U-Net's backward.
+        """Bytes of all gradients, and of those that exist at the end of the U-Net's backward.
 
-        Text encoders come after it, but where they have gradients of the images before.
+        Those of the text encoders come later, unless gradients are accumulated.
         """
         whole = self.numbers() * self.width
         if self.fused:
@@ -114,8 +114,8 @@ class Parts(NamedTuple):
     def unet(self) -> tuple[int, int, int]:
         """Bytes of the U-Net's copies in half, and of its activations at most and late in backward.
 
-        The first two are there together. Late, most gradients are there; what is still missing of
-        them is taken off.
+        The first two exist together. Late in backward most gradients exist; the missing ones are
+        subtracted.
         """
         precision = self.precision
         if "unet" not in self.trained and not precision.startswith(("full", "no")):

@@ -1,7 +1,7 @@
-"""What an optimizer keeps in GPU memory, and what a step of it takes for a moment.
+"""The GPU memory of an optimizer: its state, and the work space of one step.
 
 Measured on the real optimizers with the shapes of SDXL's tensors, in fp32 and in half (`memory`):
-torch's and Lion make their state in the dtype of the weights, others in one of their own.
+those of torch and Lion keep their state in the dtype of the weights, others in their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Facts = Mapping[str, Any]
 
 
 class Cost(NamedTuple):
-    """Bytes: of the state, and of what a step needs beside it; a note on what they leave out."""
+    """Bytes of the state and of the work space of a step; a note on what is not counted."""
 
     state: int
     work: int
@@ -28,8 +28,8 @@ class Cost(NamedTuple):
 def cost(training: Training, facts: Facts, *, half: bool) -> Cost:
     """Return what the optimizer costs for the trained parts; with `half` these are in 16 bits.
 
-    Of its arguments, Adafactor's beta1, AdaCoor's state_dtype, Prodigy's slice_p, Adam's amsgrad,
-    foreach and fused are heeded.
+    These arguments count: Adafactor's beta1, AdaCoor's state_dtype, Prodigy's slice_p, Adam's
+    amsgrad, foreach and fused.
     """
     models, own, given = training.parts, _name(training.optimizer), training.optimizer_args
     known = facts["optimizers"].get(_variant(own, given))
@@ -54,7 +54,7 @@ def cost(training: Training, facts: Facts, *, half: bool) -> Cost:
 
 
 def _name(optimizer: str) -> str:
-    """Return the facts' name of an optimizer: without the module of a class path."""
+    """Return the name of an optimizer in the facts: without the module of a class path."""
     own = optimizer.rpartition(".")[2]
     return ALIASES.get(own, own)
 

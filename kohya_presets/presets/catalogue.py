@@ -16,7 +16,7 @@ SHIPPED = Path(__file__).parent / "shipped"
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The folders that are searched for a name, first one first."""
+    """The folders that are searched for a name, in order."""
 
     folders: tuple[Path, ...]
 
@@ -33,7 +33,7 @@ class Catalogue:
         """Return the [preset] table of the preset called `name`, quickly.
 
         Raises:
-            UserError, PresetError: as `load`, but a wrong setting goes unseen.
+            UserError, PresetError: as for `load`; wrong settings are not found.
         """
         return inherit.head(self.find(name), find=self.find)
 
@@ -48,7 +48,7 @@ class Catalogue:
         if as_path and beside.is_file():
             return beside
         every = [folder / f"{name}.toml" for folder in self.folders]
-        # A folder may be among them twice: ./presets, where that is the user's own.
+        # The list may have a folder twice: ./presets may be the user's folder.
         own = [asked_by is not None and file.resolve() == asked_by.resolve() for file in every]
         after = len(every) - own[::-1].index(True) if True in own else 0
         if found := next((file for file in every[after:] if file.is_file()), None):

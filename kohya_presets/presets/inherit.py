@@ -46,7 +46,7 @@ class Laid:
 def load(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Preset:
     """Return the preset in `file`, complete: its parents under it, `overrides` over it.
 
-    An override reads "table.key=value". The settings are read, not judged: see `validate`.
+    An override reads "table.key=value". The settings are only read: `validate` checks them.
 
     Raises:
         PresetError: a sheet does not have the form of a preset; names every fault of every sheet.

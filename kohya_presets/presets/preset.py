@@ -22,7 +22,7 @@ UNSET = "unset"  # as a value: take the parent's key, or its whole table, out
 SETTINGS = ("train", "dataset", "extract", "resize")
 OPTIONAL = ("extract", "resize")  # a preset without one of them has no such stage
 TABLES = ("preset", *SETTINGS, "provenance")
-# What the job fills in for every run; in a preset they would tie it to one machine.
+# Paths that every run fills in; a preset with them would work on one machine only.
 PATHS = frozenset(
     {
         "pretrained_model_name_or_path",
@@ -76,7 +76,7 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Preset:
-    """Everything a run needs to know, and no path of a machine."""
+    """Everything a run needs except local paths."""
 
     name: str
     title: str
@@ -91,7 +91,7 @@ class Preset:
     extract: Table | None = None
     resize: Table | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
-    silence: tuple[str, ...] = ()  # codes of rules that have nothing to say about it
+    silence: tuple[str, ...] = ()  # codes of rules that are not asked about this preset
     file: Path | None = None
     extends: tuple[str, ...] = ()  # parents, nearest first
     sources: tuple[Source, ...] = field(default=(), compare=False, repr=False)  # nearest first
@@ -117,7 +117,7 @@ def place(sources: Sequence[Source], file: Path | None, table: str, key: str) ->
 
 
 def header(preset: Preset) -> dict[str, Value]:
-    """Return the [preset] table that says the same as `preset`, for files and for JSON."""
+    """Return the [preset] table of `preset`, for files and for JSON."""
     values = {
         "name": preset.name,
         "title": preset.title,
@@ -133,7 +133,7 @@ def header(preset: Preset) -> dict[str, Value]:
 
 
 def to_toml(preset: Preset, *, provenance: bool = True) -> str:
-    """Return the resolved preset as a file that stands on its own; same preset, same bytes."""
+    """Return the resolved preset as a file that extends nothing; same preset, same bytes."""
     tables = {"preset": header(preset), **preset.tables}
     if provenance:
         tables["provenance"] = preset.provenance
@@ -141,7 +141,7 @@ def to_toml(preset: Preset, *, provenance: bool = True) -> str:
 
 
 def sheet(source: Source) -> tuple[Sheet, tuple[Problem, ...]]:
-    """Return what `source` says as a preset, and all that is wrong with its shape."""
+    """Return `source` as the sheet of a preset, and every problem of its form."""
     problems = list(source.problems)
     if not source.values:
         return Sheet(source), tuple(problems)

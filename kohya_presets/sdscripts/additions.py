@@ -65,7 +65,7 @@ class Additions:
         return None
 
     def patch_with_optimizer(self, name: str) -> str | None:
-        """Return the patch that adds the optimizer `name`, in capitals or not, or None."""
+        """Return the patch that adds the optimizer `name`, in any case, or None."""
         lower = name.lower()
         found = (a.patch for a in self.every if lower in map(str.lower, a.optimizers))
         return next(found, None)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 class Optimizer(NamedTuple):
     """A name as sd-scripts writes it; names are compared in lower case.
 
-    `package` is what its import needs beside torch; `plain` is the same optimizer without a GPU.
+    `package` is what it needs besides torch; `plain` is the same optimizer without a GPU.
     """
 
     name: str
@@ -69,5 +69,5 @@ SCHEDULES: Mapping[str, str] = {  # of diffusers, and from v0.9.0 on of transfor
 
 
 def named(name: str) -> Optimizer | None:
-    """Return the optimizer that sd-scripts knows as `name`, in capitals or not."""
+    """Return the optimizer that sd-scripts knows as `name`, in any case."""
     return EVERY.get(name.lower())

@@ -1,4 +1,4 @@
-"""The releases of sd-scripts: their order, their commits, and how to know one by its files."""
+"""The releases of sd-scripts: their order, their commits, and how to recognize one."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def is_range(spec: str) -> bool:
 
 def fingerprint(text: str) -> str:
     """Return 16 hex digits for a file's text, ignoring line ends and our own patches."""
-    import hashlib  # `list` and `show` need no OpenSSL
+    import hashlib  # imported here: `list` and `show` do not need it
 
     return hashlib.sha256(unpatched(text).encode("utf-8")).hexdigest()[:16]
 

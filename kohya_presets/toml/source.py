@@ -55,7 +55,7 @@ def parse(text: str, file: Path | None = None) -> Source:
     try:
         return Source(file, tomllib.loads(text), text)
     except tomllib.TOMLDecodeError:
-        # Only now is it worth the time to look at each statement.
+        # Reading each statement is slow: done only for a broken file.
         twice = _repeated(text)
     lines = _lines(text)
     problems = [
@@ -102,7 +102,7 @@ def value(text: str) -> Any:
 
 
 def statements(text: str) -> Iterator[Statement]:
-    """Yield every table header and assignment of `text`, in order, even beside broken values.
+    """Yield every table header and assignment of `text`, in order, even next to broken values.
 
     The second `[[name]]` has the key ("name", "1"), as an element of a list has its number.
     """

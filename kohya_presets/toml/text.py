@@ -1,7 +1,7 @@
 r"""TOML that sd-scripts reads back exactly.
 
-sd-scripts reads with `toml` 0.10.2, whose handling of escapes is its own: a literal string
-('C:\models') has none and is used wherever TOML allows it. Same values, same bytes.
+sd-scripts reads with `toml` 0.10.2, which handles escapes in its own way. A literal string
+('C:\models') has no escapes and is used wherever TOML allows it. Same values, same bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def document(
 
 
 def key_text(key: str) -> str:
-    """Return a bare key where TOML allows one, a quoted one otherwise."""
+    """Return a bare key where TOML allows one, else a quoted one."""
     bare = key and key.isascii() and key.replace("-", "").replace("_", "").isalnum()
     return key if bare else value_text(key)
 
@@ -79,7 +79,7 @@ def _escaped(text: str) -> str:
 def _reads_back(text: str, value: Sequence[Any]) -> bool:
     if all(not isinstance(item, str) or _HARMLESS.fullmatch(item) for item in value):
         return True
-    import toml  # here, not above: the light commands never get this far
+    import toml  # imported here: most commands never need it
 
     try:
         return bool(toml.loads(f"k = {text}")["k"] == list(value))

@@ -1,1 +1,1 @@
-"""What one training is told, and what holds where it is not told."""
+"""The settings of one training, and the defaults of those not given."""

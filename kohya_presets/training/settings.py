@@ -1,7 +1,7 @@
-"""What one run is told: the settings given, and what holds where none is given.
+"""The settings of one run, with defaults for those not given.
 
-The rules of `validate` ask this. It knows the defaults of the release, and how sd-scripts looks for
-a dataset's settings among the training options when the dataset file does not say them.
+The rules of `validate` ask this. It knows the defaults of the release, and which training option
+sd-scripts uses if the dataset file does not set a value.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ IMAGES = 20  # the fewest that the guide trains a concept with
 
 
 def nowhere(table: str, key: str) -> Place:
-    """Return a place that says no more than the setting's name."""
+    """Return a place with only the setting's name."""
     return Place(key=f"{table}.{key}" if table else key)
 
 
@@ -35,10 +35,10 @@ def nowhere(table: str, key: str) -> Place:
 class Settings:
     """The given settings by table, for one script of one release.
 
-    `release` is one of `options.releases()`, `patches` are those the checkout carries, `additions`
-    says what these add, `images` is how many there are to train on. `kind` is "preset", or "config"
-    where these are files that sd-scripts reads; there `is_whole` may be unset: one of the two files
-    is not at hand, and what it says is unknown.
+    `release` is one of `options.releases()`, `patches` are those of the checkout, `additions` says
+    what these add, `images` is the number of training images. `kind` is "preset", or "config" for
+    files that sd-scripts reads; for these `is_whole` may be false: one of the two files is missing,
+    and its settings are unknown.
     """
 
     tables: Mapping[str, Table]
@@ -62,7 +62,7 @@ class Settings:
         return None if value is None or option is None or options.check(option, value) else value
 
     def is_malformed(self, table: str, key: str) -> bool:
-        """Return whether something is given that is of the wrong type, or no choice."""
+        """Return whether the given value has the wrong type, or is not a choice."""
         return key in self.tables.get(table, {}) and self.given(table, key) is None
 
     def has(self, table: str) -> bool:
@@ -114,7 +114,7 @@ class Settings:
         return (dim[0] if dim else None) if isinstance(dim, list) else dim
 
     def steps(self) -> int:
-        """Return how many optimizer steps the training takes, about, with `images` images."""
+        """Return about how many optimizer steps the training takes with `images` images."""
         epochs = self.train("max_train_epochs")
         if not epochs:
             return int(self.train("max_train_steps") or 0)
@@ -128,7 +128,7 @@ class Settings:
         value = self.given(table, key)
         option = self.known(table).get(key)
         if value is not None or option is None or key in self.tables.get(table, {}):
-            return value  # None of one that is given and malformed: that is told, and no more
+            return value  # None for a malformed value, which is reported elsewhere
         return False if option.type == "bool" and option.default is None else option.default
 
 
@@ -153,7 +153,7 @@ def _known(
 ) -> Mapping[str, Option]:
     if table == "dataset":
         return options.dataset(release)
-    # Where it is not known which script it is, that is a fault of its own: no option is one too.
+    # An unknown script is reported on its own: its options are not.
     asked = [script] if script in TRAINERS else list(TRAINERS)
     asked = [TOOLS[table]] if table in TOOLS else asked
     found = {name: known for one in asked for name, known in options.of(one, release).items()}

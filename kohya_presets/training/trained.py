@@ -1,6 +1,6 @@
 """What one training trains: which parts of the model, at which rates, by which optimizer.
 
-One value, made once of the settings; rules, the memory estimate and a run's manifest ask it.
+One value, computed once from the settings; rules, memory estimate and manifests use it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kohya_presets.sdscripts import optimizers, scripts
 PARTS = ("unet", "text_encoder1", "text_encoder2")
 UNET, TEXT_ENCODER_1, TEXT_ENCODER_2 = PARTS
 
-Option = Callable[[str], Any]  # a training option's name, to what is in effect; None: not known
+Option = Callable[[str], Any]  # from a training option's name to its value in effect; None: unknown
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def of(script: str, option: Option) -> Training:
     rates = _lora_rates(script, option) if scripts.makes_lora(script) else _rates(option)
     name, args = _optimizer(option), arguments(option("optimizer_args"))
     optimizer, known = name.lower(), optimizers.named(name)
-    # Adafactor with its own step size brings a schedule along.
+    # Adafactor with its own step size has its own schedule.
     own = optimizer == "adafactor" and args.get("relative_step", True)
     schedule = "adafactor" if own else str(option("lr_scheduler") or "constant")
     return Training(rates, optimizer, known.name if known else name, args, schedule)
@@ -61,7 +61,7 @@ def arguments(pairs: Any) -> dict[str, Any]:
 
 
 def literal(text: str) -> Any:
-    """Return the Python literal that `text` is, or the text itself where it is none."""
+    """Return the value of a Python literal, or the text itself if it is not one."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

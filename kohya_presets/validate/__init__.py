@@ -1,1 +1,1 @@
-"""What is wrong with settings: each by itself, then their combinations."""
+"""The problems of settings: of each alone, then of their combinations."""

@@ -91,7 +91,7 @@ def _setting(
     known: Mapping[str, Option],
     s: Settings,
 ) -> Iterator[Problem]:
-    # Lines are looked up only where something is wrong.
+    # Lines are looked up only if something is wrong.
     if key not in known:
         yield _unknown(table, key, s.place(table, key), known, s)
     elif fault := options.check(known[key], value):

@@ -1,6 +1,6 @@
-"""Everything that is wrong with a preset, or with sd-scripts' own files, for one release, at once.
+"""Find every problem of a preset, or of sd-scripts' own files, for one release.
 
-First each setting by itself (`checks`), then their combinations (`lints`).
+First each setting alone (`each_setting`), then their combinations (`rules`).
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ NOT_SETTINGS = frozenset({"config_file", "output_config"})
 
 @dataclass(frozen=True)
 class Report:
-    """What was found about one subject. `settings` has what it tells a run, where that is known."""
+    """The problems of one subject. `settings` has the settings of a run, if they are known."""
 
     subject: str
     release: str
     problems: tuple[Problem, ...]
     settings: Settings | None = None
     preset: Preset | None = None
-    memory: Estimate | None = None  # of the GPU; None where errors make it moot
+    memory: Estimate | None = None  # of the GPU; None if there are errors
 
     @property
     def has_errors(self) -> bool:
@@ -56,8 +56,8 @@ class Against:
 
     `additions` says what patches add.
 
-    `ignore` are codes of rules that are not asked; `images` is how many there are to train on, and
-    `gpu_gib` what the GPU at hand has, if there is one.
+    `ignore` are codes of rules to skip, `images` is the number of training images, `gpu_gib` the
+    memory of this machine's GPU, if it has one.
     """
 
     release: str
@@ -109,7 +109,7 @@ def loaded(made: Preset, against: Against) -> Report:
 def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Report:
     """Return what is wrong with a config of sd-scripts, training or dataset.
 
-    A training config's dataset config is looked into as well, where it is at hand.
+    The dataset config that a training config names is checked too, if it exists.
 
     Raises:
         UserError: there is no such file.
@@ -146,10 +146,10 @@ def _settings_alone(found: Laid, against: Against) -> Iterator[Problem]:
     script, patches = header.get("script"), header.get("patches", [])
     listed = isinstance(patches, list) and all(isinstance(name, str) for name in patches)
     if not listed or (not found.is_whole and "patches" not in header):
-        patches = against.additions.names  # an option that the unread part may allow is no fault
+        patches = against.additions.names  # the unread part may allow an unknown option
     alone = Settings(
         {name: table for name, table in found.tables.items() if name in SETTINGS},
-        script if isinstance(script, str) else "",  # of which no option is a fault
+        script if isinstance(script, str) else "",  # with an unknown script, no option is unknown
         against.release,
         tuple(patches),
         against.additions,
@@ -166,7 +166,7 @@ def _release(made: Preset, release: str) -> Iterator[Problem]:
 
 
 def _memory(settings: Settings, problems: Sequence[Problem]) -> Estimate | None:
-    """Return what the training takes of the GPU; None where it is not known, or will not start."""
+    """Return the GPU memory of the training; None if it is unknown, or the run will not start."""
     return None if errors(problems) else estimate.of(settings)
 
 
@@ -178,7 +178,7 @@ def _kept(problems: Iterable[Problem], ignore: Collection[str]) -> tuple[Problem
 def _settings(
     train: ConfigFile | None, dataset: ConfigFile | None, against: Against, script: str
 ) -> list[Settings]:
-    """Return what each subset is trained with; one for all, where there is no dataset file."""
+    """Return the settings of each subset; one for all, if there is no dataset file."""
     options = configs.options(train) if train else {}
     subsets = list(configs.combined(dataset)) if dataset else []
     return [
@@ -230,7 +230,7 @@ class _Places:
 
 
 def _named(config: ConfigFile) -> ConfigFile | None:
-    """Return the dataset config that a training config names, if it is at hand."""
+    """Return the dataset config that a training config names, if it exists."""
     name, _ = configs.options(config).get("dataset_config", (None, ()))
     if not isinstance(name, str) or not name.endswith(".toml"):
         return None

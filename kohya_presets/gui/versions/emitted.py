@@ -1,6 +1,6 @@
 """What a version of the GUI sends to sd-scripts for the values of its fields.
 
-`export` asks whether a preset would arrive, `read` what a saved file stands for.
+`export` asks whether it is the preset, `read` which options a saved file means.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from kohya_presets.gui.versions import network, values
 from kohya_presets.gui.versions.fields import Rule, Tab
 from kohya_presets.sdscripts.options import Option
 
-USUAL_STEPS = 1600  # what sd-scripts trains where it is told no length
+USUAL_STEPS = 1600  # what sd-scripts trains if no length is set
 
 Values = Mapping[str, Any]  # field to value, each as its widget has it
 
@@ -79,7 +79,7 @@ def _within(name: str, value: float, limit: float) -> bool:
 
 
 def _warmup(fields: Values, raw: Values) -> dict[str, Any]:
-    """Return the warm-up: steps where they are given, else a share of all, as newer ones say it."""
+    """Return the warm-up: steps if given, else a fraction of all steps, as newer releases allow."""
     steps = values.number(fields.get("lr_warmup_steps")) or 0
     share = values.number(fields.get("lr_warmup")) or 0
     if raw.get("lr_scheduler") == "constant" or not (steps or share):
@@ -88,7 +88,7 @@ def _warmup(fields: Values, raw: Values) -> dict[str, Any]:
 
 
 def _steps(fields: Values, raw: Values) -> dict[str, Any]:
-    """Return how long is trained: without epochs or steps the GUI counts steps for `epoch`."""
+    """Return the length: without epochs or steps, the GUI computes steps from `epoch`."""
     if raw.get("max_train_epochs"):
         return {"max_train_steps": None}
     steps = values.number(fields.get("max_train_steps")) or 0
@@ -99,7 +99,7 @@ def _steps(fields: Values, raw: Values) -> dict[str, Any]:
 
 
 def _rates(fields: Values) -> dict[str, Any]:
-    """Return the two rates of a LoRA, and what follows where one of them is 0."""
+    """Return the two rates of a LoRA, and the options that a rate of 0 means."""
     encoder = float(values.number(fields.get("text_encoder_lr")) or 0)
     unet = float(values.number(fields.get("unet_lr")) or 0)
     return {

@@ -34,7 +34,7 @@ class Field(NamedTuple):
     kind: str
     default: Any = None
     choices: tuple[Any, ...] = ()
-    free: bool = False  # takes what is not among its choices
+    free: bool = False  # accepts other values than its choices
 
 
 class Rule(NamedTuple):
@@ -81,7 +81,7 @@ class Tab:
 
     @property
     def release(self) -> str:
-        """The name under which the options of its sd-scripts are known."""
+        """The release or commit of sd-scripts that it runs."""
         return releases.of_gui(self.tag) or releases.tags()[-1]
 
     @property
@@ -140,9 +140,9 @@ def tab(name: str, tag: str, model: str = "SDXL") -> Tab:
     return Tab(
         name,
         tag,
-        {key: _field(key, told) for key, told in raw["fields"].items()},
-        {key: _rule(key, told) for key, told in sorted(rules.items()) if told},
-        {key: _network(told) for key, told in raw["networks"].items()},
+        {key: _field(key, facts) for key, facts in raw["fields"].items()},
+        {key: _rule(key, facts) for key, facts in sorted(rules.items()) if facts},
+        {key: _network(facts) for key, facts in raw["networks"].items()},
         raw["ways"]["left out"],
         frozenset(raw["ways"]["whole"]),
         tag in _facts()["extra_first"],
@@ -155,25 +155,25 @@ def _table(name: str, tag: str) -> Mapping[str, Mapping[str, Any]]:
     every = list(_facts()[name])
     at = every.index(tag)
     parts = _table(name, every[at - 1]) if at else {part: {} for part in _PARTS}
-    told = _facts()[name][tag]
-    merged = {part: {**parts[part], **told.get(part, {})} for part in _PARTS}
+    facts = _facts()[name][tag]
+    merged = {part: {**parts[part], **facts.get(part, {})} for part in _PARTS}
     return {part: {k: v for k, v in of.items() if v is not None} for part, of in merged.items()}
 
 
-def _field(name: str, told: Mapping[str, Any]) -> Field:
-    choices = tuple(told.get("choices", ()))
-    free = told.get("free", False) or not choices
-    return Field(name, told["kind"], told.get("default"), choices, free)
+def _field(name: str, facts: Mapping[str, Any]) -> Field:
+    choices = tuple(facts.get("choices", ()))
+    free = facts.get("free", False) or not choices
+    return Field(name, facts["kind"], facts.get("default"), choices, free)
 
 
-def _rule(option: str, told: list[Any]) -> Rule:
-    field, _, limit = told[2].partition("=") if len(told) > 2 else ("", "", "")
-    return Rule(option, told[0], tuple(told[1].split(",")), (field, limit) if field else None)
+def _rule(option: str, facts: list[Any]) -> Rule:
+    field, _, limit = facts[2].partition("=") if len(facts) > 2 else ("", "", "")
+    return Rule(option, facts[0], tuple(facts[1].split(",")), (field, limit) if field else None)
 
 
-def _network(told: Mapping[str, Any]) -> Network:
-    args = tuple((name, source) for name, source in told.get("args", ()))
-    return Network(told["module"], args, tuple(told.get("set", ())))
+def _network(facts: Mapping[str, Any]) -> Network:
+    args = tuple((name, source) for name, source in facts.get("args", ()))
+    return Network(facts["module"], args, tuple(facts.get("set", ())))
 
 
 @functools.cache

@@ -29,9 +29,9 @@ def sent(tab: Tab, values: Mapping[str, Any]) -> dict[str, Any]:
 def fields(
     tab: Tab, module: str, args: list[str], others: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Return the type and the fields that send just this; None where no type does.
+    """Return the type and the fields that send exactly this; None if no type does.
 
-    `others` are the values of the fields that are left as they are.
+    `others` are the values of the other fields.
     """
     given = dict(arg.partition("=")[::2] for arg in args)
     for name in sorted(tab.networks, key=lambda name: (name not in _PREFERRED, name == "LoCon")):
@@ -45,7 +45,7 @@ def fields(
 
 
 def _emptied(tab: Tab, network: Network) -> dict[str, Any]:
-    """Return the fields that are sent unless they are empty, empty: some have a default."""
+    """Return empty values for the fields that are sent unless empty: some have a default."""
     empty: dict[str, Any] = {"bool": False, "number": 0}
     there = [tab.fields[name] for name in network.set if name in tab.fields]
     found = {field.name: empty.get(field.kind, "") for field in there}
@@ -77,6 +77,6 @@ def _value(text: str) -> Any:
             found = kind(text)
         except ValueError:
             continue
-        if str(found) == text:  # otherwise it would be sent in another spelling
+        if str(found) == text:  # else it would be sent with another spelling
             return found
     return text

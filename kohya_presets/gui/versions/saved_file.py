@@ -66,7 +66,7 @@ def tab(keys: Collection[str]) -> str:
 
 
 def version(name: str, keys: Collection[str]) -> str:
-    """Return the version whose tab has most in common with these keys; of equals the newest."""
+    """Return the version whose tab is most similar to these keys; if equal, the newest."""
     given = set(keys)
 
     def fit(tag: str) -> tuple[int, int, tuple[int, ...]]:

@@ -33,7 +33,7 @@ def normal(field: Field, value: Any) -> Any:
 
 
 def number(value: Any) -> int | float | None:
-    """Return the finite number that a value is or says, else None."""
+    """Return a value, or the text of one, as a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -107,7 +107,7 @@ def same(option: str, one: Any, other: Any) -> bool:
 
 
 def default(option: Option) -> Any:
-    """Return what holds where an option is not given."""
+    """Return the value of an option that is not given."""
     return False if option.type == "bool" and option.default is None else option.default
 
 

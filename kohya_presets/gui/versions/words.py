@@ -10,12 +10,12 @@ from kohya_presets.gui.versions import values
 from kohya_presets.sdscripts.options import Option
 from kohya_presets.toml import text as toml_text
 
-# From v24 on the GUI splits at white space and takes double quotes away; before, a shell reads it.
+# From v24 on the GUI splits at white space and removes double quotes; before, a shell does it.
 _SAFE = re.compile(r"[\w.,:=/+@%-]+", re.ASCII)
 
 
 def of(option: str, value: Any) -> list[str] | None:
-    """Return the words that give an option its value; None where they would not arrive whole."""
+    """Return the words that set an option; None if the GUI would change them."""
     if isinstance(value, bool):
         return [f"--{option}"] if value else None
     if isinstance(value, list | tuple):

@@ -1,8 +1,8 @@
-"""The rules: which combinations of settings fail, do nothing, or were found unwise.
+"""The rules: which combinations of settings fail, have no effect, or give worse results.
 
 `arguments`, `files`, `images`, `optimizers`, `ranges` and `tools` hold what stops sd-scripts;
-`silent` what it takes and does not do; `guide` and `lessons` what people found. Each rule names its
-release and its releases.
+`silent` what it accepts but does not follow; `guide` and `lessons` what people found. Each rule
+names its source and its releases.
 """
 
 from __future__ import annotations
@@ -56,5 +56,5 @@ def _held(release: str, script: str) -> tuple[Rule, ...]:
 
 
 def conflicts(option: str) -> list[Rule]:
-    """Return the rules about what an option goes with in sd-scripts, and what not."""
+    """Return the rules about which options work together with this one."""
     return [rule for rule in CONFLICTS if option in rule.options]

@@ -9,7 +9,7 @@ from kohya_presets.sdscripts.optimizers import SCHEDULES
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import NEVER, SDXL, Finding, Rule
 
-HIGHEST = {  # learning rate that the guide goes to, by optimizer
+HIGHEST = {  # highest learning rate of the guide, by optimizer
     **dict.fromkeys(
         ("adamw", "adamw8bit", "pagedadamw", "pagedadamw8bit", "pagedadamw32bit"), 1e-6
     ),

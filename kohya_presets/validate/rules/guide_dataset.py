@@ -50,7 +50,7 @@ def large_rank(s: Settings) -> Finding | None:
 
 
 def worse(code: str, key: str, message: str, section: str) -> Rule:
-    """Return the rule that a dataset's setting, found to make results worse, is not given."""
+    """Return the rule against a dataset's setting that the guide found to make results worse."""
     find = in_dataset(key, message, f"Leave {key} out.")
     return advice(code, f"no {key}", find, section, options=(key,))
 

@@ -1,4 +1,4 @@
-"""What users of sd-scripts and its peers learned the hard way: warnings, told before it costs."""
+"""Warnings from the experience of users of sd-scripts and similar trainers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import EVERY, FINE_TUNE, FIRST_STEP, NEVER, Finding, Rule
 
 HALF = 0.5
-# Learning rates that fit an optimizer, as far apart as users have had it work.
+# The range of learning rates that worked for users, by optimizer.
 SCALES = {
     "adacoor": (0.01, 10.0),
     "prodigy": (0.1, 10.0),
@@ -17,7 +17,7 @@ SCALES = {
     "lion": (1e-9, 1e-5),
     "adamw": (1e-8, 1e-4),
 }
-SMALL_DIFFERENCE = 1e-4  # fine-tuning at 1e-6 moves most weights by less than 1e-3
+SMALL_DIFFERENCE = 1e-4  # fine-tuning at 1e-6 changes most weights by less than 1e-3
 
 
 def text_encoder_rate_zero(s: Settings) -> Finding | None:

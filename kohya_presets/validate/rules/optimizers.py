@@ -1,4 +1,4 @@
-"""Optimizers, schedules and precision: most of this sd-scripts finds after the model is loaded."""
+"""Optimizers, schedules and precision: sd-scripts finds most of this only with the model loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kohya_presets.validate.rules.rule import (
 def unknown_optimizer(s: Settings) -> Finding | None:
     name = s.given("train", "optimizer_type")
     if not name or "." in name or s.additions.undeclared(s.patches):
-        return None  # a class of the user's own, or one that a patch of theirs may add
+        return None  # a class of the user, or of the user's patch
     known = [
         *_since({o.name: o.since for o in optimizers.EVERY.values()}, s),
         *s.additions.optimizers(s.patches),
@@ -93,7 +93,7 @@ def adafactor_schedule(s: Settings) -> Finding | None:
         return None
     own = s.training.optimizer == "adafactor"
     if own and (":" in name or s.training.optimizer_args.get("relative_step", True)):
-        return None  # relative_step writes the name anew
+        return None  # relative_step replaces the name
     message = "lr_scheduler adafactor works only with Adafactor and relative_step"
     return Finding("train", "lr_scheduler", message, 'Use lr_scheduler = "constant".')
 

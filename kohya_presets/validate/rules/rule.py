@@ -1,4 +1,4 @@
-"""A rule: one thing that is wrong, or was found unwise, about a combination of settings."""
+"""A rule: one combination of settings that is wrong, or that people advise against."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Finding(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One rule: `says` is what it asks for, in one line; `options` are those it is about.
+    """One rule: `says` is the rule in one line; `options` are those it is about.
 
     `citation` says where it comes from: sd-scripts' file and condition, a section of the guide, or
     a thread. `scripts` are those it holds for, `releases` is the range; `not_in` names commits
