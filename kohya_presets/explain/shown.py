@@ -37,8 +37,8 @@ def _options(found: Explanation) -> Iterator[str]:
     if found.conflicts:
         yield _titled("conflicts", found.conflicts, indent="")
     if found.namesake:
-        told = f"A preset has this name too: kohya-presets explain {found.namesake}"
-        yield _wrapped([told], indent="")
+        note = f"A preset has this name too: kohya-presets explain {found.namesake}"
+        yield _wrapped([note], indent="")
 
 
 def _sections(entry: Entry) -> Iterator[str]:
@@ -60,14 +60,14 @@ def _advice(text: Text) -> Iterator[str]:
 
 def _presets(entry: Entry) -> Iterator[str]:
     """Yield "PRESET, PRESET: VALUE" for each value, and last the presets that set none."""
-    told: dict[str, list[str]] = {}
+    by_value: dict[str, list[str]] = {}
     for name, value in sorted(entry.values.items(), key=lambda item: item[1] is None):
         shown = "not set" if value is None else toml_text.value_text(value)
-        told.setdefault(shown, []).append(name)
-    if list(told) == ["not set"]:
+        by_value.setdefault(shown, []).append(name)
+    if list(by_value) == ["not set"]:
         yield "no shipped preset sets it"
     else:
-        yield from (f"{', '.join(names)}: {shown}" for shown, names in told.items())
+        yield from (f"{', '.join(names)}: {shown}" for shown, names in by_value.items())
 
 
 def _facts(entry: Entry, option: Option) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _place(entry: Entry, option: Option) -> str:
 
 def _values(entry: Entry) -> dict[str, Any]:
     option, written = entry.option, entry.text
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "option": str(entry.key),
         "what": written.what if written else None,
         "see": str(written.see) if written and written.see else None,
@@ -109,9 +109,9 @@ def _values(entry: Entry) -> dict[str, Any]:
         "gui": list(written.gui) if written else [],
     }
     if option is None:
-        return found
+        return values
     return {
-        **found,
+        **values,
         "presets": dict(entry.values),
         "type": option.type,
         "choices": list(option.choices),

@@ -114,8 +114,8 @@ def _neutral(tab: Tab, field: Field, known: Mapping[str, Option]) -> Any:
     guards = {r.guard[0]: r.guard[1] for r in rules if r.guard}
     for candidate in _candidates(field, [known[r.option] for r in rules if r.option in known]):
         sent = emitted.options(tab, {**guards, field.name: candidate}, known)
-        told = [rule.option for rule in rules if rule.option in sent]
-        if all(values.same(name, sent[name], _default(known, name)) for name in told):
+        options_sent = [rule.option for rule in rules if rule.option in sent]
+        if all(values.same(name, sent[name], _default(known, name)) for name in options_sent):
             return candidate
     if field.name == "optimizer":
         return "AdamW"  # the preset's own comes later, in the field or as a word
@@ -232,11 +232,11 @@ def _extra(
             continue
         if name in known and values.same(name, now, value):
             continue
-        found = words.of(name, value) if name in known else None
-        if found and not (tab.extra_first and name in sent):
-            extra += found
+        spelled = words.of(name, value) if name in known else None
+        if spelled and not (tab.extra_first and name in sent):
+            extra += spelled
             report.append(
-                Item("added", f"train.{name}", f"as {' '.join(found)} in Additional parameters")
+                Item("added", f"train.{name}", f"as {' '.join(spelled)} in Additional parameters")
             )
         else:
             report.append(Item("lost", _table(name), _why(name, tab, known, now)))

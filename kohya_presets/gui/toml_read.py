@@ -39,7 +39,7 @@ def toml_file(path: Path, name: str, additions: Additions) -> Imported:
         found = {key: value for key, (value, _) in configs.options(config).items()}
         dataset = _beside(path, found.get("dataset_config"), report)
     script = "sdxl_train_network.py" if "network_module" in found else "sdxl_train.py"
-    train, own, told = _settings(found, script, additions)
+    train, own, mapped = _settings(found, script, additions)
     subset, more = _subset(dataset) if dataset else ({}, [])
     if not train and not own and not subset:
         raise UserError(f"{path} has no options of sd-scripts")
@@ -53,7 +53,7 @@ def toml_file(path: Path, name: str, additions: Additions) -> Imported:
         train=train,
         dataset={**own, **subset},
     )
-    return Imported(preset, f"a config for {script}", (*report, *told, *more))
+    return Imported(preset, f"a config for {script}", (*report, *mapped, *more))
 
 
 def _read(path: Path) -> ConfigFile:
@@ -74,9 +74,9 @@ def _beside(path: Path, named: Any, report: list[Item]) -> ConfigFile | None:
     """Return the dataset config that a config names, if it exists."""
     if not isinstance(named, str) or not named:
         return None
-    there = [f for f in (path.parent / named, path.parent / Path(named).name) if f.is_file()]
-    if there and there[0].resolve() != path.resolve():
-        return _read(there[0])
+    existing = [f for f in (path.parent / named, path.parent / Path(named).name) if f.is_file()]
+    if existing and existing[0].resolve() != path.resolve():
+        return _read(existing[0])
     why = "file not found: its settings are not in the preset"
     report.append(Item("note", "dataset_config", why))
     return None

@@ -116,9 +116,9 @@ def of(settings: Settings) -> Estimate | None:
 def summary(found: Estimate, meant: float | None = None) -> str:
     """Return the peak in one line, with the GiB that a preset is meant for."""
     parts = sorted(found.parts.items(), key=lambda part: -part[1])
-    told = ", ".join(f"{name} {_gib(size)}" for name, size in parts if size >= SMALL)
+    largest = ", ".join(f"{name} {_gib(size)}" for name, size in parts if size >= SMALL)
     limit = f" of {meant:g}" if meant else ""
-    return f"GPU memory: about {_gib(found.total)}{limit} GiB ({told})"
+    return f"GPU memory: about {_gib(found.total)}{limit} GiB ({largest})"
 
 
 def problems(preset: Preset, settings: Settings, gpu_gib: float | None) -> Iterator[Problem]:

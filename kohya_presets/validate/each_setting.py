@@ -157,9 +157,9 @@ def _unknown(
         return Problem("missing-patch", "error", where, f"{key} needs the patch {patch!r}", hint)
     if bare in known:
         return Problem("unknown-option", "error", where, message, f"Did you mean {bare!r}?")
-    if found := _elsewhere(table, key):
-        code, told, hint = found
-        return Problem(code, "error", where, told, hint)
+    if elsewhere := _elsewhere(table, key):
+        code, message, hint = elsewhere
+        return Problem(code, "error", where, message, hint)
     return Problem("unknown-option", "error", where, message, did_you_mean(bare, known))
 
 

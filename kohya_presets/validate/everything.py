@@ -85,8 +85,8 @@ def preset(
     if found.is_jumbled:
         return Report(name, against.release, tuple(problems))
     report = loaded(found.preset, against)
-    told = {problem.where.key for problem in problems}
-    rest = [problem for problem in report.problems if problem.where.key not in told]
+    reported = {problem.where.key for problem in problems}
+    rest = [problem for problem in report.problems if problem.where.key not in reported]
     size = None if errors(problems) else report.memory
     return replace(report, problems=(*problems, *rest), memory=size)
 
