@@ -66,7 +66,7 @@ def test_a_checkout_is_held_against_what_it_carries(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("validate", "nowhere.toml"), "found nothing at"),
+        (("validate", "nowhere.toml"), "there is no preset file"),
         (("validate", "skynte"), "Did you mean 'skynet'?"),
         (("validate", "skynet", "--release", "v0.6.0"), "there is no release"),
     ],
