@@ -125,7 +125,8 @@ def half_precision(s: Settings) -> Finding | None:
     for key, mixed in (("full_fp16", "fp16"), ("full_bf16", "bf16")):
         if s.train(key) and s.train("mixed_precision") not in (mixed, None):
             message = f'{key} needs mixed_precision = "{mixed}", not "{s.train("mixed_precision")}"'
-            return Finding("train", key, message)
+            hint = f'Set mixed_precision = "{mixed}", or leave {key} out.'
+            return Finding("train", key, message, hint)
     return None
 
 
