@@ -85,7 +85,7 @@ def test_a_release_is_no_beginning_of_any_commit(release: str) -> None:
 def test_a_checkout_is_of_one_release() -> None:
     result = typed("validate", "skynet", "--checkout", STANDIN, "--release", "v0.7.0")
     assert result.returncode == 2
-    assert "give no --release with it" in result.stderr
+    assert "Leave out --release" in result.stderr
     assert run("validate", "skynet", "--checkout", STANDIN).stdout.startswith("skynet on v0.7.0")
 
 
