@@ -39,9 +39,10 @@ bench: .venv/ready-bench
 	  echo "== $$name"; $(BIN)/python -m bench.$$name || failed="$$failed $$name"; echo; \
 	done; test -z "$$failed" || { echo "not as fast as they should be:$$failed"; exit 1; }
 
-# All that talks to the real sd-scripts and Kohya GUI: every preset on every generation, an hour.
+# All that talks to the real sd-scripts and Kohya GUI, every preset on every generation, and what
+# else takes long: an hour.
 upstream: .venv/ready-test
-	$(BIN)/python -m pytest tests/upstream --every-release
+	$(BIN)/python -m pytest tests/upstream tests/patches --every-release
 
 # With SD_SCRIPTS and KOHYA_SS, clones that have all tags, the list of releases as well.
 facts: .venv/ready

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from patches import registry
-from wrapper.checkouts import checkout, patching
+from wrapper.checkouts import checkout, patchwork
 from wrapper.environments import environment
 from wrapper.rehearsal.adapt import in_front
 from wrapper.system import rewrite
@@ -46,13 +46,13 @@ def main() -> None:
         scripts = folder / "sd-scripts"
         shutil.copytree(real[-1].scripts, scripts, ignore=shutil.ignore_patterns(".git"))
         found = checkout.open_folder(scripts)
-        rewrite.carry_out(patching.applying(found, [registry.find("fast-lora")]))
+        rewrite.carry_out(patchwork.applying(found, [registry.find("fast-lora")]))
         if not base.exists():
             print(f"making two checkpoints with {len(list(_weights()))} weights", flush=True)
             _write(base, tuned)
         argv = [
             str(used.python),
-            *in_front(False),
+            *in_front(standin=False),
             str(scripts / "networks" / "extract_lora_from_models.py"),
             "--sdxl",
             "--save_precision=fp16",

@@ -20,11 +20,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import Tensor
+
+from patches.fast_lora import kp_factors, kp_lowrank
 
 SHAPES = {  # (out, in): how many LoRA modules SDXL has of it, text encoders too
     (1280, 1280): 500,
@@ -140,7 +140,7 @@ def _extraction(
 
 
 def _ours(matrix: Tensor, rank: int) -> Factors:
-    found = _runtime("kp_lowrank").truncate(matrix, rank)
+    found = kp_lowrank.truncate(matrix, rank)
     return found.up, found.down
 
 
@@ -200,7 +200,7 @@ def _resizing(rounds: int, count: int) -> list[str]:
 def _resized(lora: Factors, wanted: int, rounds: int) -> dict[str, float]:
     """Return the seconds that each way takes for one module."""
     up, down = lora
-    decompose = _runtime("kp_factors").decompose
+    decompose = kp_factors.decompose
     ways: dict[str, Callable[[], object]] = {
         "ours": lambda: decompose(up, down, wanted),
         "QR and core": lambda: _by_qr(up, down),
@@ -258,13 +258,6 @@ def _lora(shape: tuple[int, int], rank: int) -> Factors:
     dice = torch.Generator().manual_seed(rank)
     left, right = (torch.linalg.qr(torch.randn(n, rank, generator=dice)).Q for n in shape)
     return (left * torch.arange(1, rank + 1) ** -0.7).half().float(), right.T.half().float()
-
-
-def _runtime(name: str) -> ModuleType:
-    """Return one of the patch's modules, which import each other from sd-scripts' `library`."""
-    library = sys.modules.setdefault("library", ModuleType("library"))
-    library.__path__ = [str(Path(__file__).parents[1] / "patches" / "fast-lora")]
-    return __import__(f"library.{name}", fromlist=[name])
 
 
 if __name__ == "__main__":

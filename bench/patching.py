@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from patches import registry
-from wrapper.checkouts import checkout, patching
+from wrapper.checkouts import checkout, patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.rehearsal.adapt import STANDIN
 from wrapper.system import rewrite
@@ -49,8 +49,8 @@ def main() -> None:
 def _both_ways(found: Checkout) -> tuple[float, float]:
     patches = registry.every()
     names = [patch.name for patch in patches]
-    there = _timed(lambda: patching.applying(found, patches))
-    back = _timed(lambda: patching.reverting(found, names))
+    there = _timed(lambda: patchwork.applying(found, patches))
+    back = _timed(lambda: patchwork.reverting(found, names))
     return there, back
 
 

@@ -12,19 +12,30 @@ import pytest
 
 from kohya_presets.presets import catalogue
 from kohya_presets.presets.catalogue import Catalogue
+from tests import missing
 from wrapper.checkouts import checkout
-from wrapper.checkouts.acquire import Unreachable
 from wrapper.checkouts.checkout import Checkout
+from wrapper.environments import environment
 
 ROOT = Path(__file__).parents[1]
 # Checkouts and environments of the real sd-scripts are kept here from one run to the next.
 UPSTREAM_HOME = Path(os.environ.get("KOHYA_PRESETS_TEST_HOME", ROOT / "vendor"))
+# One test a core: torch's threads, in ours or in a trainer's process, would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--every-release", action="store_true", help="rehearse on a release of every generation"
+        "--every-release", action="store_true", help="also what takes an hour: see `make upstream`"
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is marked for `--every-release` without it."""
+    if not config.getoption("--every-release"):
+        for item in items:
+            if item.get_closest_marker("every_release"):
+                item.add_marker(pytest.mark.skip("only with --every-release (make upstream)"))
 
 
 @pytest.fixture(autouse=True)
@@ -55,14 +66,21 @@ def trainer_python() -> str:
 
 
 @pytest.fixture
-def upstream(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Checkout]:
-    """Return a function that gives the real sd-scripts of a release, or skips with the reason."""
+def upstream(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Checkout]:
+    """Return a function that gives the real sd-scripts of a release, or skips with the reason.
+
+    Where the test runs them, with a trainer environment too.
+    """
     monkeypatch.setenv("KOHYA_PRESETS_HOME", str(UPSTREAM_HOME))
 
     def get(release: str) -> Checkout:
-        try:
-            return checkout.add(release, on_step=print)
-        except Unreachable as error:
-            pytest.skip(f"sd-scripts cannot be had: {error}")
+        with missing.skipped_without(missing.SD_SCRIPTS):
+            made = checkout.add(release, on_step=print)
+        if request.node.get_closest_marker("trainer"):
+            with missing.skipped_without(f"the trainer environment of {release}"):
+                environment.make(made, on_line=print)
+        return made
 
     return get

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kohya_presets.sdscripts import releases
-from tools.read_parser import Found, Unreadable, options
+from tools.read_parser import Declared, Unreadable, options
 from wrapper.checkouts import acquire
 
 GUI = "https://github.com/bmaltais/kohya_ss"
@@ -187,7 +187,7 @@ def _step(name: str, known: Facts | None) -> str:
     return f"  {json.dumps(name)}: {{\n" + ",\n".join(lines) + "\n  }"
 
 
-def _entry(option: Found) -> dict[str, Any]:
+def _entry(option: Declared) -> dict[str, Any]:
     """Return what is recorded of an option: what argparse was given, without what is usual."""
     fact = {
         name: value for name, value in option._asdict().items() if value not in (None, (), False)

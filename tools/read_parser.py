@@ -22,7 +22,7 @@ class Unreadable(Exception):
     """The source has a form this reader does not know."""
 
 
-class Found(NamedTuple):
+class Declared(NamedTuple):
     """One option as the source declares it; `type` is what it is called there, None: not given."""
 
     name: str
@@ -35,7 +35,7 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Module:
+class Parsed:
     """One file of the tree, parsed."""
 
     file: Path
@@ -73,22 +73,22 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._modules: dict[str, Module | None] = {}
+        self._modules: dict[str, Parsed | None] = {}
 
-    def module(self, dotted: str) -> Module | None:
+    def module(self, dotted: str) -> Parsed | None:
         """Return the module of that name, or None when it is not part of the tree."""
         if dotted not in self._modules:
             file = self.folder / f"{dotted.replace('.', '/')}.py"
             self._modules[dotted] = self.file(file) if file.is_file() else None
         return self._modules[dotted]
 
-    def file(self, file: Path) -> Module:
+    def file(self, file: Path) -> Parsed:
         """Return a file, parsed; some of upstream's start with a byte order mark."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # upstream's escapes are not ours to mend
-            return Module(file, ast.parse(file.read_text(encoding="utf-8-sig")))
+            return Parsed(file, ast.parse(file.read_text(encoding="utf-8-sig")))
 
-    def resolve(self, module: Module, name: str) -> tuple[Module, str] | None:
+    def resolve(self, module: Parsed, name: str) -> tuple[Parsed, str] | None:
         """Return where `name`, used in `module`, is defined in this tree."""
         if module.function(name) or module.constant(name) is not None:
             return module, name
@@ -100,7 +100,7 @@ class Tree:
                 return there
         return None
 
-    def submodule(self, module: Module, alias: str) -> Module | None:
+    def submodule(self, module: Parsed, alias: str) -> Parsed | None:
         """Return the module that `alias` stands for in `module`."""
         for local, source, inner in module.imports():
             if local == alias:
@@ -108,7 +108,7 @@ class Tree:
         return None
 
 
-def options(folder: Path, script: str) -> list[Found]:
+def options(folder: Path, script: str) -> list[Declared]:
     """Return the options of `folder`/`script`, in the order they are declared.
 
     Raises:
@@ -119,7 +119,9 @@ def options(folder: Path, script: str) -> list[Found]:
     return list(_function(tree, module, "setup_parser", {}))
 
 
-def _function(tree: Tree, module: Module, name: str, bound: Mapping[str, Any]) -> Iterator[Found]:
+def _function(
+    tree: Tree, module: Parsed, name: str, bound: Mapping[str, Any]
+) -> Iterator[Declared]:
     node = module.function(name)
     if node is None:
         raise Unreadable(f"{module.file}: no function {name}")
@@ -127,8 +129,8 @@ def _function(tree: Tree, module: Module, name: str, bound: Mapping[str, Any]) -
 
 
 def _body(
-    tree: Tree, module: Module, body: list[ast.stmt], bound: dict[str, Any]
-) -> Iterator[Found]:
+    tree: Tree, module: Parsed, body: list[ast.stmt], bound: dict[str, Any]
+) -> Iterator[Declared]:
     for statement in body:
         match statement:
             case ast.Expr(value=ast.Call() as call):
@@ -155,7 +157,7 @@ def _adds_nothing(statement: ast.stmt) -> bool:
     return all(ast.unparse(called).split(".")[-1] in _MAKE_NO_OPTION for called in calls)
 
 
-def _call(tree: Tree, module: Module, call: ast.Call, bound: dict[str, Any]) -> Iterator[Found]:
+def _call(tree: Tree, module: Parsed, call: ast.Call, bound: dict[str, Any]) -> Iterator[Declared]:
     match call.func:
         case ast.Attribute(attr="add_argument"):
             if option := _option(call):
@@ -171,8 +173,8 @@ def _call(tree: Tree, module: Module, call: ast.Call, bound: dict[str, Any]) -> 
 
 
 def _into(
-    tree: Tree, module: Module, call: ast.Call, found: tuple[Module, str] | None
-) -> Iterator[Found]:
+    tree: Tree, module: Parsed, call: ast.Call, found: tuple[Parsed, str] | None
+) -> Iterator[Declared]:
     if found is None:
         raise Unreadable(f"{module.file}:{call.lineno}: {ast.unparse(call)[:80]} not in the tree")
     there, name = found
@@ -187,7 +189,7 @@ def _into(
     yield from _function(tree, there, name, bound)
 
 
-def _option(call: ast.Call) -> Found | None:
+def _option(call: ast.Call) -> Declared | None:
     flags = [_literal(argument) for argument in call.args]
     words = {keyword.arg: keyword.value for keyword in call.keywords}
     if None in words:
@@ -198,7 +200,7 @@ def _option(call: ast.Call) -> Found | None:
     action = _literal(words.get("action"))
     if action not in (None, "store_true", "store_false"):
         raise Unreadable(f"line {call.lineno}: action {action}")
-    return Found(
+    return Declared(
         name=_literal(words.get("dest")) or long[2:].replace("-", "_"),
         type=_type(words),
         choices=tuple(_literal(words.get("choices")) or ()),

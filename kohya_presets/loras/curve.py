@@ -19,7 +19,7 @@ _HALF = 2  # bytes of fp16
 
 
 @dataclass(frozen=True)
-class Module:
+class Spectrum:
     """One module: `energy` is its change's squared norm, `retained` what each rank keeps of it."""
 
     name: str
@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Detour:
     """One module extracted at `low`, and at `high` then resized: kp_detour.py says what is what."""
 
     name: str
@@ -51,9 +51,9 @@ class Curve:
     """All modules that changed, at each of `ranks`; `unchanged` counts the others."""
 
     ranks: tuple[int, ...]
-    modules: tuple[Module, ...]
+    modules: tuple[Spectrum, ...]
     unchanged: int
-    claims: tuple[Claim, ...]
+    detours: tuple[Detour, ...]
 
     @property
     def all(self) -> Row:
@@ -87,23 +87,25 @@ def of(measured: Mapping[str, Any]) -> Curve:
         UserError: nothing changed.
     """
     found = [
-        Module(m["name"], tuple(m["shape"]), m["norm"] ** 2, tuple(m["retained"]))
+        Spectrum(m["name"], tuple(m["shape"]), m["norm"] ** 2, tuple(m["retained"]))
         for m in measured["modules"]
     ]
     changed = sorted((m for m in found if m.energy), key=lambda m: names.order(m.name))
     if not changed:
         raise UserError(
-            "the tuned model has the same weights as the base, in all that a LoRA can change",
-            hint="Give the model that was trained, and the one it was trained from.",
+            "the tuned model and the base have the same weights in all layers that a LoRA changes",
+            hint="Use the trained model, and the base model it was trained from.",
         )
-    claims = (
-        Claim(c["name"], {key: value for key, value in c.items() if key != "name"})
-        for c in measured["claim"]["modules"]
+    detours = (
+        Detour(c["name"], {key: value for key, value in c.items() if key != "name"})
+        for c in measured["detour"]["modules"]
     )
-    return Curve(tuple(measured["ranks"]), tuple(changed), len(found) - len(changed), tuple(claims))
+    return Curve(
+        tuple(measured["ranks"]), tuple(changed), len(found) - len(changed), tuple(detours)
+    )
 
 
-def file_size(modules: Sequence[Module], rank: int) -> int:
+def file_size(modules: Sequence[Spectrum], rank: int) -> int:
     """Return the bytes of a LoRA of `rank` in fp16: its header as safetensors writes it, and it."""
     header: dict[str, Any] = {}
     end = 0
@@ -139,7 +141,7 @@ def reaching(curve: Curve, part: float) -> int | None:
     return next((at for at, kept in enumerate(curve.all.retained) if kept >= part), None)
 
 
-def _row(name: str, modules: Sequence[Module]) -> Row:
+def _row(name: str, modules: Sequence[Spectrum]) -> Row:
     energy = math.fsum(module.energy for module in modules)
     columns = zip(*(module.retained for module in modules), strict=True)
     retained = (

@@ -22,15 +22,17 @@ AdamW8bit (its train_SDXL-en.md), here 21.3 and 25.3 GiB.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from kohya_presets.memory import optimizers
 from kohya_presets.memory import parts as memory_parts
-from kohya_presets.memory.optimizers import Cost
-from kohya_presets.memory.parts import Training
-from kohya_presets.presets.preset import Preset, Table
+from kohya_presets.memory import states
+from kohya_presets.memory.parts import Parts
+from kohya_presets.memory.states import Cost
+from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Place, Problem
 from kohya_presets.toml import text as toml_text
+from kohya_presets.training.settings import Settings
 
 SCRIPT = "sdxl_train.py"
 GIB = 2**30
@@ -98,20 +100,17 @@ class Estimate(NamedTuple):
         return "\n".join((*lines, *self.notes))
 
 
-def estimate(train: Table, dataset: Table) -> Estimate:
-    """Return what `sdxl_train.py` needs with these settings, which must have been checked."""
-    training = Training(train, dataset)
-    cost = optimizers.cost(train, training.trained, memory_parts.facts())
+def of(settings: Settings) -> Estimate | None:
+    """Return what `sdxl_train.py` needs with these settings; None where the script is another."""
+    if settings.script != SCRIPT:
+        return None
+    parts = Parts(settings)
+    half = parts.precision.startswith("full")
+    cost = states.cost(settings.training, memory_parts.facts(), half=half)
     notes = [cost.note] if cost.note else []
-    if train.get("deepspeed"):
+    if settings.train("deepspeed"):
         notes.append("DeepSpeed moves parts of this to other GPUs or main memory: not counted")
-    return Estimate(tuple(_moments(training, cost)), tuple(notes))
-
-
-def of(preset: Preset) -> Estimate | None:
-    """Return the estimate of a preset; None where its script is another."""
-    known = preset.script == SCRIPT
-    return estimate(preset.train, preset.dataset) if known else None
+    return Estimate(tuple(_moments(parts, cost)), tuple(notes))
 
 
 def summary(found: Estimate, meant: float | None = None) -> str:
@@ -122,50 +121,52 @@ def summary(found: Estimate, meant: float | None = None) -> str:
     return f"GPU memory: about {_gib(found.total)}{limit} GiB ({told})"
 
 
-def problems(preset: Preset, gpu_gib: float | None) -> Iterator[Problem]:
+def problems(preset: Preset, settings: Settings, gpu_gib: float | None) -> Iterator[Problem]:
     """Yield a warning where `preset` needs more than it says, and than the GPU at hand has."""
-    if preset.script != SCRIPT or preset.train.get("deepspeed"):
+    estimate = of(settings)
+    if estimate is None or settings.train("deepspeed"):
         return
-    needed = estimate(preset.train, preset.dataset).total / GIB
+    needed = estimate.total / GIB
     limits = (preset.vram_gib, f"{preset.name} is made for"), (gpu_gib, "the GPU has")
     for code, (limit, whose) in zip(CODES, limits, strict=True):
         if limit is not None and needed > limit:
             message = f"training needs about {needed:.1f} GiB of GPU memory, {whose} {limit:g}"
-            hint = _saving(preset, needed, limit)
+            hint = _saving(settings, needed, limit)
             yield Problem(code, "warning", Place(preset.file), message, hint)
 
 
-def _moments(training: Training, cost: Cost) -> Iterator[Moment]:
-    vae, image_work = training.vae()
+def _moments(parts: Parts, cost: Cost) -> Iterator[Moment]:
+    vae, image_work = parts.vae()
     always = {
-        "weights": training.weights(),
+        "weights": parts.weights(),
         "optimizer state": cost.state,
-        "EMA": training.ema(),
+        "EMA": parts.ema(),
         "VAE": vae,
         "overhead": OVERHEAD,
     }
-    gradients, late_gradients = training.gradients()
-    before = {**always, "gradients": gradients if training.accumulates else 0}
-    (unet_copies, top, late), (copies, text) = training.unet(), training.text()
-    work = round(training.shares()[1] * cost.work)
+    gradients, late_gradients = parts.gradients()
+    before = {**always, "gradients": gradients if parts.accumulates else 0}
+    (unet_copies, top, late), (copies, text) = parts.unet(), parts.text()
+    work = round(parts.shares()[1] * cost.work)
     yield Moment("image", {**before, "work space": image_work})
     yield Moment(
         "forward", {**before, "half copies": unet_copies + copies, "activations": top + text}
     )
     backward = {"gradients": late_gradients, "half copies": copies, "activations": late + text}
-    if training.fused:  # it steps while it goes back
+    if parts.fused:  # it steps while it goes back
         yield Moment("backward", {**always, **backward, "work space": work})
     else:
         yield Moment("backward", {**always, **backward})
         yield Moment("step", {**always, "gradients": gradients, "work space": work})
 
 
-def _saving(preset: Preset, needed: float, limit: float) -> str | None:
+def _saving(settings: Settings, needed: float, limit: float) -> str | None:
     """Return a hint with the first setting that would do, or else with the one that helps most."""
     found = []
     for option, value in SAVINGS:
-        changed = {**preset.train, option: value}
-        saved = estimate(changed, preset.dataset).total / GIB
+        train = {**settings.tables["train"], option: value}
+        changed = of(replace(settings, tables={**settings.tables, "train": train}))
+        saved = changed.total / GIB if changed else needed
         if saved < needed - 0.1:
             found.append((saved > limit, saved if saved > limit else 0, option, value, saved))
     if not found:

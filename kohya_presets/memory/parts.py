@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kohya_presets.memory.optimizers import TRAINABLE
-from kohya_presets.presets.preset import Table
+from kohya_presets.training.settings import Settings
+from kohya_presets.training.trained import PARTS
 
 FACTS = Path(__file__).parent / "facts.json"
 EMA_BYTES = 4  # for each trained weight: the patch keeps it in fp32
@@ -21,28 +21,25 @@ CHUNK = 75  # tokens of a caption that a text encoder takes at once
 EFFICIENT = ("mem_eff_attn", "xformers", "sdpa")  # they keep the same for backward
 
 
-class Training(NamedTuple):
+class Parts(NamedTuple):
     """The settings that memory depends on, in the words of the facts."""
 
-    train: Table
-    dataset: Table
+    settings: Settings
 
     @property
     def trained(self) -> tuple[str, ...]:
         """The models that are trained, in the facts' order."""
-        rate = self.train.get("learning_rate", 1.0)
-        rates = {"unet": rate}
-        if self.train.get("train_text_encoder"):
-            for number in (1, 2):
-                own = self.train.get(f"learning_rate_te{number}")
-                rates[f"text_encoder{number}"] = rate if own is None else own
-        return tuple(model for model, value in rates.items() if value != 0)
+        return self.settings.training.parts
+
+    def train(self, option: str) -> Any:
+        """Return a training option in effect."""
+        return self.settings.train(option)
 
     @property
     def precision(self) -> str:
         """The facts' word for the dtypes: no, fp16, or full_fp16 where weights have it too."""
-        full = next((key for key in ("full_fp16", "full_bf16") if self.train.get(key)), None)
-        name = full or str(self.train.get("mixed_precision") or "no")
+        full = next((key for key in ("full_fp16", "full_bf16") if self.train(key)), None)
+        name = full or str(self.train("mixed_precision") or "no")
         return name.replace("bf16", "fp16")  # see `memory`
 
     @property
@@ -58,31 +55,27 @@ class Training(NamedTuple):
     @property
     def images(self) -> tuple[int, int]:
         """How many images a step has, and the pixels of each: no bucket has more than these."""
-        batch = self.dataset.get("batch_size") or self.train.get("train_batch_size") or 1
-        size = self.dataset.get("resolution") or self.train.get("resolution") or SIZE
-        words = str(size).strip("[]()").split(",")  # 1024, "1024,1024" or [1024, 1024]
-        return int(batch), int(words[0]) * int(words[-1])
+        width, height = self.settings.sides() or SIZE
+        return int(self.settings.dataset("batch_size") or 1), width * height
 
     @property
     def fused(self) -> bool:
         """Whether the optimizer steps while gradients come, which then go."""
-        return bool(
-            self.train.get("fused_backward_pass") or self.train.get("fused_optimizer_groups")
-        )
+        return bool(self.train("fused_backward_pass") or self.train("fused_optimizer_groups"))
 
     @property
     def accumulates(self) -> bool:
         """Whether gradients of one image wait for those of others."""
-        return self.train.get("gradient_accumulation_steps", 1) > 1 and not self.fused
+        return (self.train("gradient_accumulation_steps") or 1) > 1 and not self.fused
 
     @property
     def checkpointing(self) -> str:
         """How the facts say whether activations are computed again, or kept."""
-        return "on" if self.train.get("gradient_checkpointing") else "off"
+        return "on" if self.train("gradient_checkpointing") else "off"
 
     def weights(self) -> int:
         """Bytes of the models on the GPU but the VAE."""
-        kept = ("unet",) if self.train.get("cache_text_encoder_outputs") else TRAINABLE
+        kept = ("unet",) if self.train("cache_text_encoder_outputs") else PARTS
         own = self.trained
         return sum(
             facts()["parameters"][model] * (self.width if model in own else self.frozen_width)
@@ -107,14 +100,14 @@ class Training(NamedTuple):
 
     def ema(self) -> int:
         """Bytes of the average."""
-        on_gpu = self.train.get("enable_ema") and self.train.get("ema_device") != "cpu"
+        on_gpu = self.train("enable_ema") and self.train("ema_device") != "cpu"
         return EMA_BYTES * self.numbers() if on_gpu else 0
 
     def vae(self) -> tuple[int, int]:
         """Bytes of the VAE, and what it takes to make latents."""
-        if self.train.get("cache_latents"):
+        if self.train("cache_latents"):
             return 0, 0
-        exact = self.train.get("no_half_vae") or self.precision == "no"
+        exact = self.train("no_half_vae") or self.precision == "no"
         work = _bytes(facts()["vae"]["float" if exact else "half"], *self.images)
         return facts()["parameters"]["vae"] * (4 if exact else 2), work
 
@@ -127,8 +120,8 @@ class Training(NamedTuple):
         precision = self.precision
         if "unet" not in self.trained and not precision.startswith(("full", "no")):
             precision = f"full_{precision}"  # a frozen one is in half precision
-        wanted = () if self.train.get("diffusers_xformers") else EFFICIENT
-        kind = "efficient" if any(self.train.get(option) for option in wanted) else "plain"
+        wanted = () if self.train("diffusers_xformers") else EFFICIENT
+        kind = "efficient" if any(self.train(option) for option in wanted) else "plain"
         row = facts()["unet"][precision][kind][self.checkpointing]
         top, late = (_bytes(row[part], *self.images) for part in ("top", "late"))
         return row["copies"], top, late
@@ -137,16 +130,16 @@ class Training(NamedTuple):
         """Bytes that wait for the text encoders' backward: copies of weights, and the rest."""
         text = facts()["text"][self.precision][self.checkpointing]
         rows = [text[model] for model in self.trained if model != "unet"]
-        chunks = self.images[0] * max(1, (self.train.get("max_token_length") or CHUNK) // CHUNK)
+        chunks = self.images[0] * max(1, (self.train("max_token_length") or CHUNK) // CHUNK)
         return sum(row[0] for row in rows), chunks * sum(row[1] for row in rows)
 
     def shares(self) -> tuple[float, float]:
         """Which part of the gradients is there at once, and which part one step is for."""
-        if groups := self.train.get("fused_optimizer_groups"):
+        if groups := self.train("fused_optimizer_groups"):
             table = facts()["groups"]
             alive, whole = table[min(groups, len(table)) - 1]
             return alive, whole
-        if self.train.get("fused_backward_pass") and self.trained:
+        if self.train("fused_backward_pass") and self.trained:
             largest = max(facts()["largest"][model] for model in self.trained)
             return largest / self.numbers(), 1.0
         return 1.0, 1.0

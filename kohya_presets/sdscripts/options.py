@@ -1,7 +1,7 @@
 """sd-scripts' own options, release by release: their names, types, choices and defaults.
 
-Read from the sources by `tools/make_options.py`, for every release and for the commits between two
-that Kohya GUI versions run. The file holds changes: each source is told against one before it.
+`tools/make_options.py` reads them from the sources of every release, and of the commits between
+two releases that Kohya GUI versions run. The file holds changes against an earlier release.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ SCRIPTS = (
     "train_network.py",
     "flux_train_network.py",
 )
-KIN_OF = "sdxl_train_network.py"  # whose options the last two have, but for some
+KIN_OF = "sdxl_train_network.py"  # the last two have nearly the same options
 _KIN = SCRIPTS[-2:]
-# What each type is called to a person, and how it is recognized. A bool is no number here.
+# How messages name each type, and how it is recognized. A bool is not a number here.
 TYPES: Mapping[str, tuple[str, Any]] = {
     "bool": ("true or false", lambda v: isinstance(v, bool)),
     "int": ("a whole number", lambda v: _int(v)),
@@ -37,9 +37,9 @@ TYPES: Mapping[str, tuple[str, Any]] = {
     "ints": ("a list of whole numbers", lambda v: _all(v, _int)),
     "table": ("a table", lambda v: isinstance(v, dict)),
     "float pair": ("two numbers", lambda v: _all(v, _number) and len(v) == 2),
-    "int or ints": ("a whole number or a list of them", lambda v: _int(v) or _all(v, _int)),
+    "int or ints": ("one or more whole numbers", lambda v: _int(v) or _all(v, _int)),
     "int or int pair": (
-        "a whole number or two, such as [1024, 1024]",
+        "one or two whole numbers, such as [1024, 1024]",
         lambda v: _int(v) or (_all(v, _int) and len(v) == 2),
     ),
 }
@@ -66,12 +66,12 @@ class Option(NamedTuple):
     required: tuple[str, ...] = ()
 
 
-def of(script: str, source: str | None = None) -> Mapping[str, Option]:
+def of(script: str, release: str | None = None) -> Mapping[str, Option]:
     """Return the options of `script`, one of `SCRIPTS`; empty for one that is not.
 
-    `source` is a release's tag, or the name of a commit between two; None: the newest release.
+    `release` is a release's tag, or the name of a commit between two; None: the newest release.
     """
-    return _table(script, source or _newest()) if script in SCRIPTS else {}
+    return _table(script, release or _newest()) if script in SCRIPTS else {}
 
 
 def newest(name: str) -> Option | None:
@@ -79,9 +79,9 @@ def newest(name: str) -> Option | None:
     return next((of(script)[name] for script in SCRIPTS if name in of(script)), None)
 
 
-def dataset(source: str | None = None) -> Mapping[str, Option]:
+def dataset(release: str | None = None) -> Mapping[str, Option]:
     """Return the keys of the dataset file: those of a dataset and those of its subsets."""
-    return _table("dataset", source or _newest())
+    return _table("dataset", release or _newest())
 
 
 def in_dataset(key: str) -> bool:
@@ -94,18 +94,18 @@ def releases_with(part: str, name: str) -> tuple[str, ...]:
     return tuple(tag for tag in _tags() if name in _table(part, tag))
 
 
-def nearest_release(source: str) -> str:
-    """Return the release that a commit between two differs least from; a release is its own."""
-    return _facts()["after"][source] if source not in _tags() else source
+def nearest_release(release: str) -> str:
+    """Return the release nearest to a commit between two releases; for a release, itself."""
+    return _facts()["after"][release] if release not in _tags() else release
 
 
-def sources() -> tuple[str, ...]:
-    """Return the names of all releases and commits between two whose options are known."""
+def releases() -> tuple[str, ...]:
+    """Return all releases, and commits between two releases, whose options are known."""
     return tuple(_facts()["after"])
 
 
 def type_name(type_: str) -> str:
-    """Return what an option's type is called to a person."""
+    """Return an option's type in words."""
     name, _ = TYPES[type_]
     return str(name)
 
@@ -121,59 +121,59 @@ def check(option: Option, value: Any) -> str | None:
 
 
 @functools.cache
-def _table(part: str, source: str) -> Mapping[str, Option]:
-    """Return the options of one part of one source: those it follows, and its own changes."""
-    before = _facts()["after"][source]
+def _table(part: str, release: str) -> Mapping[str, Option]:
+    """Return the options of one part of one release: those it follows, and its own changes."""
+    before = _facts()["after"][release]
     table = dict(_table(part, before)) if before else {}
-    for name, fact in _changes(part).get(source, {}).items():
+    for name, fact in _changes(part).get(release, {}).items():
         was = table.pop(name, None)
         if fact is not None:
-            table[name] = _option(name, fact, was, source)
+            table[name] = _option(name, fact, was, release)
     return table
 
 
 @functools.cache
 def _changes(part: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return what each source has otherwise than the one it follows; None: has no more."""
+    """Return the changes of each release against the one it follows; None: removed."""
     if part not in _KIN:
         return _facts()[part]  # type: ignore[no-any-return]
     found = {}
-    for source, before in _facts()["after"].items():
-        now, was = _kin(part, source), _kin(part, before) if before else {}
+    for release, before in _facts()["after"].items():
+        now, was = _kin(part, release), _kin(part, before) if before else {}
         gone = {name: None for name in was if name not in now}
-        found[source] = {n: fact for n, fact in now.items() if was.get(n) != fact} | gone
+        found[release] = {n: fact for n, fact in now.items() if was.get(n) != fact} | gone
     return found
 
 
 @functools.cache
-def _kin(part: str, source: str) -> Mapping[str, Any]:
-    """Return the facts of a script that is told as what it has otherwise than `KIN_OF`."""
-    told, at = _facts()[part], source
-    while at not in told:
+def _kin(part: str, release: str) -> Mapping[str, Any]:
+    """Return the facts of a script that is stored as its differences to `KIN_OF`."""
+    changes, at = _facts()[part], release
+    while at not in changes:
         at = _facts()["after"][at]
-    return {} if told[at] is None else _laid(_raw(KIN_OF, source), told[at])
+    return {} if changes[at] is None else _laid(_raw(KIN_OF, release), changes[at])
 
 
 @functools.cache
-def _raw(part: str, source: str) -> Mapping[str, Any]:
-    before = _facts()["after"][source]
-    return _laid(_raw(part, before) if before else {}, _facts()[part].get(source, {}))
+def _raw(part: str, release: str) -> Mapping[str, Any]:
+    before = _facts()["after"][release]
+    return _laid(_raw(part, before) if before else {}, _facts()[part].get(release, {}))
 
 
 def _laid(facts: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: fact for name, fact in {**facts, **changes}.items() if fact is not None}
 
 
-def _option(name: str, fact: Mapping[str, Any], was: Option | None, source: str) -> Option:
+def _option(name: str, fact: Mapping[str, Any], was: Option | None, release: str) -> Option:
     choices = tuple(choice for choice in fact.get("choices", ()) if choice is not None)
     levels = tuple(fact.get("levels", ()))
-    came = {str(c): source for c in choices if was and was.choices and c not in was.choices}
+    came = {str(c): release for c in choices if was and was.choices and c not in was.choices}
     return Option(
         name,
         _kind(fact),
         choices,
         fact.get("default"),
-        was.since if was else source,
+        was.since if was else release,
         level=next((level for level in ("subset", "dataset") if level in levels), None),
         choices_since={**was.choices_since, **came} if was else {},
         levels=levels,
@@ -183,7 +183,7 @@ def _option(name: str, fact: Mapping[str, Any], was: Option | None, source: str)
 
 
 def _kind(fact: Mapping[str, Any]) -> str:
-    """Return what a TOML file should give, of what argparse was told."""
+    """Return the type of the value in a TOML file, from the arguments of argparse."""
     if "action" in fact:
         return "bool"
     plain = {"int_or_float": "int or float", "Path": "str", "str2bool": "bool"}
@@ -197,7 +197,7 @@ def _newest() -> str:
 
 @functools.cache
 def _tags() -> tuple[str, ...]:
-    return tuple(source for source in sources() if source.startswith("v"))
+    return tuple(release for release in releases() if release.startswith("v"))
 
 
 @functools.cache

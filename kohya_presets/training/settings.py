@@ -6,7 +6,6 @@ a dataset's settings among the training options when the dataset file does not s
 
 from __future__ import annotations
 
-import ast
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +14,12 @@ from typing import Any
 
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.problems import Place
-from kohya_presets.sdscripts import options, releases, scripts
+from kohya_presets.sdscripts import options, releases
 from kohya_presets.sdscripts.additions import NONE, Additions
 from kohya_presets.sdscripts.options import Option
 from kohya_presets.sdscripts.scripts import TOOLS, TRAINERS
+from kohya_presets.training import trained
+from kohya_presets.training.trained import Training
 
 # A dataset's setting, and the training option that stands in for it under another name.
 STAND_INS = {"batch_size": "train_batch_size", "num_repeats": "dataset_repeats"}
@@ -34,7 +35,7 @@ def nowhere(table: str, key: str) -> Place:
 class Settings:
     """The given settings by table, for one script of one release.
 
-    `source` is one of `options.sources()`, `patches` are those the checkout carries, `additions`
+    `release` is one of `options.releases()`, `patches` are those the checkout carries, `additions`
     says what these add, `images` is how many there are to train on. `kind` is "preset", or "config"
     where these are files that sd-scripts reads; there `is_whole` may be unset: one of the two files
     is not at hand, and what it says is unknown.
@@ -42,7 +43,7 @@ class Settings:
 
     tables: Mapping[str, Table]
     script: str = "sdxl_train.py"
-    source: str = releases.DEFAULT
+    release: str = releases.DEFAULT
     patches: tuple[str, ...] = ()
     additions: Additions = NONE
     place: Callable[[str, str], Place] = field(default=nowhere, compare=False)
@@ -52,7 +53,7 @@ class Settings:
 
     def known(self, table: str) -> Mapping[str, Option]:
         """Return the options that `table` may have, those of the patches among them."""
-        return _known(table, self.script, self.source, self.patches, self.additions)
+        return _known(table, self.script, self.release, self.patches, self.additions)
 
     def given(self, table: str, key: str) -> Any:
         """Return what is given; None where nothing is, or a value of the wrong type."""
@@ -101,33 +102,10 @@ class Settings:
             value = [int(side) for side in value.split(",")]
         return (value[0], value[-1]) if value else None
 
-    def optimizer(self) -> str:
-        """Return the optimizer's name in lower case, as sd-scripts compares it."""
-        name = self.train("optimizer_type") or ""
-        name = name or ("AdamW8bit" if self.train("use_8bit_adam") else "")
-        name = name or ("Lion" if self.train("use_lion_optimizer") else "AdamW")
-        return str(name).lower()
-
-    def optimizer_args(self) -> dict[str, Any]:
-        """Return what `optimizer_args` says, without its malformed parts."""
-        pairs = (str(item).split("=") for item in self.train("optimizer_args") or ())
-        return {pair[0]: literal(pair[1]) for pair in pairs if len(pair) == 2}
-
-    def scheduler(self) -> str:
-        """Return the scheduler in effect: Adafactor with its own step size brings one along."""
-        own = self.optimizer() == "adafactor" and self.optimizer_args().get("relative_step", True)
-        return "adafactor" if own else str(self.train("lr_scheduler") or "constant")
-
-    def text_encoders(self) -> tuple[bool, bool]:
-        """Return which of the two text encoders are trained."""
-        if scripts.makes_lora(self.script):  # which is trained of them unless told otherwise
-            trained = not self.train("network_train_unet_only")
-            return trained, trained
-        if not self.train("train_text_encoder"):
-            return False, False
-        rates = (self.train(f"learning_rate_te{n}") for n in (1, 2))
-        rate_1, rate_2 = (self.train("learning_rate") if r is None else r for r in rates)
-        return rate_1 != 0, rate_2 != 0
+    @functools.cached_property
+    def training(self) -> Training:
+        """What is trained of the model, at which rates, by which optimizer."""
+        return trained.of(self.script, self.train)
 
     @property
     def rank(self) -> int | None:
@@ -156,7 +134,7 @@ class Settings:
 
 def of_preset(
     made: Preset,
-    source: str,
+    release: str,
     additions: Additions = NONE,
     *,
     carried: Sequence[str] = (),
@@ -164,25 +142,19 @@ def of_preset(
 ) -> Settings:
     """Return the settings of a preset for one release, with its patches and those `carried`."""
     patches = tuple(dict.fromkeys((*carried, *made.patches)))
-    return Settings(made.tables, made.script, source, patches, additions, made.place, images=images)
+    return Settings(
+        made.tables, made.script, release, patches, additions, made.place, images=images
+    )
 
 
 @functools.cache
 def _known(
-    table: str, script: str, source: str, patches: tuple[str, ...], additions: Additions
+    table: str, script: str, release: str, patches: tuple[str, ...], additions: Additions
 ) -> Mapping[str, Option]:
     if table == "dataset":
-        return options.dataset(source)
+        return options.dataset(release)
     # Where it is not known which script it is, that is a fault of its own: no option is one too.
     asked = [script] if script in TRAINERS else list(TRAINERS)
     asked = [TOOLS[table]] if table in TOOLS else asked
-    found = {name: known for one in asked for name, known in options.of(one, source).items()}
+    found = {name: known for one in asked for name, known in options.of(one, release).items()}
     return found | {n: o for one in asked for n, o in additions.options(one, patches).items()}
-
-
-def literal(text: str) -> Any:
-    """Return the Python literal that `text` is, or the text itself where it is none."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text

@@ -52,7 +52,7 @@ def option(s: Settings, table: str, key: str, value: Any) -> Iterator[Problem]:
 
 def dataset_key(s: Settings, level: str, part: Table, key: str) -> Iterator[Problem]:
     """Yield what is wrong with one key of a part of a dataset file."""
-    known, where = options.dataset(s.source), s.place
+    known, where = options.dataset(s.release), s.place
     if key in known and level not in known[key].levels:
         wanted = " or ".join(_level(name) for name in known[key].levels)
         message = f"{key} does not go into {_level(level)}"
@@ -65,10 +65,10 @@ def dataset_key(s: Settings, level: str, part: Table, key: str) -> Iterator[Prob
         yield from _setting("dataset", key, part[key], known, s)
 
 
-def missing(source: str, subset: Table, where: Place) -> Iterator[Problem]:
+def missing(release: str, subset: Table, where: Place) -> Iterator[Problem]:
     """Yield the keys that a subset must have and has not."""
     kind = _subset(subset)
-    for known in options.dataset(source).values():
+    for known in options.dataset(release).values():
         if kind in known.required and known.name not in subset:
             yield Problem("missing-key", "error", where, f"a subset needs {known.name}")
 
@@ -173,11 +173,11 @@ def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem |
     name, without = key, "leave it out"
     if s.kind == "preset":
         name, without = f"{table}.{key}", f"--set {table}.{key}=unset"
-    if releases.order(tags[0]) > releases.order(options.nearest_release(s.source)):
-        message = f"{name} came with {tags[0]}, the checkout is {s.source}"
+    if releases.order(tags[0]) > releases.order(options.nearest_release(s.release)):
+        message = f"{name} came with {tags[0]}, the checkout is {s.release}"
         hint = f"Use --release {tags[0]} or newer, or {without}."
         return Problem("option-too-new", "error", where, message, hint)
-    message = f"{name} is not in {s.source}; it is in {tags[0]} to {tags[-1]}"
+    message = f"{name} is not in {s.release}; it is in {tags[0]} to {tags[-1]}"
     hint = f"Use --release {tags[-1]}, or {without}."
     return Problem("option-removed", "error", where, message, hint)
 

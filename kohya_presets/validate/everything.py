@@ -38,7 +38,7 @@ class Report:
     """What was found about one subject. `settings` has what it tells a run, where that is known."""
 
     subject: str
-    source: str
+    release: str
     problems: tuple[Problem, ...]
     settings: Settings | None = None
     preset: Preset | None = None
@@ -52,7 +52,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Against:
-    """What to validate against: a release or commit of `options.sources()`, and its patches.
+    """What to validate against: a release or commit of `options.releases()`, and its patches.
 
     `additions` says what patches add.
 
@@ -60,7 +60,7 @@ class Against:
     `gpu_gib` what the GPU at hand has, if there is one.
     """
 
-    source: str
+    release: str
     patches: tuple[str, ...] = ()
     additions: Additions = NONE
     ignore: frozenset[str] = frozenset()
@@ -81,9 +81,9 @@ def preset(
     if found.preset is None:
         if not found.is_jumbled:
             problems += _settings_alone(found, against)
-        return Report(name, against.source, tuple(problems))
+        return Report(name, against.release, tuple(problems))
     if found.is_jumbled:
-        return Report(name, against.source, tuple(problems))
+        return Report(name, against.release, tuple(problems))
     report = loaded(found.preset, against)
     told = {problem.where.key for problem in problems}
     rest = [problem for problem in report.problems if problem.where.key not in told]
@@ -94,16 +94,16 @@ def preset(
 def loaded(made: Preset, against: Against) -> Report:
     """Return what is wrong with a preset that was read without errors."""
     found = settings.of_preset(
-        made, against.source, against.additions, carried=against.patches, images=against.images
+        made, against.release, against.additions, carried=against.patches, images=against.images
     )
     problems = [*each_setting.of_preset(found)]
     if made.script in TRAINERS:  # otherwise no option is known, and that is told
         problems += rules.check(found)
     size = _memory(found, problems)
-    problems += estimate.problems(made, against.gpu_gib) if size else []
+    problems += estimate.problems(made, found, against.gpu_gib) if size else []
     ignore = against.ignore | set(made.silence)
-    kept = (*_release(made, against.source), *_kept(problems, ignore))
-    return Report(made.name, against.source, kept, found, made, size)
+    kept = (*_release(made, against.release), *_kept(problems, ignore))
+    return Report(made.name, against.release, kept, found, made, size)
 
 
 def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Report:
@@ -116,7 +116,7 @@ def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Repo
     """
     config = configs.read(path)
     if config.is_unreadable:  # all that it lacks for that would be news of no use
-        return Report(str(path), against.source, _kept(config.problems, against.ignore))
+        return Report(str(path), against.release, _kept(config.problems, against.ignore))
     if config.kind == "dataset":
         problems = [*config.problems, *_dataset(config, against)]
         found = _settings(None, config, against, script)
@@ -131,7 +131,7 @@ def file(path: Path, against: Against, *, script: str = "sdxl_train.py") -> Repo
     problems += [problem for settings in found for problem in rules.check(settings)]
     size = _memory(found[0], problems) if found[0].is_whole else None
     kept = _kept(problems, against.ignore)
-    return Report(str(path), against.source, kept, found[0], memory=size)
+    return Report(str(path), against.release, kept, found[0], memory=size)
 
 
 def is_preset(path: Path) -> bool:
@@ -150,7 +150,7 @@ def _settings_alone(found: Laid, against: Against) -> Iterator[Problem]:
     alone = Settings(
         {name: table for name, table in found.tables.items() if name in SETTINGS},
         script if isinstance(script, str) else "",  # of which no option is a fault
-        against.source,
+        against.release,
         tuple(patches),
         against.additions,
         functools.partial(place, found.sources, None),
@@ -158,19 +158,16 @@ def _settings_alone(found: Laid, against: Against) -> Iterator[Problem]:
     yield from each_setting.of_preset(alone)
 
 
-def _release(made: Preset, source: str) -> Iterator[Problem]:
-    if not releases.satisfies(nearest_release(source), made.releases):
-        message = f"{made.name} wants sd-scripts {made.releases}, this is {source}"
+def _release(made: Preset, release: str) -> Iterator[Problem]:
+    if not releases.satisfies(nearest_release(release), made.releases):
+        message = f"{made.name} wants sd-scripts {made.releases}, this is {release}"
         where = made.place("preset", "releases")
         yield Problem("release", "error", where, message, "Choose another release or checkout.")
 
 
 def _memory(settings: Settings, problems: Sequence[Problem]) -> Estimate | None:
     """Return what the training takes of the GPU; None where it is not known, or will not start."""
-    if settings.script != estimate.SCRIPT or errors(problems):
-        return None
-    tables = settings.tables
-    return estimate.estimate(tables.get("train", {}), tables.get("dataset", {}))
+    return None if errors(problems) else estimate.of(settings)
 
 
 def _kept(problems: Iterable[Problem], ignore: Collection[str]) -> tuple[Problem, ...]:
@@ -188,7 +185,7 @@ def _settings(
         Settings(
             _tables(options if train else None, subset if dataset else {}),
             script,
-            against.source,
+            against.release,
             against.patches,
             against.additions,
             _Places(train, options, dataset, subset),
@@ -251,11 +248,11 @@ def _training(config: ConfigFile, settings: Settings) -> Iterator[Problem]:
 def _dataset(config: ConfigFile, against: Against) -> Iterator[Problem]:
     for part in configs.parts(config):
         place = functools.partial(_in_part, config, part)
-        settings = Settings({}, source=against.source, place=place, kind="config")
+        settings = Settings({}, release=against.release, place=place, kind="config")
         for name in part.values:
             yield from each_setting.dataset_key(settings, part.level, part.values, name)
         if part.level == "subset":
-            yield from each_setting.missing(against.source, part.values, config.place(*part.at))
+            yield from each_setting.missing(against.release, part.values, config.place(*part.at))
 
 
 def _in_part(config: ConfigFile, part: Part, _table: str, key: str) -> Place:

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from library import kp_average
-from library.kp_average import Average
 from torch import nn
+
+from . import kp_average
+from .kp_average import Average
 
 STATE = "ema.safetensors"
 RAW = "-non-EMA"

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.patches import runtime
-
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_adacoor = runtime.load("adacoor", "kp_adacoor")
+from patches.adacoor import kp_adacoor  # noqa: E402
+
 AdaCoor = kp_adacoor.AdaCoor
 
 pytestmark = pytest.mark.trainer

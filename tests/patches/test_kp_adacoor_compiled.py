@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.patches import runtime
+from tests.usually import usually
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_compiled = runtime.load("adacoor", "kp_adacoor_compiled")
-kp_adacoor = runtime.load("adacoor", "kp_adacoor")
+from patches.adacoor import kp_adacoor  # noqa: E402
+from patches.adacoor import kp_adacoor_compiled as kp_compiled  # noqa: E402
+
 AdaCoor = kp_adacoor.AdaCoor
 
 pytestmark = [
@@ -61,12 +62,13 @@ def both(dtype: str, steps: int = 20, **options: Any) -> tuple[Any, Any]:
     return pair[0], pair[1]
 
 
+DTYPES = ("float32", "bfloat16")
+EVERY = tuple(itertools.product(DTYPES, DTYPES, (0.0, 0.1)))  # each is compiled for seconds
+USUAL = tuple(x for x in EVERY if (x[0] == x[1]) == (x[2] == 0))  # any two values meet in one
+
+
 @compiler
-@pytest.mark.parametrize("decay", [0.0, 0.1])
-@pytest.mark.parametrize(
-    ("weights", "state"),
-    list(itertools.product(("float32", "bfloat16"), repeat=2)),
-)
+@pytest.mark.parametrize(("weights", "state", "decay"), usually(EVERY, USUAL))
 def test_it_is_the_usual_step(
     weights: str, state: str, decay: float, caplog: pytest.LogCaptureFixture
 ) -> None:

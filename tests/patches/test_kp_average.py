@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.patches import runtime
-
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_average = runtime.load("ema", "kp_average")
-kp_moving = runtime.load("ema", "kp_moving")
+from patches.ema import kp_average, kp_moving  # noqa: E402
+
 Average = kp_average.Average
 
 pytestmark = pytest.mark.trainer

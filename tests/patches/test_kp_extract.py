@@ -12,10 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.patches import runtime
-
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_extract = runtime.load("fast-lora", "kp_extract")
+from patches.fast_lora import kp_extract  # noqa: E402
 
 UNET = "model.diffusion_model."
 BLOCK = f"{UNET}input_blocks.4.1.transformer_blocks.0."

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.patches import runtime
-
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_factors = runtime.load("fast-lora", "kp_factors")
+from patches.fast_lora import kp_factors  # noqa: E402
 
 CASES = ((256, 256, 64, 8), (256, 512, 160, 16), (512, 256, 160, 4), (128, 256, 200, 16))
 

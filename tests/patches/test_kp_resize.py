@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.patches import runtime
-
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-kp_resize = runtime.load("fast-lora", "kp_resize")
+from patches.fast_lora import kp_resize  # noqa: E402
 
 DOWN, UP = "lora_unet_x.lora_down.weight", "lora_unet_x.lora_up.weight"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kohya_presets.gui.versions import fields
-from tools.gui import make, read_gui
+from tools.gui import make, read_gui, rules
 from tools.read_parser import Unreadable
 
 CONFIG = """\
@@ -83,7 +83,7 @@ def source(folder: Path, text: str, line: str = "") -> Path:
 
 def test_the_table_of_options_is_read_as_for_sdxl(tmp_path: Path) -> None:
     gui = read_gui.Gui(source(tmp_path / "v1", CONFIG))
-    found = read_gui.rules(gui, "finetune")
+    found = rules.rules(gui, "finetune")
     found.pop("max_data_loader_n_workers")
     assert found == {
         "learning_rate": ["rate", "as"],
@@ -108,7 +108,7 @@ def test_widgets_say_kind_default_and_choices(tmp_path: Path) -> None:
 def test_a_form_that_is_not_known_is_an_error(line: str, tmp_path: Path) -> None:
     gui = read_gui.Gui(source(tmp_path / "v1", CONFIG, line))
     with pytest.raises(Unreadable):
-        read_gui.rules(gui, "finetune")
+        rules.rules(gui, "finetune")
 
 
 def test_a_list_of_widgets_of_another_length_is_an_error(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_list_of_widgets_of_another_length_is_an_error(tmp_path: Path) -> None
 
 def test_a_command_line_is_read_piece_by_piece(tmp_path: Path) -> None:
     gui = read_gui.Gui(source(tmp_path / "v1", COMMAND))
-    assert read_gui.rules(gui, "finetune") == {
+    assert rules.rules(gui, "finetune") == {
         "threads": ["kind", "as"],
         "learning_rate": ["rate", "as"],
         "bucket_reso_steps": ["kind", "int,above:1"],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.read_parser import Found, Unreadable
+from tools.read_parser import Declared, Unreadable
 from tools.read_parser import options as read
 
 TRAIN = """\
@@ -51,10 +51,10 @@ def write(folder: Path, train: str = TRAIN) -> Path:
 
 def test_calls_are_followed_into_other_modules(tmp_path: Path) -> None:
     assert read(write(tmp_path / "a"), "sdxl_train.py") == [
-        Found("flag", action="store_true"),
-        Found("width", "int", default=8),
-        Found("rates", "float", nargs="*"),
-        Found("kind", "str", (None, "a", "b"), "a"),
+        Declared("flag", action="store_true"),
+        Declared("width", "int", default=8),
+        Declared("rates", "float", nargs="*"),
+        Declared("kind", "str", (None, "a", "b"), "a"),
     ]
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
 import toml
 
-from kohya_presets.errors import UserError
 from kohya_presets.gui import meaning
 from kohya_presets.gui.versions import fields, words
 from kohya_presets.gui.versions.fields import Tab
 from kohya_presets.sdscripts import releases
+from tests import missing
 from tests.sheets import ADDITIONS
 from wrapper.checkouts import acquire
 from wrapper.system import proc
@@ -42,10 +43,7 @@ def get(version: str, into: Path) -> Path:
     folder = into / version
     if not folder.is_dir():
         revision = f"refs/tags/{version}" if version.startswith("v") else version
-        try:
-            acquire.from_git(REMOTE, revision, folder, needed=NEEDED)
-        except UserError as error:
-            pytest.skip(f"the Kohya GUI cannot be had: {error}")
+        _fetch(missing.KOHYA_GUI, REMOTE, revision, folder, NEEDED)
     return folder
 
 
@@ -59,11 +57,21 @@ def tree(tag: str, into: Path) -> Path:
         name = releases.of_gui(tag) or ""
         release = releases.get(name)
         pins = (b.commits[-1] for b in releases.between() if b.name == name)
-        try:
-            acquire.from_git(acquire.REMOTE, release.commit if release else next(pins), scripts)
-        except UserError as error:
-            pytest.skip(f"sd-scripts cannot be had: {error}")
+        commit = release.commit if release else next(pins)
+        _fetch(missing.SD_SCRIPTS, acquire.REMOTE, commit, scripts)
     return gui
+
+
+def _fetch(
+    source: str, remote: str, revision: str, into: Path, needed: Sequence[str] | None = None
+) -> None:
+    """Fill the folder `into`, which is there only once it is whole, or skip the test."""
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".getting-", dir=into.parent) as work:
+        made = Path(work) / "sources"
+        with missing.skipped_without(source):
+            acquire.from_git(remote, revision, made, needed=needed)
+        made.rename(into)
 
 
 def replay(gui: Path, tab: Tab, file: Path, work: Path, **filled: str) -> dict[str, Any]:

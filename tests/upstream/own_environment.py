@@ -6,10 +6,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
 from filelock import FileLock
 
-from kohya_presets.errors import UserError
+from tests import missing
 from wrapper.environments import environment, interpreters
 from wrapper.system import proc
 
@@ -21,11 +20,9 @@ def python(at: Path, packages: Sequence[str]) -> Path:
         made = at / "packages.txt"  # written last
         if not made.is_file() or made.read_text("utf-8").split() != list(packages):
             shutil.rmtree(at, ignore_errors=True)
-            try:
+            with missing.skipped_without(f"the environment {at.name}"):
                 proc.run([interpreters.choose("v0.8.0").executable, "-m", "venv", at])
                 install = (environment.python_in(at), "-m", "pip", "install", "--quiet")
                 proc.run([*install, *packages])
-            except UserError as error:
-                pytest.skip(f"the environment {at.name} cannot be had: {error}")
             made.write_text("\n".join(packages), "utf-8")
     return environment.python_in(at)

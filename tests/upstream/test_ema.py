@@ -14,12 +14,11 @@ from kohya_presets.presets.catalogue import Catalogue
 from patches import registry
 from tests import tensors
 from tests.upstream.training import Training, weights
-from wrapper.checkouts import patching
+from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.system import rewrite
 
 RELEASES = ("v0.10.1", "v0.7.1", "v0.8.8", "v0.9.1", "v0.11.1")
-USUAL = RELEASES[:1]
 NAME = "a100-ema"
 DECAY, BETA = 0.9, 15.0
 EVERY_STEP = (
@@ -33,6 +32,7 @@ pytestmark = [
     pytest.mark.upstream,
     pytest.mark.xdist_group("upstream"),  # they share one home
     pytest.mark.trainer,
+    pytest.mark.every_release,
 ]
 
 
@@ -43,16 +43,10 @@ def training(
     shipped: Catalogue,
     tmp_path: Path,
 ) -> Iterator[Training]:
-    _slow(request, unless=request.param in USUAL)
     upstream(request.param)
     ready = Training(shipped.load(NAME), request.param, tmp_path / "runs ü")
     yield ready
     shutil.rmtree(ready.folder)  # gigabytes
-
-
-def _slow(request: pytest.FixtureRequest, *, unless: bool = False) -> None:
-    if not unless and not request.config.getoption("--every-release"):
-        pytest.skip("only with --every-release (make upstream)")
 
 
 def decay_at(step: int, steps: int) -> float:
@@ -95,9 +89,8 @@ def moved(folder: Path, steps: int) -> float:
 
 @pytest.mark.parametrize("accumulation", [3, 1])
 def test_the_saved_average_is_the_average_of_the_raw_weights(
-    accumulation: int, training: Training, request: pytest.FixtureRequest
+    accumulation: int, training: Training
 ) -> None:
-    _slow(request, unless=accumulation == 3)
     options = (*EVERY_STEP, f"--gradient_accumulation_steps={accumulation}", "--save_state")
     folder, _ = training.run("whole", *options)
     steps = sum(1 for _ in folder.glob(f"{NAME}-step*.safetensors"))
@@ -121,10 +114,7 @@ def test_the_saved_average_is_the_average_of_the_raw_weights(
     assert_same(at(resumed, 3), expected)
 
 
-def test_without_ema_a_patched_trainer_is_the_unpatched_one(
-    training: Training, request: pytest.FixtureRequest
-) -> None:
-    _slow(request)
+def test_without_ema_a_patched_trainer_is_the_unpatched_one(training: Training) -> None:
     on, _ = training.run("on", "--save_precision=float")
     config = training.folder / "config.toml"
     text = config.read_text("utf-8")
@@ -134,11 +124,11 @@ def test_without_ema_a_patched_trainer_is_the_unpatched_one(
     found = Checkout(training.scripts, training.scripts, "plain", None, "v0.7.0")
     ema = registry.find("ema")
     with rewrite.alone(training.scripts):
-        rewrite.carry_out(patching.reverting(found, ["ema"]))
+        rewrite.carry_out(patchwork.reverting(found, ["ema"]))
         try:
             bare, _ = training.run("bare", "--save_precision=float")
         finally:
-            rewrite.carry_out(patching.applying(found, [ema]))
+            rewrite.carry_out(patchwork.applying(found, [ema]))
     unpatched = tensors.contents(bare / f"{NAME}.safetensors")
     assert tensors.contents(off / f"{NAME}.safetensors") == unpatched
     assert tensors.contents(on / f"{NAME}-non-EMA.safetensors") == unpatched
@@ -156,10 +146,7 @@ def test_without_ema_a_patched_trainer_is_the_unpatched_one(
     assert_same(at(again, 1), averaged(begin, [raw_at(again, 1)], steps))
 
 
-def test_raw_weights_go_with_their_twins(
-    training: Training, request: pytest.FixtureRequest
-) -> None:
-    _slow(request)
+def test_raw_weights_go_with_their_twins(training: Training) -> None:
     options = (*EVERY_STEP, "--save_last_n_steps=2")
     folder, _ = training.run("few", *options)
     kept = sorted(file.name for file in folder.glob("*-step*.safetensors"))

@@ -13,16 +13,14 @@ import pytest
 from kohya_presets.presets.catalogue import Catalogue
 from patches import registry
 from tests.conftest import UPSTREAM_HOME
-from tests.patches import runtime
 from tests.upstream import own_environment
 from tests.upstream.training import Training
 from wrapper.checkouts import checkout as checkouts
-from wrapper.checkouts import patching
+from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.system import proc, rewrite
 
 RELEASES = ("v0.10.1", "v0.7.1", "v0.8.8", "v0.9.1", "v0.11.1")
-USUAL = RELEASES[:1]
 RATES = ("--learning_rate=1e-4",)  # so that fp16 shows what changed
 RANK, LESS = 16, 4
 # What tells one file from another: its title, when it was made, and its own hash.
@@ -36,14 +34,8 @@ pytestmark = [
     pytest.mark.upstream,
     pytest.mark.xdist_group("upstream"),  # they share one home
     pytest.mark.trainer,
+    pytest.mark.every_release,
 ]
-long = pytest.mark.usefixtures("every_release")
-
-
-@pytest.fixture
-def every_release(request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("--every-release"):
-        pytest.skip("only with --every-release (make upstream)")
 
 
 class Case:
@@ -77,9 +69,9 @@ class Case:
 
     def _patch(self, scripts: Path, *, apply: bool) -> None:
         found = checkouts.open_folder(scripts)
-        rewrite.carry_out(patching.reverting(found, ["fast-lora"]))
+        rewrite.carry_out(patchwork.reverting(found, ["fast-lora"]))
         if apply:
-            rewrite.carry_out(patching.applying(found, [registry.find("fast-lora")]))
+            rewrite.carry_out(patchwork.applying(found, [registry.find("fast-lora")]))
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +91,6 @@ def case(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Case:
     release: str = request.param
-    if release not in USUAL and not request.config.getoption("--every-release"):
-        pytest.skip("only with --every-release (make upstream)")
     if release not in shared:
         upstream(release)
         folder = tmp_path_factory.mktemp(release)
@@ -143,7 +133,8 @@ def product(tensors: dict[str, Any], module: str) -> Any:
 def changes(base: Path, tuned: Path) -> dict[str, Any]:
     """Return what fine-tuning changed, in double precision, by module."""
     found: dict[str, Any] = {}
-    kp_difference = runtime.load("fast-lora", "kp_difference")
+    from patches.fast_lora import kp_difference
+
     with closing(kp_difference.Pair(base, tuned, convolutions=False)) as pair:
         for target in pair.targets:
             change = pair.difference(target.key)
@@ -180,7 +171,6 @@ def test_an_extracted_lora_is_stocks_as_near_as_fp16(case: Case) -> None:
     assert_as_near(case, stock, fast)
 
 
-@long
 def test_several_ranks_of_one_pass_are_each_as_good(case: Case) -> None:
     options = ("--save_precision=float", "--dim", "32", str(RANK))
     first = case.extract(case.fast, "several", *options)
@@ -191,11 +181,7 @@ def test_several_ranks_of_one_pass_are_each_as_good(case: Case) -> None:
 
 
 @pytest.mark.parametrize("dynamic", [None, *DYNAMIC], ids=str)
-def test_a_resized_lora_is_stocks(
-    case: Case, dynamic: tuple[str, float] | None, request: pytest.FixtureRequest
-) -> None:
-    if dynamic:
-        request.getfixturevalue("every_release")
+def test_a_resized_lora_is_stocks(case: Case, dynamic: tuple[str, float] | None) -> None:
     lora = case.extract(case.stock, "wide", "--dim=48")
     options = ["--save_precision=float", f"--new_rank={LESS}"]
     if dynamic:
@@ -214,7 +200,6 @@ def test_a_resized_lora_is_stocks(
         assert abs(error - least) <= 1e-5 * size, module
 
 
-@long
 def test_skynet_ends_in_the_same_lora_by_either_way(case: Case) -> None:
     high = [case.extract(scripts, "high", "--dim=512") for scripts in (case.stock, case.fast)]
     stock, fast = (
@@ -229,7 +214,6 @@ def test_it_loads_and_acts_as_stocks_does(case: Case) -> None:
     assert_acts_alike(*(forward(case, str(file)) for file in ("none", *precise(case))))
 
 
-@long
 def test_it_loads_and_acts_as_stocks_does_in_diffusers(case: Case) -> None:
     python = own_environment.python(UPSTREAM_HOME / "diffusers", DIFFUSERS)
     out = case.folder / "diffusers.safetensors"

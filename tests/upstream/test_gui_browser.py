@@ -27,12 +27,9 @@ SHOWN = {
 pytestmark = [pytest.mark.upstream, pytest.mark.xdist_group("upstream")]
 
 
+@pytest.mark.every_release
 @pytest.mark.parametrize("tag", TAGS)
-def test_a_person_presses_print(
-    tag: str, shipped: Catalogue, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if not request.config.getoption("--every-release"):
-        pytest.skip("only with --every-release (make upstream)")
+def test_a_person_presses_print(tag: str, shipped: Catalogue, tmp_path: Path) -> None:
     gui_browser.chromium()
     gui = gui_sources.get(tag, tmp_path / "gui")
     python = gui_browser.python(UPSTREAM_HOME)

@@ -18,15 +18,14 @@ from wrapper.checkouts.checkout import Checkout
 from wrapper.cli import cli
 from wrapper.environments import environment
 from wrapper.rehearsal import adapt
-from wrapper.rehearsal.adapt import Change
-from wrapper.runs import rehearsing, runner
+from wrapper.rehearsal.adapt import Replacement
+from wrapper.runs import prepare_rehearsal, runner
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
 # A version, and the release whose environment runs what it pins; other tests use it too.
 LIKE = {"v25.2.1": "v0.10.1", "v26.0.0": "v0.11.1"}
-USUAL = "v25.2.1"
 NAME = "adacoor"
 
 pytestmark = [
@@ -36,25 +35,23 @@ pytestmark = [
 ]
 
 
+@pytest.mark.every_release
 @pytest.mark.parametrize("tag", LIKE)
 def test_a_patched_tree_runs_what_its_gui_prints(
     tag: str,
     shipped: Catalogue,
     upstream: Callable[[str], Checkout],
     tmp_path: Path,
-    request: pytest.FixtureRequest,
 ) -> None:
-    if tag != USUAL and not request.config.getoption("--every-release"):
-        pytest.skip("only with --every-release (make upstream)")
     tree = gui_sources.tree(tag, tmp_path / "gui")
     run_cli("patch", "apply", *shipped.load(NAME).patches, "--checkout", tree)
     python = str(environment.make(upstream(LIKE[tag]), on_line=print).python)
     asked = Request(shipped.load(NAME), NAME, tmp_path / "runs", LIKE[tag], tree, python)
-    ready = rehearsing.ready(asked, Talk())
+    ready = prepare_rehearsal.ready(asked, Talk())
     assert ready.run.facts["sd-scripts"]["folder"] == str(tree / "sd-scripts")
 
     printed = installed_and_printed(tree, tag, ready.run, tmp_path)
-    train = as_printed(printed, ready.run, ready.changes)
+    train = as_printed(printed, ready.run, ready.replaced)
     made = runner.carry_out(ready.run.with_stage(train), Talk())
 
     assert made is not None
@@ -96,7 +93,7 @@ def installed_and_printed(tree: Path, tag: str, run: Run, work: Path) -> Printed
     )
 
 
-def as_printed(printed: Printed, run: Run, changes: Iterable[Change]) -> Stage:
+def as_printed(printed: Printed, run: Run, changes: Iterable[Replacement]) -> Stage:
     """Return the run's training as it was printed, with what a rehearsal replaces replaced."""
     _, train, *_ = run.stages
     config = replaced(toml.loads(printed.toml), "train", changes)
@@ -106,7 +103,7 @@ def as_printed(printed: Printed, run: Run, changes: Iterable[Change]) -> Stage:
         options.update({k: v for k, v in sizes(changes).items() if k in options})
     written = {"config": run.folder / "printed.toml", "data": run.folder / "printed.dataset.toml"}
     config["dataset_config"] = str(written["data"])
-    config["tokenizer_cache_dir"] = str(adapt.tokenizers(run.folder))
+    config["tokenizer_cache_dir"] = str(run.stages[0].output.parent / "tokenizers")
     written["config"].write_text(toml.dumps(config), "utf-8")
     written["data"].write_text(toml.dumps(data), "utf-8")
 
@@ -123,13 +120,13 @@ def as_printed(printed: Printed, run: Run, changes: Iterable[Change]) -> Stage:
     return replace(train, launch=replace(train.launch, argv=argv))
 
 
-def replaced(table: dict[str, Any], name: str, changes: Iterable[Change]) -> dict[str, Any]:
+def replaced(table: dict[str, Any], name: str, changes: Iterable[Replacement]) -> dict[str, Any]:
     """Return a table with a rehearsal's changes to the settings of that name."""
     now = {c.key.partition(".")[2]: c.now for c in changes if c.key.startswith(f"{name}.")}
     return {key: value for key, value in {**table, **now}.items() if value is not None}
 
 
-def sizes(changes: Iterable[Change]) -> dict[str, Any]:
+def sizes(changes: Iterable[Replacement]) -> dict[str, Any]:
     """Return the dataset's changes as the options of the script say them."""
     found = replaced({}, "dataset", changes)
     return {**found, "resolution": ",".join(map(str, found["resolution"]))}

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from kohya_presets.sdscripts import releases
 from tests import tensors
+from tests.upstream.conftest import Rehearsed
+from tests.usually import usually
 from tests.wrapper.runs.killing import (
     STAGES,
     begin,
@@ -20,7 +23,6 @@ from tests.wrapper.runs.killing import (
     started,
     wait_for,
 )
-from wrapper.checkouts.checkout import Checkout
 from wrapper.system import proc
 
 pytestmark = [
@@ -32,27 +34,13 @@ pytestmark = [
 CODE = "from wrapper.cli import main; main()"
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
-    """Hold the weights of a rehearsal that nobody killed, once it was made."""
-    return {}
-
-
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", usually(STAGES, ["train"]))
 def test_the_weights_are_the_same_as_without_a_kill(
     stage: str,
-    upstream: Callable[[str], Checkout],
-    undisturbed: dict[str, dict[str, bytes]],
+    rehearsed: Callable[[str, str], Rehearsed],
     tmp_path: Path,
-    request: pytest.FixtureRequest,
 ) -> None:
-    if stage != "train" and not request.config.getoption("--every-release"):
-        pytest.skip("only with --every-release (make upstream)")
-    upstream("v0.10.1")
-    if not undisturbed:
-        words = ("rehearse", "skynet", "--runs", tmp_path / "calm")
-        calm = proc.run([sys.executable, "-c", CODE, *words])
-        undisturbed["lora"] = tensors.contents(Path(calm.stdout.strip()))
+    undisturbed = rehearsed("skynet", releases.DEFAULT).weights
     folder = (tmp_path / "runs" / "rehearsal-skynet").resolve()
     begun = begin(tmp_path / "runs")
     wait_for(lambda: running(folder, stage))
@@ -65,5 +53,5 @@ def test_the_weights_are_the_same_as_without_a_kill(
 
     resumed = proc.run([sys.executable, "-c", CODE, "resume", folder])
 
-    assert tensors.contents(Path(resumed.stdout.strip())) == undisturbed["lora"]
+    assert tensors.contents(Path(resumed.stdout.strip())) == undisturbed
     assert all(started(folder)[name] == before[name] for name in done)

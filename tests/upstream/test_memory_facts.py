@@ -11,6 +11,7 @@ import pytest
 
 from kohya_presets.memory import estimate
 from kohya_presets.memory import parts as memory_parts
+from kohya_presets.training.settings import Settings
 from wrapper.checkouts.checkout import Checkout
 from wrapper.runs import trainer
 from wrapper.screen.talk import Talk
@@ -24,16 +25,15 @@ pytestmark = [
     pytest.mark.upstream,
     pytest.mark.xdist_group("upstream"),  # they share one home
     pytest.mark.trainer,
+    pytest.mark.every_release,
 ]
 
 Measure = Callable[..., Any]
 
 
 @pytest.fixture
-def measure(upstream: Callable[[str], Checkout], request: pytest.FixtureRequest) -> Measure:
+def measure(upstream: Callable[[str], Checkout]) -> Measure:
     """Return a function that runs the tool with these words and gives what it printed."""
-    if not request.config.getoption("--every-release"):
-        pytest.skip("minutes: only with --every-release (make upstream)")
     checkout = upstream(RELEASE)
     python = trainer.environment_for(checkout, None, Talk()).python
 
@@ -79,7 +79,9 @@ def test_an_estimate_is_within_one_percent_of_a_real_step(
         "cache_latents": True,
     }
     width, height, batch = size
-    found = estimate.estimate(train, {"resolution": [width, height], "batch_size": batch})
+    dataset = {"resolution": [width, height], "batch_size": batch}
+    found = estimate.of(Settings({"train": train, "dataset": dataset}))
+    assert found is not None
     moments = {moment.name: moment for moment in found.moments}
     real = measure("step", precision, attention, checkpointing, *size)
 

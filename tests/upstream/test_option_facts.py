@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import options, releases
+from tests import missing
+from tests.usually import usually
 from tools import make_options
 from wrapper.checkouts.checkout import Checkout
 from wrapper.rehearsal import adapt
@@ -20,7 +21,7 @@ from wrapper.screen.talk import Talk
 from wrapper.system import proc
 
 ENVIRONMENT = "v0.10.1"  # every release's parsers can be imported in it
-USUAL = ("v0.7.0", "v0.10.1", "b8896aad4002")
+USUAL = ("v0.10.1",)
 COMMITS = tuple(commit for known in releases.between() for commit in known.commits)
 # What upstream's own scripts say of themselves, as `_entry` of our tool writes it.
 ASK = """
@@ -65,19 +66,13 @@ pytestmark = [
 
 
 @pytest.fixture
-def told(
-    upstream: Callable[[str], Checkout], tmp_path: Path, request: pytest.FixtureRequest
-) -> Callable[[str], dict[str, Any]]:
+def told(upstream: Callable[[str], Checkout], tmp_path: Path) -> Callable[[str], dict[str, Any]]:
     """Return a function that asks the real parsers of a release or commit."""
 
     def ask(name: str) -> dict[str, Any]:
-        if name not in USUAL and not request.config.getoption("--every-release"):
-            pytest.skip("only with --every-release (make upstream)")
         python = trainer.environment_for(upstream(ENVIRONMENT), None, Talk()).python
-        try:
+        with missing.skipped_without(missing.SD_SCRIPTS):
             folder = make_options.fetch(name, tmp_path / "sources")
-        except UserError as error:
-            pytest.skip(f"{name} cannot be had: {error}")
         paths = os.pathsep.join(map(str, (folder, folder / "networks")))
         room = Path(adapt.__file__).parent
         scripts = [s for s in options.SCRIPTS if (folder / s).is_file()]
@@ -113,7 +108,7 @@ def line(every: dict[str, Any], source: str | None) -> Iterator[str]:
         source = every["after"][source]
 
 
-@pytest.mark.parametrize("name", [*options.sources(), *COMMITS])
+@pytest.mark.parametrize("name", usually([*options.releases(), *COMMITS], USUAL))
 def test_the_facts_are_what_the_real_parsers_say(
     name: str, told: Callable[[str], dict[str, Any]]
 ) -> None:
@@ -131,9 +126,8 @@ def test_the_facts_are_what_the_real_parsers_say(
             assert found["dataset"][f"{level} {kind}"] == sorted(known), (level, kind)
 
 
+@pytest.mark.every_release
 def test_the_file_is_what_the_tool_writes_today(tmp_path: Path) -> None:
-    try:
+    with missing.skipped_without(missing.SD_SCRIPTS):
         text = make_options.written(make_options.gathered(make_options.fetched(tmp_path)))
-    except UserError as error:
-        pytest.skip(f"the sources cannot be had: {error}")
     assert text == options.FACTS.read_text("utf-8")

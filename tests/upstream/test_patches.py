@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import releases
 from patches import registry
-from wrapper.checkouts import acquire, checkout, patching
+from tests import missing
+from tests.usually import usually
+from wrapper.checkouts import acquire, checkout, patchwork
 from wrapper.system import rewrite
 
 SCRIPTS = "https://github.com/kohya-ss/sd-scripts"
@@ -31,17 +32,16 @@ PINS = {
     "v25.2.1": "3e6935a07edcb944407840ef74fcaf6fcad352f7",
     "v26.0.0": "6721028c79ee85a78b3a06dfd8954dae310a1cce",
 }
-USUAL = ("v0.7.0", "v0.10.1", "v0.11.1")
+USUAL = ("v0.7.0", "v0.10.1")
 
 pytestmark = [pytest.mark.upstream]
 
 
 def files_of(remote: str, commit: str, into: Path, *patterns: str) -> None:
     """Write some of a commit's files into a folder, or skip the test with the reason."""
-    try:
+    source = missing.SD_SCRIPTS if remote == SCRIPTS else missing.KOHYA_GUI
+    with missing.skipped_without(source):
         acquire.from_git(remote, commit, into, needed=patterns)
-    except UserError as error:
-        pytest.skip(f"{remote} cannot be had: {error}")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -54,52 +54,41 @@ def assert_comes_and_goes(folder: Path) -> None:
     before = contents(folder)
     found = checkout.open_folder(folder)
     for patch in PATCHES:
-        rewrite.carry_out(patching.applying(found, [patch]))
-        assert patching.status(found, patch).state == "applied"
-        for change in patching.reverting(found, [patch.name]):
+        rewrite.carry_out(patchwork.applying(found, [patch]))
+        assert patchwork.status(found, patch).state == "applied"
+        for change in patchwork.reverting(found, [patch.name]):
             compile(change.before or b"", change.file, "exec", dont_inherit=True)
-        rewrite.carry_out(patching.reverting(found, [patch.name]))
+        rewrite.carry_out(patchwork.reverting(found, [patch.name]))
         assert contents(folder) == before
     for order in itertools.permutations(PATCHES):
         for back in (order, reversed(order)):
             for patch in order:
-                rewrite.carry_out(patching.applying(found, [patch]))
+                rewrite.carry_out(patchwork.applying(found, [patch]))
             for patch in back:
-                rewrite.carry_out(patching.reverting(found, [patch.name]))
+                rewrite.carry_out(patchwork.reverting(found, [patch.name]))
             assert contents(folder) == before
 
 
-def slow(request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("--every-release"):
-        pytest.skip("only with --every-release (make upstream)")
-
-
-@pytest.mark.parametrize("release", releases.tags())
-def test_every_release(release: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    if release not in USUAL:
-        slow(request)
+@pytest.mark.parametrize("release", usually(releases.tags(), USUAL))
+def test_every_release(release: str, tmp_path: Path) -> None:
     folder = tmp_path / "sd scripts ü"
     commit = releases.find(release).commit
     files_of(SCRIPTS, commit, folder, "/*.py", "/library/*.py", "/networks/*.py")
     assert_comes_and_goes(folder)
 
 
+@pytest.mark.every_release
 @pytest.mark.parametrize("tag", INLINE)
-def test_every_gui_with_the_scripts_inside(
-    tag: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    slow(request)
+def test_every_gui_with_the_scripts_inside(tag: str, tmp_path: Path) -> None:
     folder = tmp_path / "kohya_ss"
     files_of(GUI, f"refs/tags/{tag}", folder, "/*.py", "/gui.*", "/library/*.py", "/networks/*.py")
     assert checkout.open_folder(folder).layout == "gui-v22"
     assert_comes_and_goes(folder)
 
 
+@pytest.mark.every_release
 @pytest.mark.parametrize("tag", PINS)
-def test_every_gui_with_the_scripts_beside(
-    tag: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    slow(request)
+def test_every_gui_with_the_scripts_beside(tag: str, tmp_path: Path) -> None:
     folder = tmp_path / "kohya_ss"
     files_of(GUI, f"refs/tags/{tag}", folder, "/*.py", "/gui.*", "/kohya_gui/*.py")
     scripts = folder / "sd-scripts"

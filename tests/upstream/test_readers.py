@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.upstream,
     pytest.mark.xdist_group("upstream"),  # they share one home
     pytest.mark.trainer,
+    pytest.mark.every_release,
 ]
 
 # Run in the trainer's environment. Every release has both functions, in modules that differ.

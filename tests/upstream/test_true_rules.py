@@ -17,11 +17,10 @@ from tests.kohya_presets.validate.rules.cases import CASES, Case
 from tests.upstream.training import Training
 from wrapper.checkouts.checkout import Checkout
 from wrapper.rehearsal import adapt, pictures
-from wrapper.runs import rehearsing
+from wrapper.runs import prepare_rehearsal
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
-USUAL = ("adaptive-noise", "cached-latents-varied", "needless-warmup")
 TRUE = {code: case for code, case in CASES.items() if case.says}
 
 pytestmark = [
@@ -57,11 +56,6 @@ def training(
     return get
 
 
-def slow(request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("--every-release"):
-        pytest.skip("only with --every-release (make upstream)")
-
-
 def rehearsed(case: Case, rule: rules.Rule, shipped: Catalogue) -> Preset:
     """Return the case's preset as a rehearsal has it, but for what the case is about."""
     made = shipped.load(case.preset, overrides=case.fires.split())
@@ -73,15 +67,11 @@ def rehearsed(case: Case, rule: rules.Rule, shipped: Catalogue) -> Preset:
     return replace(small, train={**small.train, **own}, dataset=dataset)
 
 
+@pytest.mark.every_release
 @pytest.mark.parametrize("code", TRUE)
 def test_what_an_error_forbids_fails_in_the_real_script(
-    code: str,
-    shipped: Catalogue,
-    training: Callable[[str, str], Training],
-    request: pytest.FixtureRequest,
+    code: str, shipped: Catalogue, training: Callable[[str, str], Training]
 ) -> None:
-    if code not in USUAL:
-        slow(request)
     case = TRUE[code]
     rule = next(rule for rule in rules.RULES if rule.code == code)
     at = training(case.preset, case.release)
@@ -100,7 +90,7 @@ def test_and_a_rehearsal_stops_before_anything_is_made(
     made = shipped.load(case.preset, overrides=case.fires.split())
     asked = Request(made, "rehearsal", tmp_path / "runs", case.release)
     with pytest.raises(PresetError) as caught:
-        rehearsing.ready(asked, Talk())
+        prepare_rehearsal.ready(asked, Talk())
     assert code in {problem.code for problem in caught.value.problems}
     assert list(tmp_path.iterdir()) in ([], [tmp_path / "here"])
 
@@ -114,14 +104,11 @@ WITHOUT = {  # what a config lacks, or has, and what sd-scripts says of it; None
 }
 
 
+@pytest.mark.every_release
 @pytest.mark.parametrize("code", WITHOUT)
 def test_what_a_file_lacks_fails_in_the_real_script(
-    code: str,
-    shipped: Catalogue,
-    training: Callable[[str, str], Training],
-    request: pytest.FixtureRequest,
+    code: str, shipped: Catalogue, training: Callable[[str, str], Training]
 ) -> None:
-    slow(request)
     at = training("skynet", "v0.10.1")
     small, _ = adapt.adapt(shipped.load("skynet"), pictures.COUNT)
     change, says = WITHOUT[code]

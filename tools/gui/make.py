@@ -17,7 +17,7 @@ from typing import Any
 from kohya_presets.gui.versions import fields
 from kohya_presets.sdscripts import releases
 from tools import make_releases
-from tools.gui import read_gui, read_gui_command, read_gui_config, read_gui_network
+from tools.gui import read_gui, read_gui_command, read_gui_config, read_gui_network, rules
 from tools.make_options import GUI
 from tools.make_releases import FIRST_GUI
 from wrapper.checkouts import acquire
@@ -79,10 +79,10 @@ def everything(gui: read_gui.Gui) -> tuple[dict[str, dict[str, Facts]], bool]:
         }
         tabs[tab] = {
             "fields": dict(read_gui.fields(gui, tab)),
-            "options": dict(read_gui.rules(gui, tab)),
+            "options": dict(rules.rules(gui, tab)),
             "networks": read_gui_network.networks(gui) if tab == "lora" else {},
             "ways": ways,
-            **{model: read_gui.differing(gui, tab, model) for model in read_gui.MODELS},
+            **{model: rules.differing(gui, tab, model) for model in read_gui.MODELS},
         }
     return tabs, read_gui_command.extra_first(gui)
 

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from tools.read_parser import Unreadable
 
@@ -224,30 +223,6 @@ def _choices(gui: Gui, built: ast.FunctionDef, node: ast.expr) -> list[Any] | No
         return [c[1] if isinstance(c, tuple) else c for c in ast.literal_eval(node)]
     except ValueError:
         return None
-
-
-def differing(gui: Gui, tab: str, model: str) -> dict[str, Rule]:
-    """Return the rules that are others for another model, empty where an option is not sent."""
-    if tab != "lora" or (model == "FLUX" and "flux1_checkbox" not in fields(gui, tab)):
-        return {}
-    usual, own = rules(gui, tab), rules(gui, tab, model)
-    found = {option: rule for option, rule in own.items() if usual.get(option) != rule}
-    return {**found, **{option: [] for option in usual if option not in own}}
-
-
-def rules(gui: Gui, tab: str, model: str | None = None) -> dict[str, Rule]:
-    """Return how each option comes about, but for those of `BY_HAND`."""
-    with mock.patch.dict(FLAGS, MODELS.get(model or "", {})):
-        return _rules(gui, tab)
-
-
-def _rules(gui: Gui, tab: str) -> dict[str, Rule]:
-    from tools.gui.read_gui_command import commands
-    from tools.gui.read_gui_config import config
-
-    start = gui.tabs[tab]["train_model"]
-    found = config(start) or commands(gui, start)
-    return {option: rule for option, rule in sorted(found.items()) if option not in BY_HAND}
 
 
 def fold(node: ast.expr) -> ast.expr:

@@ -189,6 +189,6 @@ def _number(dtype: torch.dtype) -> bool | int | float:
 
 
 def _has_data(tensor: Tensor) -> bool:
-    from torch._subclasses.fake_tensor import FakeTensor
+    from torch._subclasses.fake_tensor import FakeTensor  # private: only where it is needed
 
     return not isinstance(tensor, FakeTensor)

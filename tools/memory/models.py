@@ -23,6 +23,8 @@ from torch.nn import functional
 ROOT = Path(__file__).parents[2]
 sys.path += [str(ROOT / "wrapper/rehearsal"), str(ROOT)]
 
+from patches.adacoor import kp_adacoor  # noqa: E402
+
 TEXT_ENCODERS = ("text_encoder1", "text_encoder2")
 TRAINABLE = ("unet", *TEXT_ENCODERS)
 PRECISIONS = {  # mixed_precision, or full_...: the dtype it computes in, and that of the weights
@@ -121,6 +123,7 @@ class Sdxl:
 
     def encode_text(self, chunks: int) -> Sequence[Tensor]:
         """Return both text encoders' hidden states and the pooled one, for one caption."""
+        # Of sd-scripts v0.10.0 and newer, once SDXL's sizes are settled.
         from library.strategy_sdxl import SdxlTextEncodingStrategy
 
         tokenizer = SimpleNamespace(model_max_length=TOKENS, eos_token_id=END_TOKEN)
@@ -176,7 +179,7 @@ class Sdxl:
 
 def built() -> dict[str, Any]:
     """Return SDXL's models on the meta device, as sd-scripts builds them."""
-    import kp_miniature
+    import kp_miniature  # it repairs torchvision, which sd-scripts imports
 
     kp_miniature.repair_torchvision()
     from library import model_util, sdxl_model_util
@@ -200,8 +203,6 @@ def optimizer(name: str, parameters: Any) -> Any:
     """Return the optimizer of that name, one of `OPTIMIZERS`, as sd-scripts makes it on a GPU."""
     path, named = OPTIMIZERS[name]
     if name.startswith("adacoor"):
-        from patches.adacoor import kp_adacoor
-
         kp_adacoor.AT_A_TIME["cpu"] = kp_adacoor.AT_A_TIME["cuda"]
     module, _, kind = path.rpartition(".")
     made = getattr(importlib.import_module(module), kind)(parameters, **named)
@@ -211,7 +212,7 @@ def optimizer(name: str, parameters: Any) -> Any:
 
 
 def _as_accelerate_prepares(model: Any, dtype: torch.dtype) -> None:
-    from accelerate.utils.operations import convert_outputs_to_fp32
+    from accelerate.utils.operations import convert_outputs_to_fp32  # slow to import
 
     model.forward = convert_outputs_to_fp32(torch.autocast("cpu", dtype)(model.forward))
 

@@ -1,7 +1,7 @@
-"""Checkouts: folders that hold sd-scripts, the user's own and those this tool made.
+"""Checkouts: folders that contain sd-scripts, the user's own and those this tool created.
 
-One that we made is `<home>/checkouts/NAME/`: `checkout.toml` says what it is, `sd-scripts/` holds
-the sources, `environment/` (made by `environment`) the Python that runs them.
+Ours are in `<home>/checkouts/NAME/`: `checkout.toml` says what it is, `sd-scripts/` holds the
+sources, `environment/` (created by `environment`) the Python that runs them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.releases import Release
@@ -27,7 +25,7 @@ from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
 from wrapper.checkouts import acquire, recognize
 from wrapper.checkouts.recognize import Layout
-from wrapper.system import paths
+from wrapper.system import locks, paths
 
 RECORD = "checkout.toml"
 FILES = "files.json"  # fingerprint of every file as it came
@@ -48,22 +46,22 @@ class Checkout:
     release: str | None  # whose files these are; None for a commit between two
     like: str  # the newest release whose options are all there
     commit: str | None = None
-    source: str | None = None  # where we got it from; None for a folder of the user's
+    origin: str | None = None  # where it came from; None for the user's own folder
     between: str | None = None  # which known commit between two, if it is no release
 
     @property
     def is_standin(self) -> bool:
         """Whether these are our own three scripts and not sd-scripts."""
-        return self.source == STANDIN
+        return self.origin == STANDIN
 
     @property
     def is_ours(self) -> bool:
-        """Whether this tool made it, and may change it."""
+        """Whether this tool created it, and may change it."""
         return self.folder.parent.parent == paths.checkouts()
 
     @property
     def options_of(self) -> str:
-        """Which of `options.sources()` it has the options of; the nearest, where it is none."""
+        """Which of `options.releases()` it has the options of; the nearest, where it is none."""
         return self.release or self.between or self.like
 
     @property
@@ -80,7 +78,7 @@ def open_folder(folder: Path) -> Checkout:
     """Return the checkout in any folder: a plain clone, a Kohya GUI, one of ours.
 
     Raises:
-        UserError: it holds no sd-scripts.
+        UserError: it does not contain sd-scripts.
     """
     folder = folder.expanduser().absolute()
     for own in (folder, folder.parent):
@@ -94,43 +92,44 @@ def open_folder(folder: Path) -> Checkout:
 
 
 def add(wanted: str | None, *, source: str | None = None, on_step: OnStep) -> Checkout:
-    """Return the checkout of a tag or commit, got now unless it is there.
+    """Return the checkout of a tag or commit, downloaded or copied unless it exists.
 
     `source` is a URL, a folder or a zip; without it `SD_SCRIPTS_REMOTE`, else upstream. Without
-    `wanted`, a folder or zip is taken as it stands, and a remote gives the default release.
+    `wanted`, a folder or zip is used as it is, and a remote gives the default release.
 
     Raises:
         acquire.Unreachable: the remote does not answer.
-        UserError: no such release or commit, no sd-scripts there, full disk. Nothing is left.
+        UserError: no such release or commit, no sd-scripts there, full disk; no files are left.
     """
     source = source or os.environ.get("SD_SCRIPTS_REMOTE") or acquire.REMOTE
     local = Path(source).expanduser()
     release, commit = _wanted(wanted, local)
     home = paths.checkouts()
     home.mkdir(parents=True, exist_ok=True)
-    with FileLock(home / ".lock"):
+    with locks.held(home / ".lock"):
         for leftover in home.glob(f"{ADDING}*"):  # of a call that was killed
             delete(leftover)
         name = release.tag if release else commit[:12] if commit else None
         if name and (home / name / RECORD).is_file():
             return _recorded(home / name)
         with _workplace(home) as work:
-            on_step(f"getting sd-scripts {name or ''} from {source}".replace("  ", " "))
+            verb = "copying" if local.exists() else "downloading"
+            on_step(f"{verb} sd-scripts {name or ''} from {source}".replace("  ", " "))
             _acquire(source, local, commit, work / SOURCES)
             return _settle(home, work, release, commit, source)
 
 
 def listing() -> tuple[Checkout, ...]:
-    """Return the checkouts this tool made, oldest release first."""
+    """Return the checkouts this tool created, oldest release first."""
     made = [_recorded(record.parent) for record in sorted(paths.checkouts().glob(f"*/{RECORD}"))]
     return tuple(sorted(made, key=lambda c: (releases.order(c.like), c.folder)))
 
 
 def find(wanted: str) -> Checkout:
-    """Return the checkout made for a tag or commit.
+    """Return our checkout of a tag or commit.
 
     Raises:
-        UserError: there is none; the hint says how to get it.
+        UserError: there is none; the hint says how to download it.
     """
     release = releases.get(wanted)
     for made in listing():
@@ -143,7 +142,9 @@ def find(wanted: str) -> Checkout:
     name = release.tag if release else wanted
     if not release and not releases.is_commit(wanted):
         releases.find(wanted)  # says what is known
-    raise UserError(f"no checkout of {name}", hint=f"Run `kohya-presets checkout add {name}`.")
+    raise UserError(
+        f"there is no checkout of {name}", hint=f"Run `kohya-presets checkout add {name}`."
+    )
 
 
 def remove(wanted: str, *, force: bool = False) -> Path:
@@ -156,15 +157,15 @@ def remove(wanted: str, *, force: bool = False) -> Path:
     if (edited := edits(made)) and not force:
         some = ", ".join(edited[:5]) + (", ..." if len(edited) > 5 else "")
         raise UserError(
-            f"{made.scripts} was edited: {some}",
-            hint="Keep your edits elsewhere, or delete them too with --force.",
+            f"files in {made.scripts} were edited: {some}",
+            hint="Save your edits elsewhere, or delete them too with --force.",
         )
     delete(made.folder.parent)
     return made.folder.parent
 
 
 def edits(made: Checkout) -> list[str]:
-    """Return the files of a checkout of ours that differ from what came, patches of ours aside."""
+    """Return the edited files of a checkout of ours; our patches do not count as edits."""
     came = json.loads((made.folder.parent / FILES).read_text(encoding="utf-8"))
     now = _fingerprints(made.scripts)
     return sorted(file for file, was in came.items() if now.get(file) != was)
@@ -187,8 +188,8 @@ def _wanted(wanted: str | None, local: Path) -> tuple[Release | None, str | None
     elif releases.is_commit(wanted) and releases.get(wanted) is None:
         if len(wanted) != 40:
             raise UserError(
-                f"expected a commit's full 40 digits, found {wanted!r}",
-                hint="A short commit cannot be fetched; `git rev-parse` in a clone makes it full.",
+                f"expected a full commit of 40 digits, found {wanted!r}",
+                hint="Run `git rev-parse COMMIT` in a clone to see the full commit.",
             )
         return None, wanted.lower()
     else:
@@ -205,7 +206,7 @@ def _acquire(source: str, local: Path, commit: str | None, into: Path) -> None:
     elif local.is_dir():
         acquire.from_git(str(local.absolute()), str(commit), into)
     elif _looks_like_path(source):
-        raise UserError(f"expected a URL, a folder or a zip, found nothing at {source}")
+        raise UserError(f"expected a URL, a folder or a zip, but {source} does not exist")
     else:
         acquire.from_git(source, str(commit), into)
 
@@ -233,7 +234,7 @@ def _settle(
         is_a = known.exact[-1] if known.exact else f"like {known.like}"
         raise UserError(
             f"expected sd-scripts {release.tag} from {source}, found {is_a}",
-            hint="Leave the tag out to take it as it stands, or give another --from.",
+            hint="Leave out the tag to use these files as they are, or give another --from.",
         )
     if release is None and commit is None and known.exact:
         release = releases.find(known.exact[-1])
@@ -254,7 +255,7 @@ def _settle(
     }
     (work / FILES).write_text(json.dumps(files, indent=0) + "\n", encoding="utf-8", newline="\n")
     (work / RECORD).write_text(toml_text.table(record), encoding="utf-8", newline="\n")
-    if (home / name).exists():  # without a record: nothing that works was ever there
+    if (home / name).exists():  # without a record: it was never complete
         delete(home / name)
     work.replace(home / name)
     return _recorded(home / name)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from kohya_presets.presets.preset import Preset
+from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.additions import Additions
+from kohya_presets.training import settings
+from kohya_presets.training.settings import Settings
 from kohya_presets.validate import each_setting
 from patches import registry
 from wrapper.cli.options import presets
@@ -20,6 +23,11 @@ def preset(name: str, overrides: tuple[str, ...] = ()) -> Preset:
     found = presets().load(name, overrides=overrides)
     each_setting.require(found, additions())
     return found
+
+
+def settings_of(preset: Preset) -> Settings:
+    """Return the settings of a preset for the release it is best for."""
+    return settings.of_preset(preset, releases.best_for(preset.releases), additions())
 
 
 def additions() -> Additions:

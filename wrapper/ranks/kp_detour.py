@@ -5,14 +5,15 @@ parts of the first 512 parts of a singular value decomposition are its first 16 
 end with the same LoRA. What can tell them apart is what happens to the 512 in between: they are
 stored as fp16, and sd-scripts clamps them (--clamp_quantile; 0.99 where it is not given).
 
-Runs in the trainer's Python, with the modules of the patch fast-lora as `library`.
+Runs in the trainer's Python, with the mathematics of the patch fast-lora.
 """
 
 from __future__ import annotations
 
 import torch
-from library import kp_extract, kp_factors, kp_lowrank
 from torch import Tensor
+
+from patches.fast_lora import kp_extract, kp_factors, kp_lowrank
 
 QUANTILE = 0.99  # sd-scripts' default
 

@@ -1,11 +1,11 @@
 """Say what each rank would keep of what fine-tuning changed, in one pass over two checkpoints.
 
-    python kp_rank.py --base FILE --tuned FILE --modules patches/fast-lora --out FILE.json
+    python kp_rank.py --base FILE --tuned FILE --out FILE.json
 
 Of each module's change all squared singular values are computed, which are the eigenvalues of its
 Gram matrix (the smaller side's): their sum is the squared norm, that of the r largest is what the
-best matrix of rank r keeps of it (Eckart and Young, 1936). Needs torch and safetensors;
-sd-scripts is not imported: `library` is the folder of the patch fast-lora.
+best matrix of rank r keeps of it (Eckart and Young, 1936). Needs torch and safetensors,
+and the mathematics of the patch fast-lora: the folder that holds `patches` is on PYTHONPATH.
 
 In fp32 what is kept is off by up to 1e-7 of the whole (measured on flat and on steep spectra).
 """
@@ -15,27 +15,24 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 import time
-import types
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import kp_detour
 import torch
+
+from patches.fast_lora import kp_lowrank, kp_threads
+from patches.fast_lora.kp_difference import Pair
+from patches.fast_lora.kp_products import lower_gram
+from patches.fast_lora.kp_tensors import UnusableError
 
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 CHECKED = 4  # modules, those that changed most: extracting high and resizing against directly
 HIGH, LOW = 512, 16  # the guide's
 UNUSABLE = 3  # exit code: a checkpoint is not what it has to be, said in the last line
-
-
-def find_library(folder: Path) -> None:
-    """Let `from library import kp_…` find the modules in `folder`."""
-    library = types.ModuleType("library")
-    library.__path__ = [str(folder)]
-    sys.modules["library"] = library
 
 
 def retained(matrix: torch.Tensor, ranks: Sequence[int] = RANKS) -> tuple[float, list[float]]:
@@ -44,9 +41,6 @@ def retained(matrix: torch.Tensor, ranks: Sequence[int] = RANKS) -> tuple[float,
     Raises:
         ValueError: it holds something that is not finite.
     """
-    from library import kp_lowrank
-    from library.kp_products import lower_gram
-
     norm = kp_lowrank.norm_of(matrix)
     if not math.isfinite(norm):
         raise ValueError("expected finite numbers, found inf or nan")
@@ -61,10 +55,6 @@ def retained(matrix: torch.Tensor, ranks: Sequence[int] = RANKS) -> tuple[float,
 
 def measure(base: Path, tuned: Path, *, convolutions: bool) -> dict[str, Any]:
     """Return what each rank keeps of each module, and how far the guide's two ways are apart."""
-    import kp_detour
-    from library import kp_threads
-    from library.kp_difference import Pair
-
     pair = Pair(base, tuned, convolutions=convolutions)
     found: list[dict[str, Any]] = []
     try:
@@ -75,20 +65,18 @@ def measure(base: Path, tuned: Path, *, convolutions: bool) -> dict[str, Any]:
                 found += modules
                 _tell(count, len(targets), time.monotonic() - started)
             changed = sorted(found, key=lambda module: module["norm"], reverse=True)[:CHECKED]
-            claims = [
+            detours = [
                 {"name": module["name"], **kp_detour.check(_matrix(pair, module), HIGH, LOW)}
                 for module in changed
                 if module["norm"]
             ]
     finally:
         pair.close()
-    claim = {"high": HIGH, "low": LOW, "quantile": kp_detour.QUANTILE, "modules": claims}
-    return {"ranks": RANKS, "modules": found, "claim": claim}
+    detour = {"high": HIGH, "low": LOW, "quantile": kp_detour.QUANTILE, "modules": detours}
+    return {"ranks": RANKS, "modules": found, "detour": detour}
 
 
 def _measured(pair: Any, target: Any) -> list[dict[str, Any]]:
-    from library.kp_tensors import UnusableError
-
     found = []
     difference = pair.difference(target.key)
     shape = pair.shape(target.key)
@@ -123,13 +111,10 @@ def _tell(done: int, total: int, seconds: float) -> None:
 def main() -> None:
     """Write what the command line asks for."""
     parser = argparse.ArgumentParser()
-    for name in ("base", "tuned", "modules", "out"):
+    for name in ("base", "tuned", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--convolutions", action="store_true")
     args = parser.parse_args()
-    find_library(args.modules)
-    from library.kp_tensors import UnusableError
-
     try:
         found = measure(args.base, args.tuned, convolutions=args.convolutions)
     except (UnusableError, OSError) as error:

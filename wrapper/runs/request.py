@@ -1,4 +1,4 @@
-"""What a command asks a run to be, and the checks that come before every one."""
+"""What a command asks for, and the checks that come before every run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 from kohya_presets.errors import PresetError, ProblemsError
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem, errors
-from kohya_presets.sdscripts import scripts
+from kohya_presets.training import settings
+from patches import registry
 from wrapper.checkouts.checkout import Checkout
 from wrapper.runs import manifest, preflight, runner, trainer
 from wrapper.runs.job import Plan
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
+from wrapper.system import paths
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Request:
     python: str | None = None
     data: Path | None = None  # of a rehearsal; `train` always has some
     standin: bool = False
-    ignore: tuple[str, ...] = ()  # codes of rules that are not asked
+    ignore: tuple[str, ...] = ()  # codes of rules to leave out
 
     @property
     def folder(self) -> Path:
@@ -42,36 +44,43 @@ class Request:
         return str(self.preset.dataset.get("caption_extension", ".txt"))
 
 
-def validate(request: Request, talk: Talk) -> None:
-    """Stop at what is wrong with the preset before anything is downloaded; tell the warnings.
+def validate(request: Request, talk: Talk) -> str | None:
+    """Check the preset before anything is downloaded, and print the warnings.
+
+    Returns of which sd-scripts the options were; None where that is not known before it is here.
 
     Raises:
-        PresetError: with all of it.
+        PresetError: with all errors of the preset.
     """
     expected = trainer.standin() if request.standin else None
     expected = expected or trainer.foreseen(request.release, request.checkout)
-    if expected:
-        talk.problems(p for p in _fit(request, expected) if p.severity != "error")
+    if expected is None:
+        return None
+    _fit(request, expected, talk)
+    return expected.options_of
 
 
-def fitting(request: Request, checkout: Checkout, talk: Talk) -> Checkout:
-    """Return the checkout with the preset's patches, after all that can speak against it.
+def fitting(request: Request, checkout: Checkout, asked: str | None, talk: Talk) -> Checkout:
+    """Return the checkout with the preset's patches, after the checks of the preset.
+
+    `asked` is what `validate` returned: the same options are not asked again.
 
     Raises:
-        ProblemsError: the preset does not fit it, or it lacks a patch and is not ours to change.
+        ProblemsError: the preset does not fit it, or a user's checkout lacks a patch.
     """
     preset, subject = request.preset, f"{request.preset.name} on {checkout.name}"
-    _fit(request, checkout)
+    if checkout.options_of != asked:
+        _fit(request, checkout, talk)
     checkout = trainer.with_patches(checkout, preset.patches, talk)
     stop_at(preflight.patches(preset, checkout), talk, subject)
     return checkout
 
 
 def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
-    """Tell the warnings among `problems`.
+    """Print the warnings among `problems`.
 
     Raises:
-        ProblemsError: there are errors among them; it has all of those.
+        ProblemsError: with all errors among them.
     """
     found = list(problems)
     if wrong := errors(found):
@@ -83,26 +92,20 @@ def started(
     request: Request,
     kind: manifest.Kind,
     preset: Preset,
+    checkout: Checkout,
     plan: Plan,
     facts: Mapping[str, Mapping[str, object]],
 ) -> Run:
-    """Return the run of `plan`, its folder made."""
-    run = Run(
-        request.folder, kind, preset.name, request.name, plan.stages, _text_encoders(preset), facts
-    )
+    """Return the run of `plan`, with its folder created."""
+    additions = registry.additions(paths.user_patches())
+    training = settings.of_preset(preset, checkout.options_of, additions).training
+    both = all(training.text_encoders)
+    run = Run(request.folder, kind, preset.name, request.name, plan.stages, both, facts)
     return runner.start(run, plan.files)
 
 
-def _fit(request: Request, checkout: Checkout) -> list[Problem]:
+def _fit(request: Request, checkout: Checkout, talk: Talk) -> None:
     found = list(preflight.fit(request.preset, checkout, ignore=request.ignore))
     if wrong := errors(found):
         raise PresetError(f"{request.preset.name} on {checkout.name}", wrong)
-    return found
-
-
-def _text_encoders(preset: Preset) -> bool:
-    if scripts.makes_lora(preset.script):  # other models have no second one
-        both = scripts.is_sdxl(preset.script)
-        return both and not preset.train.get("network_train_unet_only")
-    rates = (preset.train.get(f"learning_rate_te{n}", 1) for n in (1, 2))
-    return bool(preset.train.get("train_text_encoder")) and all(rate != 0 for rate in rates)
+    talk.problems(found)

@@ -1,4 +1,4 @@
-"""Where the tool keeps its own state. Nothing else of the user's is ever written to."""
+"""Where the tool keeps its own state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def home(environ: Mapping[str, str] = os.environ) -> Path:
         # platformdirs' answer here, without the 5 ms that importing it takes from `list`.
         data = environ.get("XDG_DATA_HOME", "").strip()
         return Path(data or Path.home() / ".local" / "share") / "kohya-presets"
-    import platformdirs
+    import platformdirs  # see above: slow, and needed on other systems only
 
     return Path(platformdirs.user_data_dir("kohya-presets", appauthor=False))
 

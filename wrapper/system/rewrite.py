@@ -6,18 +6,14 @@ import contextlib
 import difflib
 import hashlib
 import re
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
-
 from kohya_presets.errors import PatchError
-
-PART = ".kp-part"
+from wrapper.system import locks, whole
 
 
 class Change(NamedTuple):
@@ -36,7 +32,7 @@ class Files:
         self._after: dict[Path, str | None] = {}
 
     def text(self, file: Path) -> str:
-        """Return what the file says, after what was planned for it so far."""
+        """Return the file's text, with the changes planned so far."""
         if file not in self._after:
             data = file.read_bytes()
             self._before[file] = data
@@ -47,7 +43,7 @@ class Files:
         return self._after[file] or ""
 
     def put(self, file: Path, text: str | None) -> None:
-        """Plan what the file shall say; None: that it shall not be there."""
+        """Plan the file's new text; None deletes the file."""
         self._before.setdefault(file, None)
         self._after[file] = text
 
@@ -62,18 +58,16 @@ def alone(folder: Path, *, patience_seconds: float = 0) -> Iterator[None]:
     """Keep other processes from rewriting files of the same folder meanwhile.
 
     Raises:
-        PatchError: one is at it, and still is when the patience is over.
+        PatchError: another process still holds the folder when the patience is over.
     """
     # Not in the folder itself: patches leave without a trace.
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"kohya-presets-{key}.lock", mode=0o666)
-    try:
-        with lock.acquire(timeout=patience_seconds):
-            yield
-    except Timeout:
-        raise PatchError(
-            f"another process is patching {folder}", hint="Wait for it, then try again."
-        ) from None
+    busy = PatchError(
+        f"another process is patching {folder}", hint="Wait until it has finished, then try again."
+    )
+    file = Path(tempfile.gettempdir()) / f"kohya-presets-{key}.lock"
+    with locks.held(file, busy, seconds=patience_seconds):
+        yield
 
 
 def carry_out(changes: Sequence[Change]) -> None:
@@ -84,23 +78,11 @@ def carry_out(changes: Sequence[Change]) -> None:
     """
     for change in changes:
         _check(change)
-    done: list[Change] = []
     try:
-        for change in changes:
-            _write_beside(change)
-        for change in changes:
-            _replace(change)
-            done.append(change)
+        whole.put({change.file: change.after for change in changes})
     except OSError as error:
-        for change in reversed(done):
-            undo = Change(change.file, change.after, change.before)
-            _write_beside(undo)
-            _replace(undo)
-        file = error.filename or changes[len(done)].file
+        file = error.filename or changes[0].file
         raise PatchError(f"cannot write {file}: {error.strerror}; nothing was changed") from error
-    finally:
-        for change in changes:
-            _part(change.file).unlink(missing_ok=True)
 
 
 def diff(changes: Sequence[Change], folder: Path) -> bytes:
@@ -113,31 +95,11 @@ def _check(change: Change) -> None:
     if change.before is None:
         return
     if file.read_bytes() != change.before:
-        raise PatchError(f"{file} was changed meanwhile", hint="Try again.")
+        raise PatchError(f"{file} has just changed on disk", hint="Run the same command again.")
     if not file.stat().st_mode & stat.S_IWUSR:
-        raise PatchError(f"{file} is read-only", hint="Make it writable, then try again.")
-
-
-def _part(file: Path) -> Path:
-    return file.resolve().with_name(file.name + PART)
-
-
-def _write_beside(change: Change) -> None:
-    if change.after is None:
-        return
-    part = _part(change.file)
-    part.write_bytes(change.after)
-    if change.file.exists():
-        shutil.copymode(change.file, part)
-
-
-def _replace(change: Change) -> None:
-    if change.after is not None:
-        _part(change.file).replace(change.file.resolve())
-        return
-    change.file.unlink()
-    for compiled in (change.file.parent / "__pycache__").glob(f"{change.file.stem}.*.pyc"):
-        compiled.unlink()
+        raise PatchError(
+            f"{file} is read-only", hint="Make it writable, then run the same command again."
+        )
 
 
 def _diff(change: Change, folder: Path) -> Iterator[bytes]:

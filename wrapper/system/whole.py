@@ -1,9 +1,10 @@
-"""Write files whole or not at all, and never over somebody else's."""
+"""Write files completely or not at all, and never over existing ones without `force`."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,46 +15,78 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> list[Path]:
     """Return the files written: all that were asked for, or none.
 
     Raises:
-        UserError: one is there already with another text, and `force` is not set; or it cannot be
-            written.
+        UserError: one exists with another text, and `force` is not set; or it cannot be written.
     """
     if not force:
         require_free(file for file, text in files.items() if not _holds(file, text))
-    beside: dict[Path, Path] = {}
+    for at in files:
+        if at.is_dir():
+            raise UserError(f"cannot write {at}: it is a folder")
     try:
-        for at, text in files.items():
-            if at.is_dir():
-                raise UserError(f"cannot write {at}: it is a folder")
-            at.parent.mkdir(parents=True, exist_ok=True)
-            beside[at] = _beside(at, text)
-        for at, part in beside.items():
-            part.replace(at)
+        put({at: text.encode("utf-8") for at, text in files.items()})
     except OSError as error:
-        raise UserError(f"cannot write {at}: {error.strerror}") from error
+        raise UserError(f"cannot write {error.filename}: {error.strerror}") from error
+    return list(files)
+
+
+def put(files: Mapping[Path, bytes | None]) -> None:
+    """Write every file, or delete those that are None; where one fails, all stay as they were.
+
+    A link stays a link: what it points to is written. Permissions stay.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    beside: dict[Path, Path] = {}
+    done: dict[Path, bytes | None] = {}
+    try:
+        for file, content in files.items():
+            if content is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                beside[file] = _beside(file, content)
+        for file in files:
+            done[file] = file.read_bytes() if file.exists() else None
+            _settle(file, beside.get(file))
+    except OSError:
+        for file, before in list(done.items())[::-1]:
+            _settle(file, None if before is None else _beside(file, before))
+        raise
     finally:
         for part in beside.values():
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-    return list(files)
 
 
 def require_free(files: Iterable[Path]) -> None:
-    """Raise UserError where one of `files` is there already."""
+    """Raise UserError if one of `files` already exists."""
     for file in files:
         if file.exists() or file.is_symlink():
-            raise UserError(f"{file} is there already", hint="Give --force to replace it.")
+            raise UserError(f"{file} already exists", hint="Add --force to overwrite it.")
 
 
-def _beside(file: Path, text: str) -> Path:
-    """Write `text` to a new file beside `file`, whose name nobody else has."""
-    made = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
+def _beside(file: Path, content: bytes) -> Path:
+    """Write `content` to a new file beside `file`, whose name nobody else has."""
+    target = file.resolve()
+    made = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        with made.open("x", encoding="utf-8", newline="\n") as opened:
-            opened.write(text)
+        with made.open("xb") as opened:
+            opened.write(content)
+        if target.exists():
+            shutil.copymode(target, made)
     except OSError:
         made.unlink(missing_ok=True)
         raise
     return made
+
+
+def _settle(file: Path, part: Path | None) -> None:
+    """Put `part` in the place of `file`; None: delete it, with what Python compiled of it."""
+    if part is not None:
+        part.replace(file.resolve())
+        return
+    file.unlink(missing_ok=True)
+    for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
+        compiled.unlink()
 
 
 def _holds(file: Path, text: str) -> bool:

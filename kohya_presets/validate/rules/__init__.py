@@ -2,7 +2,7 @@
 
 `arguments`, `files`, `images`, `optimizers`, `ranges` and `tools` hold what stops sd-scripts;
 `silent` what it takes and does not do; `guide` and `lessons` what people found. Each rule names its
-source and its releases.
+release and its releases.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import functools
 from collections.abc import Iterator
 
 from kohya_presets.problems import Problem
-from kohya_presets.sdscripts import scripts
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules import (
     arguments,
@@ -46,19 +45,16 @@ RULES: tuple[Rule, ...] = (
 
 def check(settings: Settings) -> Iterator[Problem]:
     """Yield what the rules find wrong with `settings`."""
-    of_sdxl = scripts.is_sdxl(settings.script)
-    for rule in _held(settings.source):
-        if rule.is_of_sdxl and not of_sdxl:
-            continue
+    for rule in _held(settings.release, settings.script):
         if problem := rule.check(settings):
             yield problem
 
 
 @functools.cache
-def _held(source: str) -> tuple[Rule, ...]:
-    return tuple(rule for rule in RULES if rule.holds_for(source))
+def _held(release: str, script: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in RULES if script in rule.scripts and rule.holds_for(release))
 
 
 def conflicts(option: str) -> list[Rule]:
     """Return the rules about what an option goes with in sd-scripts, and what not."""
-    return [rule for rule in CONFLICTS if rule.is_about(option)]
+    return [rule for rule in CONFLICTS if option in rule.options]

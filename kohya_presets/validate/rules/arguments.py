@@ -7,9 +7,11 @@ from kohya_presets.validate.rules.images import CACHES_TEXT
 from kohya_presets.validate.rules.pairs import excludes, needs
 from kohya_presets.validate.rules.rule import (
     AT_ONCE,
+    FINE_TUNE,
     FIRST_SAVE,
     LOADING,
     MODEL_LOADED,
+    SDXL,
     Finding,
     Rule,
 )
@@ -96,7 +98,7 @@ def save_every_zero(s: Settings) -> Finding | None:
 
 
 def nothing_trained(s: Settings) -> Finding | None:
-    if s.train("learning_rate") != 0 or any(s.text_encoders()):
+    if s.train("learning_rate") != 0 or any(s.training.text_encoders):
         return None
     message = "nothing is trained: learning_rate is 0, and so are the text encoders' rates"
     return Finding("train", "learning_rate", message)
@@ -113,6 +115,7 @@ RULES = (
         needs("adaptive_noise_scale", "noise_offset"),
         f"{_VERIFY}: raises without noise_offset",
         fails=AT_ONCE,
+        options=("adaptive_noise_scale", "noise_offset"),
     ),
     Rule(
         "scale-v-pred",
@@ -121,6 +124,7 @@ RULES = (
         needs("scale_v_pred_loss_like_noise_pred", "v_parameterization", "Only for v-prediction."),
         f"{_VERIFY}: raises without v_parameterization",
         fails=AT_ONCE,
+        options=("scale_v_pred_loss_like_noise_pred", "v_parameterization"),
     ),
     Rule(
         "v-pred-like-loss",
@@ -129,6 +133,7 @@ RULES = (
         excludes("v_pred_like_loss", "v_parameterization"),
         f"{_VERIFY}: raises with v_parameterization",
         fails=AT_ONCE,
+        options=("v_pred_like_loss", "v_parameterization"),
     ),
     Rule(
         "resolution-form",
@@ -137,6 +142,7 @@ RULES = (
         bad_resolution,
         f"{_PREPARE}: one or two whole numbers",
         fails=AT_ONCE,
+        options=("resolution",),
     ),
     Rule(
         "face-crop-form",
@@ -145,6 +151,7 @@ RULES = (
         bad_face_crop,
         f"{_PREPARE}: two numbers in order",
         fails=AT_ONCE,
+        options=("face_crop_aug_range",),
     ),
     Rule(
         "v2-on-sdxl",
@@ -153,6 +160,8 @@ RULES = (
         lambda s: Finding("train", "v2", "v2 is for Stable Diffusion 2") if s.train("v2") else None,
         "library/sdxl_train_util.py, verify_sdxl_training_args: asserts not v2",
         fails=AT_ONCE,
+        options=("v2",),
+        scripts=SDXL,
     ),
     Rule(
         "weighted-captions",
@@ -162,6 +171,8 @@ RULES = (
         "library/sdxl_train_util.py, verify_sdxl_training_args: asserts not weighted_captions",
         releases="<0.10.0",
         fails=AT_ONCE,
+        options=("weighted_captions",),
+        scripts=SDXL,
     ),
     Rule(
         "weighted-captions-cached",
@@ -171,6 +182,8 @@ RULES = (
         f"{_TRAIN}: asserts not both",
         releases=">=0.10.0",
         fails=AT_ONCE,
+        options=("weighted_captions", "cache_text_encoder_outputs"),
+        scripts=FINE_TUNE,
     ),
     Rule(
         "cached-text-trained",
@@ -179,6 +192,8 @@ RULES = (
         cached_text_trained,
         f"{_TRAIN}: asserts not both",
         fails=AT_ONCE,
+        options=("cache_text_encoder_outputs", "train_text_encoder"),
+        scripts=FINE_TUNE,
     ),
     Rule(
         "block-rates",
@@ -187,6 +202,8 @@ RULES = (
         block_rates,
         f"{_TRAIN}: 23 values",
         fails=AT_ONCE,
+        options=("block_lr",),
+        scripts=FINE_TUNE,
     ),
     Rule(
         "no-log-folder",
@@ -195,6 +212,7 @@ RULES = (
         no_log_folder,
         "library/train_util.py, prepare_accelerator: raises without logging_dir",
         fails=LOADING,
+        options=("log_with", "logging_dir"),
     ),
     Rule(
         "workers-persist",
@@ -203,6 +221,7 @@ RULES = (
         workers_persist,
         "torch.utils.data.DataLoader: persistent_workers needs num_workers > 0",
         fails=MODEL_LOADED,
+        options=("persistent_data_loader_workers", "max_data_loader_n_workers"),
     ),
     Rule(
         "nothing-trained",
@@ -211,6 +230,8 @@ RULES = (
         nothing_trained,
         "torch.optim.Optimizer: raises for an empty list of parameters",
         fails=MODEL_LOADED,
+        options=("learning_rate", "train_text_encoder"),
+        scripts=FINE_TUNE,
     ),
     Rule(
         "save-every-zero",
@@ -219,5 +240,6 @@ RULES = (
         save_every_zero,
         f"{_TRAIN}, and save_sd_model_on_epoch_end_or_stepwise_common: divide by it",
         fails=FIRST_SAVE,
+        options=("save_every_n_epochs", "save_every_n_steps"),
     ),
 )

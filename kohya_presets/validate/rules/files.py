@@ -98,6 +98,7 @@ RULES = (
         lacks("pretrained_model_name_or_path", "there is no model to start from"),
         "library/sdxl_train_util.py, load_target_model",
         fails=LOADING,
+        options=("pretrained_model_name_or_path",),
     ),
     Rule(
         "no-output",
@@ -106,6 +107,7 @@ RULES = (
         lacks("output_dir", "there is no folder to save to"),
         "library/train_util.py, save_sd_model_on_train_end_common: os.makedirs(None)",
         fails=FIRST_SAVE,
+        options=("output_dir",),
     ),
     Rule(
         "no-images",
@@ -116,6 +118,7 @@ RULES = (
         ),
         f"{_TRAIN}: ends without an error and without a model",
         fails=NEVER,
+        options=("dataset_config", "train_data_dir", "in_json"),
     ),
     Rule(
         "empty-text",
@@ -124,6 +127,7 @@ RULES = (
         empty_text,
         f"{_TRAIN}: asks whether they are None",
         fails=MODEL_LOADED,
+        options=("in_json", "vae", "reg_data_dir", "resume", "dataset_config"),
     ),
     Rule(
         "backslash",
@@ -140,6 +144,7 @@ RULES = (
         dataset_config_form,
         "library/config_util.py, load_user_config: raises",
         fails=AT_ONCE,
+        options=("dataset_config",),
     ),
     Rule(
         "dataset-config-wins",
@@ -148,6 +153,7 @@ RULES = (
         dataset_config_wins,
         f"{_TRAIN}: warns",
         fails=NEVER,
+        options=("dataset_config", "train_data_dir", "in_json"),
     ),
     Rule(
         "locale",

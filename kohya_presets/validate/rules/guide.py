@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kohya_presets.sdscripts import scripts
+from kohya_presets.sdscripts.optimizers import SCHEDULES
 from kohya_presets.training.settings import Settings
-from kohya_presets.validate.rules.optimizers import SCHEDULERS
-from kohya_presets.validate.rules.rule import NEVER, Finding, Rule
+from kohya_presets.validate.rules.rule import NEVER, SDXL, Finding, Rule
 
 HIGHEST = {  # learning rate that the guide goes to, by optimizer
     **dict.fromkeys(
@@ -27,41 +27,44 @@ def given(key: str, message: str, hint: str) -> Callable[[Settings], Finding | N
 
 
 def adaptive(s: Settings) -> Finding | None:
-    if not s.optimizer().startswith(("dadapt", "prodigy")):
+    if not s.training.optimizer.startswith(("dadapt", "prodigy")):
         return None
     message = f"{s.train('optimizer_type')} only ever raises its learning rate"
     return Finding("train", "optimizer_type", message, "AdamW at 1e-6 is what the guide used.")
 
 
 def paged_adamw(s: Settings) -> Finding | None:
-    if s.optimizer() != "pagedadamw8bit":
+    if s.training.optimizer != "pagedadamw8bit":
         return None
     message = "PagedAdamW8bit takes about twice as long as AdamW8bit"
     return Finding("train", "optimizer_type", message, "AdamW is best, AdamW8bit smaller.")
 
 
 def high_rate(s: Settings) -> Finding | None:
-    rate, highest = s.train("learning_rate"), HIGHEST.get(s.optimizer())
+    rate, highest = s.train("learning_rate"), HIGHEST.get(s.training.optimizer)
     if highest is None or rate is None or rate <= highest:
         return None
     if scripts.makes_lora(s.script):  # a LoRA's own rate is a hundred times that of the weights
         return None
-    message = f"learning_rate {rate:g} is above {highest:g}, where {s.optimizer()} ruins the model"
+    name = s.training.optimizer_name
+    message = f"learning_rate {rate:g} is above {highest:g}, where {name} ruins the model"
     return Finding("train", "learning_rate", message, f"Use {highest:g}.")
 
 
 def warmup(s: Settings) -> Finding | None:
-    if not s.train("lr_warmup_steps") or s.scheduler() in ("constant", "adafactor"):
+    if not s.train("lr_warmup_steps") or s.training.schedule in ("constant", "adafactor"):
         return None
     message = "a warm-up does what a lower learning_rate does"
     return Finding("train", "lr_warmup_steps", message, "Use lr_warmup_steps = 0.")
 
 
 def schedule(s: Settings) -> Finding | None:
-    known = s.scheduler().split(":")[0] in SCHEDULERS  # "piecewise_constant:..." has its rules on
-    if s.scheduler() in ("constant", "adafactor") or not known:
+    known = (
+        s.training.schedule.split(":")[0] in SCHEDULES
+    )  # "piecewise_constant:..." has its rules on
+    if s.training.schedule in ("constant", "adafactor") or not known:
         return None
-    message = f"{s.scheduler()} does what a lower learning_rate does"
+    message = f"{s.training.schedule} does what a lower learning_rate does"
     return Finding("train", "lr_scheduler", message, 'Use lr_scheduler = "constant".')
 
 
@@ -98,9 +101,9 @@ def cached_latents(s: Settings) -> Finding | None:
 
 
 def full_fp16(s: Settings) -> Finding | None:
-    if not s.train("full_fp16") or s.optimizer() == "adamw8bit":
+    if not s.train("full_fp16") or s.training.optimizer == "adamw8bit":
         return None
-    message = f"full_fp16 with {s.optimizer()} ends in NaN"
+    message = f"full_fp16 with {s.training.optimizer_name} ends in NaN"
     return Finding("train", "full_fp16", message, "It needs AdamW8bit; better leave it out.")
 
 
@@ -130,7 +133,7 @@ def no_min_snr(s: Settings) -> Finding | None:
 
 
 def text_encoder_off(s: Settings) -> Finding | None:
-    if any(s.text_encoders()):
+    if any(s.training.text_encoders):
         return None
     message = "without the text encoders trained, results are much worse"
     if scripts.makes_lora(s.script):
@@ -147,70 +150,113 @@ def half_vae(s: Settings) -> Finding | None:
 
 def worse(code: str, key: str, message: str, section: str) -> Rule:
     """Return the rule that a training option, found to make results worse, is not given."""
-    return advice(code, f"no {key}", given(key, message, f"Leave {key} out."), section)
+    find = given(key, message, f"Leave {key} out.")
+    return advice(code, f"no {key}", find, section, options=(key,))
 
 
-def advice(code: str, says: str, find: Callable[[Settings], Finding | None], section: str) -> Rule:
-    """Return a warning from a section of the guide."""
-    return Rule(code, "warning", says, find, f"guide: {section}", fails=NEVER)
+def advice(
+    code: str,
+    says: str,
+    find: Callable[[Settings], Finding | None],
+    section: str,
+    *,
+    options: tuple[str, ...],
+) -> Rule:
+    """Return a warning from a section of the guide, which is about SDXL."""
+    citation = f"guide: {section}"
+    return Rule(code, "warning", says, find, citation, fails=NEVER, options=options, scripts=SDXL)
 
 
 RULES = (
-    advice("adaptive-optimizer", "no adaptive optimizer_type", adaptive, "Optimizer"),
-    advice("paged-adamw", "PagedAdamW8bit is slow", paged_adamw, "Optimizer"),
+    advice(
+        "adaptive-optimizer",
+        "no adaptive optimizer_type",
+        adaptive,
+        "Optimizer",
+        options=("optimizer_type",),
+    ),
+    advice(
+        "paged-adamw",
+        "PagedAdamW8bit is slow",
+        paged_adamw,
+        "Optimizer",
+        options=("optimizer_type",),
+    ),
     advice(
         "rate-too-high",
         "learning_rate up to 1e-6 with AdamW, 1e-7 with Lion",
         high_rate,
         "Learning rate, and update after 2023-12-08 (Lion)",
+        options=("learning_rate",),
     ),
-    advice("warmup", "no lr_warmup_steps", warmup, "LR warmup"),
-    advice("schedule", "lr_scheduler constant", schedule, "LR scheduler"),
-    advice("many-epochs", "max_train_epochs up to 100", many_epochs, "Max Train Epoch"),
+    advice("warmup", "no lr_warmup_steps", warmup, "LR warmup", options=("lr_warmup_steps",)),
+    advice(
+        "schedule", "lr_scheduler constant", schedule, "LR scheduler", options=("lr_scheduler",)
+    ),
+    advice(
+        "many-epochs",
+        "max_train_epochs up to 100",
+        many_epochs,
+        "Max Train Epoch",
+        options=("max_train_epochs",),
+    ),
     advice(
         "counted-in-steps",
         "max_train_epochs rather than max_train_steps",
         counted_in_steps,
         "Max Train Steps",
+        options=("max_train_epochs", "max_train_steps"),
     ),
     advice(
         "many-saves",
         "save_every_n_epochs takes 6.9 GB each time",
         many_saves,
         "Save Every N Epochs",
+        options=("save_every_n_epochs",),
     ),
     advice(
         "cached-latents",
         "no cache_latents, so that random_crop can be used",
         cached_latents,
         "Cache latents (to disk)",
+        options=("cache_latents", "random_crop"),
     ),
     advice(
         "full-fp16",
         "full_fp16 with AdamW8bit only",
         full_fp16,
         "Full fp16 training and full bf16 training",
+        options=("full_fp16",),
     ),
     advice(
         "full-half",
         "neither full_fp16 nor full_bf16",
         full_half,
         "Full fp16 training and full bf16 training",
+        options=("full_fp16", "full_bf16"),
     ),
     advice(
         "mixed-precision",
         "mixed_precision fp16",
         mixed_precision,
         "Mixed precision and save precision",
+        options=("mixed_precision",),
     ),
     advice(
         "min-snr-gamma",
         "min_snr_gamma 5",
         no_min_snr,
         "changelog, 2023-12-08 (corrects Min SNR gamma)",
+        options=("min_snr_gamma",),
     ),
-    advice("text-encoder-off", "train_text_encoder on", text_encoder_off, "Train text encoder"),
-    advice("half-vae", "no_half_vae on", half_vae, "No half VAE"),
+    advice(
+        "text-encoder-off",
+        "train_text_encoder on",
+        text_encoder_off,
+        "Train text encoder",
+        options=("train_text_encoder",),
+    ),
+    advice("half-vae", "no_half_vae on", half_vae, "No half VAE", options=("no_half_vae",)),
     worse(
         "noise-offset",
         "noise_offset",

@@ -51,20 +51,38 @@ def large_rank(s: Settings) -> Finding | None:
 
 def worse(code: str, key: str, message: str, section: str) -> Rule:
     """Return the rule that a dataset's setting, found to make results worse, is not given."""
-    return advice(code, f"no {key}", in_dataset(key, message, f"Leave {key} out."), section)
+    find = in_dataset(key, message, f"Leave {key} out.")
+    return advice(code, f"no {key}", find, section, options=(key,))
 
 
 RULES = (
-    advice("large-batch", "batch_size up to 3", large_batch, "Train batch size"),
+    advice(
+        "large-batch",
+        "batch_size up to 3",
+        large_batch,
+        "Train batch size",
+        options=("batch_size",),
+    ),
     advice(
         "regularization",
         "no regularization images: reg_data_dir, is_reg",
         regularization,
         "Dataset, the finishing note",
+        options=("reg_data_dir", "is_reg"),
     ),
-    advice("low-clamp", "clamp_quantile 1", low_clamp, "Vast.ai, extracting"),
     advice(
-        "large-rank", "extract.dim up to 128", large_rank, "update after 2023-12-08 (128 directly)"
+        "low-clamp",
+        "clamp_quantile 1",
+        low_clamp,
+        "Vast.ai, extracting",
+        options=("clamp_quantile",),
+    ),
+    advice(
+        "large-rank",
+        "extract.dim up to 128",
+        large_rank,
+        "update after 2023-12-08 (128 directly)",
+        options=("dim",),
     ),
     worse(
         "caption-dropout",

@@ -55,6 +55,16 @@ def bucket_largest(s: Settings) -> Finding | None:
     return Finding(*s.where("max_bucket_reso"), message, f"Use {2 * max(sides)} or so.")
 
 
+def bucket_limits(s: Settings) -> Finding | None:
+    keys = ("min_bucket_reso", "max_bucket_reso")
+    for switch, off in (("enable_bucket", False), ("bucket_no_upscale", True)):
+        given = [key for key in keys if s.given(*s.where(key)) is not None]
+        if s.is_whole and given and bool(s.dataset(switch)) is off:
+            without = "without enable_bucket" if switch == "enable_bucket" else f"with {switch}"
+            return Finding(*s.where(given[0]), f"{given[0]} does nothing {without}")
+    return None
+
+
 def bucket_steps(s: Settings) -> Finding | None:
     steps, multiple = s.dataset("bucket_reso_steps"), 64 if s.script == "train_network.py" else 32
     if not s.dataset("enable_bucket") or not steps or steps % multiple == 0:
@@ -102,6 +112,7 @@ RULES = (
         no_resolution,
         "library/train_util.py, DreamBoothDataset: asserts a resolution",
         fails=READING_IMAGES,
+        options=("resolution",),
     ),
     Rule(
         "bucket-smallest",
@@ -110,6 +121,7 @@ RULES = (
         bucket_smallest,
         "library/train_util.py, DreamBoothDataset: min_bucket_reso up to the resolution",
         fails=READING_IMAGES,
+        options=("min_bucket_reso", "resolution"),
     ),
     Rule(
         "bucket-largest",
@@ -118,6 +130,16 @@ RULES = (
         bucket_largest,
         "library/train_util.py, DreamBoothDataset: max_bucket_reso from the resolution",
         fails=READING_IMAGES,
+        options=("max_bucket_reso", "resolution"),
+    ),
+    Rule(
+        "bucket-limits-idle",
+        "warning",
+        "min_bucket_reso and max_bucket_reso need enable_bucket, and bucket_no_upscale off",
+        bucket_limits,
+        "library/train_util.py, make_buckets: both are ignored",
+        fails=NEVER,
+        options=("min_bucket_reso", "max_bucket_reso", "enable_bucket", "bucket_no_upscale"),
     ),
     Rule(
         "bucket-steps",
@@ -126,6 +148,7 @@ RULES = (
         bucket_steps,
         "library/train_util.py, verify_bucket_reso_steps: a multiple of what each script gives it",
         fails=READING_IMAGES,
+        options=("bucket_reso_steps",),
     ),
     Rule(
         "cached-latents-varied",
@@ -134,6 +157,7 @@ RULES = (
         cached_latents_varied,
         "sdxl_train.py, train: asserts is_latent_cacheable",
         fails=READING_IMAGES,
+        options=("cache_latents", "random_crop", "color_aug"),
     ),
     Rule(
         "cached-text-varied",
@@ -143,6 +167,13 @@ RULES = (
         cached_text_varied,
         "sdxl_train.py, train: asserts is_text_encoder_output_cacheable",
         fails=READING_IMAGES,
+        options=(
+            "cache_text_encoder_outputs",
+            "shuffle_caption",
+            "token_warmup_step",
+            "caption_dropout_rate",
+            "caption_tag_dropout_rate",
+        ),
     ),
     Rule(
         "metadata-uncached",
@@ -153,6 +184,7 @@ RULES = (
         releases=">=0.10.0,<0.10.6",
         not_in=("8ebe858f8963", "2e0fcc50cb34"),
         fails=READING_IMAGES,
+        options=("in_json", "metadata_file", "cache_latents"),
     ),
     Rule(
         "caption-extension-dot",
@@ -161,6 +193,7 @@ RULES = (
         extension_without_dot,
         "library/train_util.py, read_caption: the image's name without its suffix, and this",
         fails=NEVER,
+        options=("caption_extension",),
     ),
     Rule(
         "below-one",
@@ -169,5 +202,6 @@ RULES = (
         below_one,
         "library/train_util.py and sdxl_train.py: numbers that are divided by, or leave no image",
         fails=READING_IMAGES,
+        options=("batch_size", "num_repeats", "gradient_accumulation_steps"),
     ),
 )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from kohya_presets.training.settings import Settings
-from kohya_presets.validate.rules.rule import FIRST_STEP, NEVER, Finding, Rule
+from kohya_presets.validate.rules.rule import EVERY, FINE_TUNE, FIRST_STEP, NEVER, Finding, Rule
 
 HALF = 0.5
 # Learning rates that fit an optimizer, as far apart as users have had it work.
@@ -23,7 +23,7 @@ SMALL_DIFFERENCE = 1e-4  # fine-tuning at 1e-6 moves most weights by less than 1
 def text_encoder_rate_zero(s: Settings) -> Finding | None:
     if not s.train("train_text_encoder"):
         return None
-    for number, trained in enumerate(s.text_encoders(), start=1):
+    for number, trained in enumerate(s.training.text_encoders, start=1):
         if not trained:
             message = f"text encoder {number} is not trained: its rate is 0"
             hint = "Kohya GUI v24 and v25 drop a 0, and train it at the U-Net's rate."
@@ -73,7 +73,7 @@ def ema_idle(s: Settings) -> Finding | None:
 
 
 def rounded_away(s: Settings) -> Finding | None:
-    rounds = s.optimizer_args().get("stochastic_rounding") or s.train("fused_backward_pass")
+    rounds = s.training.optimizer_args.get("stochastic_rounding") or s.train("fused_backward_pass")
     if not s.train("full_bf16") or rounds:
         return None
     message = "in full_bf16 small steps are rounded away: most weights never move"
@@ -85,7 +85,7 @@ def rounded_away(s: Settings) -> Finding | None:
 
 def text_encoders_dropped(s: Settings) -> Finding | None:
     least = s.tool("extract", "min_diff") if s.has("extract") else None
-    if least is None or least <= SMALL_DIFFERENCE or not any(s.text_encoders()):
+    if least is None or least <= SMALL_DIFFERENCE or not any(s.training.text_encoders):
         return None
     message = f"with min_diff {least:g} the text encoders are left out of most LoRAs"
     return Finding("extract", "min_diff", message, "Use extract.min_diff = 1e-6.")
@@ -93,12 +93,14 @@ def text_encoders_dropped(s: Settings) -> Finding | None:
 
 def foreign_rate(s: Settings) -> Finding | None:
     rate = s.train("learning_rate")
-    name = s.optimizer().removeprefix("paged").rsplit(".", 1)[-1]
+    name = s.training.optimizer.removeprefix("paged").rsplit(".", 1)[-1]
     found = next((scale for start, scale in SCALES.items() if name.startswith(start)), None)
     if not rate or found is None or found[0] <= rate <= found[1]:
         return None
-    message = f"learning_rate {rate:g} is that of another optimizer than {s.optimizer()}"
-    hint = f"{s.optimizer()} works between {found[0]:g} and {found[1]:g}."
+    message = (
+        f"learning_rate {rate:g} is that of another optimizer than {s.training.optimizer_name}"
+    )
+    hint = f"{s.training.optimizer_name} works between {found[0]:g} and {found[1]:g}."
     return Finding("train", "learning_rate", message, hint)
 
 
@@ -127,9 +129,19 @@ def _decay(step: int, steps: int, decay: float, beta: float) -> float:
     return float(min(decay, decay * (1 - math.exp(-beta * step / steps))))
 
 
-def lesson(code: str, says: str, find: Callable[[Settings], Finding | None], source: str) -> Rule:
+def lesson(
+    code: str,
+    says: str,
+    find: Callable[[Settings], Finding | None],
+    citation: str,
+    *,
+    options: tuple[str, ...],
+    scripts: tuple[str, ...] = EVERY,
+) -> Rule:
     """Return a warning that a thread or a measurement taught."""
-    return Rule(code, "warning", says, find, source, fails=NEVER)
+    return Rule(
+        code, "warning", says, find, citation, fails=NEVER, options=options, scripts=scripts
+    )
 
 
 RULES = (
@@ -140,6 +152,8 @@ RULES = (
         ema_values,
         "patches/ema/kp_ema.py, prepare: raises",
         fails=FIRST_STEP,
+        options=("ema_decay", "ema_update_every"),
+        scripts=FINE_TUNE,
     ),
     Rule(
         "ema-deepspeed",
@@ -148,53 +162,67 @@ RULES = (
         ema_with_deepspeed,
         "patches/ema/kp_ema.py, prepare: raises",
         fails=FIRST_STEP,
+        options=("enable_ema", "deepspeed"),
+        scripts=FINE_TUNE,
     ),
     lesson(
         "ema-idle",
         "the other options of the EMA need enable_ema",
         ema_idle,
         "patches/ema/kp_ema.py, prepare",
+        options=("enable_ema",),
+        scripts=FINE_TUNE,
     ),
     lesson(
         "ema-learns-nothing",
         "ema_decay fits the number of steps",
         ema_learns_nothing,
         "OneTrainer issue 889; sd-scripts pull request 893, comments",
+        options=("ema_decay",),
+        scripts=FINE_TUNE,
     ),
     lesson(
         "text-rate-zero",
         "learning_rate_te1 or learning_rate_te2 of 0 leaves a text encoder as it is",
         text_encoder_rate_zero,
         "kohya_ss issue 1992, pull request 2697; 0 was dropped in v24.1.7 and v25.2.1",
+        options=("learning_rate_te1", "learning_rate_te2"),
+        scripts=FINE_TUNE,
     ),
     lesson(
         "rounded-away",
         "full_bf16 needs stochastic rounding",
         rounded_away,
         "musubi-tuner issue 784",
+        options=("full_bf16",),
     ),
     lesson(
         "text-encoders-dropped",
         "min_diff of 0.01, the default, leaves the text encoders out",
         text_encoders_dropped,
         "sd-scripts issues 1034, 960, 890, 855: min_diff is 0.01 by default",
+        options=("min_diff",),
     ),
     lesson(
         "foreign-rate",
         "learning_rate is of the optimizer's own scale",
         foreign_rate,
         "OneTrainer issue 116; Kohya_lora_param_gui's check",
+        options=("learning_rate",),
     ),
     lesson(
         "caption-extension",
         "caption_extension is .caption by default, not .txt",
         caption_extension,
         "kohya_ss issues 927, 988, 1370",
+        options=("caption_extension",),
     ),
     lesson(
         "resumed-count",
         "resume begins to count steps from 0",
         resumed_count,
         "sd-scripts issues 1559, 1999, 2248, 1959, 1520",
+        options=("resume",),
+        scripts=FINE_TUNE,
     ),
 )

@@ -2,64 +2,45 @@
 
 from __future__ import annotations
 
-from kohya_presets.problems import did_you_mean
-from kohya_presets.sdscripts import options, releases
-from kohya_presets.training.settings import Settings, literal
-from kohya_presets.validate.rules.pairs import excludes
-from kohya_presets.validate.rules.rule import LOADING, MODEL_LOADED, NEVER, Finding, Rule
+from collections.abc import Mapping
 
-# Names that get_optimizer compares in lower case, and the first release of each.
-OWN = {
-    **dict.fromkeys(
-        (
-            *("AdamW", "AdamW8bit", "PagedAdamW8bit", "Lion", "Lion8bit", "PagedLion8bit"),
-            *("SGDNesterov", "SGDNesterov8bit", "Adafactor", "Prodigy", "DAdaptation"),
-            *("DAdaptAdamPreprint", "DAdaptAdaGrad", "DAdaptAdam", "DAdaptAdan"),
-            *("DAdaptAdanIP", "DAdaptLion", "DAdaptSGD"),
-        ),
-        "v0.7.0",
-    ),
-    **dict.fromkeys(("PagedAdamW", "PagedAdamW32bit"), "v0.8.0"),
-    **dict.fromkeys(("RAdamScheduleFree", "AdamWScheduleFree", "SGDScheduleFree"), "v0.10.0"),
-}
-# Names of torch.optim, where every other name without a dot is looked for, letter by letter.
-TORCH = (
-    *("ASGD", "Adadelta", "Adagrad", "Adam", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam"),
-    *("RMSprop", "Rprop", "SGD", "SparseAdam"),
+from kohya_presets.problems import did_you_mean
+from kohya_presets.sdscripts import optimizers, options, releases
+from kohya_presets.training.settings import Settings
+from kohya_presets.training.trained import literal
+from kohya_presets.validate.rules.pairs import excludes
+from kohya_presets.validate.rules.rule import (
+    FINE_TUNE,
+    LOADING,
+    MODEL_LOADED,
+    NEVER,
+    Finding,
+    Rule,
 )
-# Of diffusers, and from v0.9.0 on of transformers.
-SCHEDULERS = {
-    **dict.fromkeys(
-        (
-            *("linear", "cosine", "cosine_with_restarts", "polynomial", "constant"),
-            *("constant_with_warmup", "piecewise_constant", "adafactor"),
-        ),
-        "v0.7.0",
-    ),
-    **dict.fromkeys(("inverse_sqrt", "cosine_with_min_lr", "warmup_stable_decay"), "v0.9.0"),
-}
 
 
 def unknown_optimizer(s: Settings) -> Finding | None:
     name = s.given("train", "optimizer_type")
     if not name or "." in name or s.additions.undeclared(s.patches):
         return None  # a class of the user's own, or one that a patch of theirs may add
-    known = [*_since(OWN, s), *s.additions.optimizers(s.patches)]
-    if name.lower() in map(str.lower, known) or name in TORCH:
+    known = [
+        *_since({o.name: o.since for o in optimizers.EVERY.values()}, s),
+        *s.additions.optimizers(s.patches),
+    ]
+    if name.lower() in map(str.lower, known) or name in optimizers.TORCH:
         return None
     if patch := s.additions.patch_with_optimizer(name):
         message = f"the optimizer {name} comes with the patch {patch!r}"
         hint = f'Add patches = ["{patch}"] to [preset]; in a checkout of yours: patch apply {patch}'
         return Finding("train", "optimizer_type", message, hint)
-    later = next((tag for own, tag in OWN.items() if own.lower() == name.lower()), None)
-    if later:
-        message, hint = (
-            f"the optimizer {name} came with {later}",
-            f"Use --release {later} or newer.",
-        )
+    if later := optimizers.named(name):
+        message = f"the optimizer {name} came with {later.since}"
+        hint = f"Use --release {later.since} or newer."
     else:
         message = f"there is no optimizer {name!r}"
-        hint = did_you_mean(name, [*known, *TORCH]) or "A class elsewhere is package.Class."
+        hint = (
+            did_you_mean(name, [*known, *optimizers.TORCH]) or "A class elsewhere is package.Class."
+        )
     return Finding("train", "optimizer_type", message, hint)
 
 
@@ -84,10 +65,10 @@ def _pairs(s: Settings, key: str) -> Finding | None:
 
 def unknown_scheduler(s: Settings) -> Finding | None:
     name = s.given("train", "lr_scheduler")
-    known = _since(SCHEDULERS, s)
+    known = _since(optimizers.SCHEDULES, s)
     if name is None or s.train("lr_scheduler_type") or _free(s) or name.split(":")[0] in known:
         return None
-    later = SCHEDULERS.get(name)
+    later = optimizers.SCHEDULES.get(name)
     message = (
         f"the schedule {name} came with {later}" if later else f"there is no schedule {name!r}"
     )
@@ -96,7 +77,7 @@ def unknown_scheduler(s: Settings) -> Finding | None:
 
 
 def needless_warmup(s: Settings) -> Finding | None:
-    steps, name = s.train("lr_warmup_steps"), s.scheduler()
+    steps, name = s.train("lr_warmup_steps"), s.training.schedule
     other = s.train("lr_scheduler_type")
     if not steps or _free(s) or not (other or name.startswith("adafactor") or name == "constant"):
         return None
@@ -109,17 +90,17 @@ def adafactor_schedule(s: Settings) -> Finding | None:
     name = s.given("train", "lr_scheduler")
     if not name or not name.startswith("adafactor") or s.train("lr_scheduler_type"):
         return None
-    own = s.optimizer() == "adafactor"
-    if own and (":" in name or s.optimizer_args().get("relative_step", True)):
+    own = s.training.optimizer == "adafactor"
+    if own and (":" in name or s.training.optimizer_args.get("relative_step", True)):
         return None  # relative_step writes the name anew
     message = "the schedule adafactor is for the optimizer Adafactor with relative_step"
     return Finding("train", "lr_scheduler", message, "Use constant.")
 
 
 def fused_optimizer(s: Settings) -> Finding | None:
-    if not s.train("fused_backward_pass") or s.optimizer() == "adafactor":
+    if not s.train("fused_backward_pass") or s.training.optimizer == "adafactor":
         return None
-    message = f"fused_backward_pass works with Adafactor only, not with {s.optimizer()}"
+    message = f"fused_backward_pass works with Adafactor only, not with {s.training.optimizer_name}"
     return Finding("train", "fused_backward_pass", message, "fused_optimizer_groups takes others.")
 
 
@@ -148,11 +129,11 @@ def half_precision(s: Settings) -> Finding | None:
 
 def _free(s: Settings) -> bool:
     """Return whether the optimizer is schedule-free: it takes no schedule at all."""
-    return s.optimizer().endswith("schedulefree")
+    return s.training.optimizer.endswith("schedulefree")
 
 
-def _since(names: dict[str, str], s: Settings) -> list[str]:
-    here = releases.order(options.nearest_release(s.source))
+def _since(names: Mapping[str, str], s: Settings) -> list[str]:
+    here = releases.order(options.nearest_release(s.release))
     return [name for name, tag in names.items() if releases.order(tag) <= here]
 
 
@@ -166,6 +147,7 @@ RULES = (
         half_precision,
         "library/sdxl_train_util.py, load_target_model: asserts the same mixed_precision",
         fails=LOADING,
+        options=("full_fp16", "full_bf16", "mixed_precision"),
     ),
     Rule(
         "two-optimizers",
@@ -174,6 +156,7 @@ RULES = (
         excludes("use_8bit_adam", "use_lion_optimizer", "optimizer_type"),
         f"{_OPTIMIZER}: asserts one of them",
         fails=MODEL_LOADED,
+        options=("use_8bit_adam", "optimizer_type", "use_lion_optimizer"),
     ),
     Rule(
         "two-optimizers-lion",
@@ -182,6 +165,7 @@ RULES = (
         excludes("use_lion_optimizer", "optimizer_type"),
         f"{_OPTIMIZER}: asserts one of them",
         fails=MODEL_LOADED,
+        options=("use_lion_optimizer", "optimizer_type"),
     ),
     Rule(
         "unknown-optimizer",
@@ -190,6 +174,7 @@ RULES = (
         unknown_optimizer,
         f"{_OPTIMIZER}: getattr(torch.optim, ...)",
         fails=MODEL_LOADED,
+        options=("optimizer_type",),
     ),
     Rule(
         "optimizer-args-form",
@@ -198,6 +183,7 @@ RULES = (
         optimizer_args,
         f'{_OPTIMIZER}: split("="), ast.literal_eval',
         fails=MODEL_LOADED,
+        options=("optimizer_args",),
     ),
     Rule(
         "unknown-schedule",
@@ -206,6 +192,7 @@ RULES = (
         unknown_scheduler,
         f"{_SCHEDULE}: SchedulerType(name)",
         fails=MODEL_LOADED,
+        options=("lr_scheduler",),
     ),
     Rule(
         "schedule-args-form",
@@ -214,6 +201,7 @@ RULES = (
         scheduler_args,
         f'{_SCHEDULE}: split("="), ast.literal_eval',
         fails=MODEL_LOADED,
+        options=("lr_scheduler_args",),
     ),
     Rule(
         "needless-warmup",
@@ -222,6 +210,7 @@ RULES = (
         needless_warmup,
         f"{_SCHEDULE}: raises unless it is 0",
         fails=MODEL_LOADED,
+        options=("lr_warmup_steps", "lr_scheduler"),
     ),
     Rule(
         "adafactor-schedule",
@@ -230,6 +219,7 @@ RULES = (
         adafactor_schedule,
         f"{_SCHEDULE}: asserts the optimizer",
         fails=MODEL_LOADED,
+        options=("lr_scheduler", "optimizer_type"),
     ),
     Rule(
         "fused-optimizer",
@@ -238,6 +228,7 @@ RULES = (
         fused_optimizer,
         f"{_OPTIMIZER}: asserts Adafactor",
         fails=MODEL_LOADED,
+        options=("fused_backward_pass", "optimizer_type"),
     ),
     Rule(
         "fused-accumulation",
@@ -246,6 +237,7 @@ RULES = (
         fused_accumulation,
         f"{_OPTIMIZER}: asserts gradient_accumulation_steps == 1",
         fails=MODEL_LOADED,
+        options=("fused_backward_pass", "gradient_accumulation_steps"),
     ),
     Rule(
         "fused-twice",
@@ -254,5 +246,7 @@ RULES = (
         fused_twice,
         "sdxl_train.py, train: hooks of the first optimizer only; measured on v0.10.1",
         fails=NEVER,
+        options=("fused_backward_pass", "fused_optimizer_groups"),
+        scripts=FINE_TUNE,
     ),
 )

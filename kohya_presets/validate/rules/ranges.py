@@ -64,6 +64,7 @@ RULES = (
         "library/train_util.py, networks/: hand such numbers on to accelerate and torch, which "
         "stop, or train no step and make a LoRA of rank 0",
         fails=AT_ONCE,
+        options=tuple(allowed.key for allowed in _RANGES),
     ),
     Rule(
         "not-finite",

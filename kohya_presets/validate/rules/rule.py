@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from kohya_presets.problems import Problem, Severity
 from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts.scripts import TRAINERS, is_sdxl
 from kohya_presets.training.settings import Settings
+
+FINE_TUNE = ("sdxl_train.py",)
+SDXL = tuple(script for script in TRAINERS if is_sdxl(script))
+EVERY = tuple(TRAINERS)
 
 
 class Finding(NamedTuple):
@@ -21,35 +25,29 @@ class Finding(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One rule: `says` is what it asks for, in a line that names the options it is about.
+    """One rule: `says` is what it asks for, in one line; `options` are those it is about.
 
-    `source` says where it comes from: sd-scripts' file and condition, a section of the guide, or a
-    thread. `releases` is the range it holds for; `not_in` names commits between two releases that
-    lie in that range and differ. `fails` says when sd-scripts itself would notice, if ever.
+    `citation` says where it comes from: sd-scripts' file and condition, a section of the guide, or
+    a thread. `scripts` are those it holds for, `releases` is the range; `not_in` names commits
+    between two releases that lie in that range and differ. `fails` says when sd-scripts itself
+    would notice, if ever.
     """
 
     code: str
     severity: Severity
     says: str
     find: Callable[[Settings], Finding | None]
-    source: str
+    citation: str
     releases: str = ">=0.7.0"
     not_in: tuple[str, ...] = ()
     fails: str = ""
+    options: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = EVERY
 
-    def is_about(self, option: str) -> bool:
-        """Return whether the rule names an option."""
-        return re.search(rf"(?<![\w]){re.escape(option)}(?![\w])", self.says) is not None
-
-    @property
-    def is_of_sdxl(self) -> bool:
-        """Whether it is read from what the SDXL scripts alone run, or is the guide's about SDXL."""
-        return "sdxl" in self.source.lower() or self.source.startswith("guide")
-
-    def holds_for(self, source: str) -> bool:
+    def holds_for(self, release: str) -> bool:
         """Return whether the rule is about this release, or commit between two."""
-        near = options.nearest_release(source)
-        return source not in self.not_in and releases.satisfies(near, self.releases)
+        near = options.nearest_release(release)
+        return release not in self.not_in and releases.satisfies(near, self.releases)
 
     def check(self, settings: Settings) -> Problem | None:
         """Return the problem that `settings` have, of a release that the rule holds for."""

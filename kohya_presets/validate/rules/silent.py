@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.pairs import only_with
-from kohya_presets.validate.rules.rule import NEVER, Finding, Rule
+from kohya_presets.validate.rules.rule import FINE_TUNE, NEVER, SDXL, Finding, Rule
 
 
 def steps_overridden(s: Settings) -> Finding | None:
@@ -38,18 +38,10 @@ def two_attentions(s: Settings) -> Finding | None:
     return Finding("train", chosen[1], message, "Keep one of the two.")
 
 
-def bucket_limits(s: Settings) -> Finding | None:
-    keys = ("min_bucket_reso", "max_bucket_reso")
-    for switch, off in (("enable_bucket", False), ("bucket_no_upscale", True)):
-        given = [key for key in keys if s.given(*s.where(key)) is not None]
-        if s.is_whole and given and bool(s.dataset(switch)) is off:
-            without = "without enable_bucket" if switch == "enable_bucket" else f"with {switch}"
-            return Finding(*s.where(given[0]), f"{given[0]} does nothing {without}")
-    return None
-
-
 def own_step_size(s: Settings) -> Finding | None:
-    if s.optimizer() != "adafactor" or not s.optimizer_args().get("relative_step", True):
+    if s.training.optimizer != "adafactor" or not s.training.optimizer_args.get(
+        "relative_step", True
+    ):
         return None
     message = "Adafactor sets its own rate and schedule: learning_rate is where it starts"
     hint = 'For a rate of yours: optimizer_args = ["relative_step=False", "scale_parameter=False"]'
@@ -79,7 +71,7 @@ def _samples(s: Settings) -> bool:
 
 
 _VERIFY = "library/train_util.py, verify_training_args"
-_SDXL = "library/sdxl_train_util.py, verify_sdxl_training_args"
+_VERIFY_SDXL = "library/sdxl_train_util.py, verify_sdxl_training_args"
 _SCHEDULE = "library/train_util.py, get_scheduler_fix"
 _NOISE = "library/train_util.py, get_noise_noisy_latents_and_timesteps"
 RULES = (
@@ -90,6 +82,7 @@ RULES = (
         steps_overridden,
         "sdxl_train.py, train: max_train_steps is computed anew from max_train_epochs",
         fails=NEVER,
+        options=("max_train_epochs", "max_train_steps"),
     ),
     Rule(
         "default-steps",
@@ -98,14 +91,16 @@ RULES = (
         default_steps,
         "library/train_util.py, add_training_arguments; kohya_ss issues 2391, 2371, 2303, 2976",
         fails=NEVER,
+        options=("max_train_epochs", "max_train_steps"),
     ),
     Rule(
         "cache-implied",
         "warning",
         "cache_latents_to_disk and cache_text_encoder_outputs_to_disk turn caching on",
         cache_implied,
-        f"{_VERIFY}, {_SDXL}",
+        f"{_VERIFY}, {_VERIFY_SDXL}",
         fails=NEVER,
+        options=("cache_latents_to_disk", "cache_text_encoder_outputs_to_disk"),
     ),
     Rule(
         "zero-snr",
@@ -118,14 +113,17 @@ RULES = (
         ),
         f"{_VERIFY}: warns",
         fails=NEVER,
+        options=("zero_terminal_snr", "v_parameterization"),
     ),
     Rule(
         "clip-skip",
         "warning",
         "clip_skip does nothing with SDXL",
         only_with(("clip_skip",), lambda s: False, "with SDXL"),
-        f"{_SDXL}: warns",
+        f"{_VERIFY_SDXL}: warns",
         fails=NEVER,
+        options=("clip_skip",),
+        scripts=SDXL,
     ),
     Rule(
         "v-prediction",
@@ -136,10 +134,12 @@ RULES = (
             if s.train("v_parameterization")
             else None
         ),
-        f"{_SDXL}: warns",
+        f"{_VERIFY_SDXL}: warns",
         releases="<0.10.0",
         not_in=("8ebe858f8963", "2e0fcc50cb34"),
         fails=NEVER,
+        options=("v_parameterization",),
+        scripts=SDXL,
     ),
     Rule(
         "text-rates-idle",
@@ -152,6 +152,8 @@ RULES = (
         ),
         "sdxl_train.py, train; kohya_ss issues 1696, 1882",
         fails=NEVER,
+        options=("learning_rate_te1", "learning_rate_te2", "train_text_encoder"),
+        scripts=FINE_TUNE,
     ),
     Rule(
         "two-attentions",
@@ -160,6 +162,7 @@ RULES = (
         two_attentions,
         "library/train_util.py, replace_unet_modules: the first of mem_eff_attn, xformers, sdpa",
         fails=NEVER,
+        options=("mem_eff_attn", "xformers", "sdpa"),
     ),
     Rule(
         "noise-strength-idle",
@@ -172,6 +175,7 @@ RULES = (
         ),
         _NOISE,
         fails=NEVER,
+        options=("noise_offset_random_strength", "noise_offset"),
     ),
     Rule(
         "ip-noise-strength-idle",
@@ -184,6 +188,7 @@ RULES = (
         ),
         _NOISE,
         fails=NEVER,
+        options=("ip_noise_gamma_random_strength", "ip_noise_gamma"),
     ),
     Rule(
         "huber-idle",
@@ -196,14 +201,7 @@ RULES = (
         ),
         "library/train_util.py, get_huber_threshold_if_needed",
         fails=NEVER,
-    ),
-    Rule(
-        "bucket-limits-idle",
-        "warning",
-        "min_bucket_reso and max_bucket_reso need enable_bucket, and bucket_no_upscale off",
-        bucket_limits,
-        "library/train_util.py, make_buckets: both are ignored",
-        fails=NEVER,
+        options=("huber_c", "huber_scale", "huber_schedule", "loss_type"),
     ),
     Rule(
         "cycles-idle",
@@ -211,11 +209,12 @@ RULES = (
         "lr_scheduler_num_cycles needs lr_scheduler cosine_with_restarts",
         only_with(
             ("lr_scheduler_num_cycles",),
-            lambda s: s.scheduler().startswith(("cosine_with", "warmup_stable")),
+            lambda s: s.training.schedule.startswith(("cosine_with", "warmup_stable")),
             "with this lr_scheduler",
         ),
         _SCHEDULE,
         fails=NEVER,
+        options=("lr_scheduler_num_cycles", "lr_scheduler"),
     ),
     Rule(
         "power-idle",
@@ -223,11 +222,12 @@ RULES = (
         "lr_scheduler_power needs lr_scheduler polynomial",
         only_with(
             ("lr_scheduler_power",),
-            lambda s: s.scheduler() == "polynomial",
+            lambda s: s.training.schedule == "polynomial",
             "unless lr_scheduler is polynomial",
         ),
         _SCHEDULE,
         fails=NEVER,
+        options=("lr_scheduler_power", "lr_scheduler"),
     ),
     Rule(
         "adafactor-rate",
@@ -236,6 +236,7 @@ RULES = (
         own_step_size,
         "library/train_util.py (optimizer.py from v0.11.0), get_optimizer",
         fails=NEVER,
+        options=("optimizer_type", "optimizer_args"),
     ),
     Rule(
         "timesteps-reversed",
@@ -244,6 +245,7 @@ RULES = (
         timesteps,
         _NOISE,
         fails=NEVER,
+        options=("min_timestep", "max_timestep"),
     ),
     Rule(
         "keep-last-idle",
@@ -256,6 +258,12 @@ RULES = (
         ),
         "library/train_util.py, save_sd_model_on_epoch_end_or_stepwise_common",
         fails=NEVER,
+        options=(
+            "save_last_n_epochs",
+            "save_last_n_steps",
+            "save_every_n_epochs",
+            "save_every_n_steps",
+        ),
     ),
     Rule(
         "samples-idle",
@@ -268,5 +276,11 @@ RULES = (
         ),
         "library/train_util.py, sample_images_common: logs that there is no prompt file",
         fails=NEVER,
+        options=(
+            "sample_every_n_epochs",
+            "sample_every_n_steps",
+            "sample_at_first",
+            "sample_prompts",
+        ),
     ),
 )

@@ -54,6 +54,7 @@ RULES = (
         extract_for_sdxl,
         f"{_EXTRACT}, svd: loads both as Stable Diffusion 1",
         fails=EXTRACTING,
+        options=("sdxl",),
     ),
     Rule(
         "extract-v2",
@@ -62,6 +63,7 @@ RULES = (
         extract_v2,
         f"{_EXTRACT}, svd: asserts not both",
         fails=EXTRACTING,
+        options=("v2", "sdxl"),
     ),
     Rule(
         "dynamic-param",
@@ -70,6 +72,7 @@ RULES = (
         no_dynamic_param,
         f"{_RESIZE}, resize: raises without dynamic_param",
         fails=RESIZING,
+        options=("dynamic_method", "dynamic_param"),
     ),
     Rule(
         "resize-alone",
@@ -86,5 +89,6 @@ RULES = (
         resize_gains_nothing,
         f"{_RESIZE}: the singular values beyond the LoRA's own rank are 0",
         fails=NEVER,
+        options=("new_rank", "dim"),
     ),
 )

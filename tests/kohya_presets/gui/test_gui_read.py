@@ -12,7 +12,7 @@ import pytest
 from kohya_presets.errors import UserError
 from kohya_presets.gui import export, notes, read
 from kohya_presets.gui.read import Imported
-from kohya_presets.gui.versions import recognize
+from kohya_presets.gui.versions import saved_file
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset, to_toml
 from kohya_presets.sdscripts.scripts import TRAINERS
@@ -119,18 +119,18 @@ def test_a_value_becomes_the_option_that_it_means(
 @pytest.mark.parametrize(
     ("values", "key", "kind", "why"),
     [
-        ({"output_dir": "C:\\out"}, "output_dir", "dropped", "a place on one machine"),
+        ({"output_dir": "C:\\out"}, "output_dir", "dropped", "belongs to one machine or run"),
         ({"wandb_api_key": "abc"}, "wandb_api_key", "dropped", "a secret"),
-        ({"clip_g": True, "sd3_checkbox": False}, "clip_g", "dropped", "v25 saved another"),
+        ({"clip_g": True, "sd3_checkbox": False}, "clip_g", "dropped", "v25 saves another"),
         ({"seed": float("1e18")}, "seed", "dropped", "expected"),
         ({"seed": [1]}, "seed", "dropped", "expected"),
         ({"seed": None}, "seed", "dropped", "null"),
-        ({"nonsense": 1}, "nonsense", "dropped", "no version of the GUI reads it"),
+        ({"nonsense": 1}, "nonsense", "dropped", "no version of the GUI knows it"),
         ({"network_dim": 1}, "network_dim", "dropped", "a field of the lora tab"),
         ({"max_resolution": "512,512"}, "max_resolution", "converted", "resolution = [512, 512]"),
         ({"train_batch_size": 4}, "train_batch_size", "renamed", "batch_size"),
         ({"random_crop": True}, "random_crop", "mapped", ""),
-        ({"random_crop": False}, "random_crop", "default", "says what holds anyway"),
+        ({"random_crop": False}, "random_crop", "default", "same as the default"),
         ({"mixed_precision": "fp99"}, "mixed_precision", "dropped", "expected one of"),
         ({"generate_caption_database": True}, "generate_caption_database", "default", ""),
     ],
@@ -145,9 +145,12 @@ def test_words_that_are_no_option_are_named() -> None:
     found = imported({**TUNE, "additional_parameters": "--no_such=1 --seed x"})
     assert became(found, "additional_parameters --no_such 1") == (
         "dropped",
-        "no option of this script",
+        "not an option of this script",
     )
-    assert became(found, "additional_parameters --seed x") == ("dropped", "not what seed takes")
+    assert became(found, "additional_parameters --seed x") == (
+        "dropped",
+        "not a valid value for seed",
+    )
 
 
 def test_a_lora_file_becomes_a_preset_of_the_lora_script(tmp_path: Path) -> None:
@@ -221,7 +224,7 @@ def test_a_lora_of_another_model_becomes_a_preset_for_its_script(
 
 def test_flux_came_with_a_version() -> None:
     preset = imported({**LORA, "sdxl": False, "flux1_checkbox": True}).preset
-    with pytest.raises(UserError, match="knows no FLUX"):
+    with pytest.raises(UserError, match="cannot train FLUX"):
         export.export(preset, "v24.1.7", ADDITIONS)
 
 
@@ -239,10 +242,10 @@ def test_the_oldest_release_is_one_that_knows_every_setting() -> None:
 
 @pytest.mark.parametrize(("values", "tab"), [(TUNE, "finetune"), (LORA, "lora")])
 def test_the_tab_is_known_by_its_keys(values: dict[str, Any], tab: str) -> None:
-    assert recognize.tab(values) == tab
+    assert saved_file.tab(values) == tab
 
 
 @pytest.mark.parametrize("tag", ["v22.6.2", "v23.0.15", "v24.1.7", "v25.2.2", "v26.0.0"])
 def test_the_version_is_known_by_its_keys(tag: str, shipped: Catalogue) -> None:
     values = export.export(shipped.load("lion"), tag, ADDITIONS).values
-    assert recognize.version("finetune", values) == tag or tag == "v22.6.2"
+    assert saved_file.version("finetune", values) == tag or tag == "v22.6.2"

@@ -1,4 +1,4 @@
-"""Start a rehearsal in a process of its own, watch its manifest, wait for the moment to kill."""
+"""Start or resume a run in a process of its own, watch it, wait for the moment to kill."""
 
 from __future__ import annotations
 
@@ -27,14 +27,12 @@ def started(folder: Path) -> dict[str, str | None]:
 
 def begin(runs: Path, *words: str) -> psutil.Popen:
     """Start a rehearsal of skynet in a process of its own, as a user does."""
-    code = "from wrapper.cli import main; main()"
-    log = runs.parent / "begun.log"
-    with log.open("wb") as said:
-        return psutil.Popen(
-            [sys.executable, "-c", code, "rehearse", "skynet", "--runs", str(runs), *words],
-            stdout=said,
-            stderr=said,
-        )
+    return _typed(runs.parent / "begun.log", "rehearse", "skynet", "--runs", str(runs), *words)
+
+
+def resume(folder: Path) -> psutil.Popen:
+    """Carry a run out that is begun or not, in a process of its own, as a user does."""
+    return _typed(folder.parent / "resumed.log", "resume", str(folder))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -63,3 +61,9 @@ def finished(folder: Path, before: str) -> list[str]:
     done = [name for name, state in states(folder).items() if state == "done"]
     assert done == list(STAGES[: STAGES.index(before)])
     return done
+
+
+def _typed(log: Path, *words: str) -> psutil.Popen:
+    code = "from wrapper.cli import main; main()"
+    with log.open("wb") as said:
+        return psutil.Popen([sys.executable, "-c", code, *words], stdout=said, stderr=said)

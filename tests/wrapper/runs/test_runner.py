@@ -1,222 +1,273 @@
-"""Whole runs with the stand-in: what they leave, and what a kill at any moment costs."""
+"""Whole runs of the fake trainer: what they leave, and what a kill at any moment costs."""
 
 from __future__ import annotations
 
 import os
-import sys
-import time
-from collections.abc import Callable
+import signal
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kohya_presets.errors import TrainerError, UserError
-from kohya_presets.loras import summary, weights
-from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.loras import weights
 from tests import tensors
+from tests.wrapper.runs import faked
+from tests.wrapper.runs.faked import Heard
 from tests.wrapper.runs.killing import (
     PATIENCE_SECONDS,
     STAGES,
-    begin,
     finished,
     kill_trainer,
-    running,
-    started,
+    resume,
     states,
     wait_for,
 )
-from wrapper.runs import manifest, rehearsing, runner
+from wrapper.runs import manifest, runner
 from wrapper.runs.manifest import Run
-from wrapper.runs.rehearsing import Rehearsal
-from wrapper.runs.request import Request
-from wrapper.screen.talk import Talk
-from wrapper.system import launch, proc
+from wrapper.system import launch
 
-pytestmark = pytest.mark.trainer
-
-Prepare = Callable[..., Rehearsal]
+posix = pytest.mark.skipif(os.name != "posix", reason="signals")
+ONCE = Counter(STAGES)
 
 
 @pytest.fixture
-def prepare(shipped: Catalogue, trainer_python: str, tmp_path: Path) -> Prepare:
-    """Make a rehearsal with the stand-in ready to be carried out."""
-
-    def make(name: str = "skynet", *overrides: str) -> Rehearsal:
-        preset = shipped.load(name, overrides=overrides)
-        runs = tmp_path / "my runs ü"
-        request = Request(
-            preset, f"rehearsal-{name}", runs, "v0.10.1", python=trainer_python, standin=True
-        )
-        return rehearsing.ready(request, Talk())
-
-    return make
+def folder(tmp_path: Path) -> Path:
+    return (tmp_path / "my runs ü" / "korra").resolve()
 
 
-def test_a_run_ends_in_a_verified_lora_and_a_whole_manifest(prepare: Prepare) -> None:
-    run = prepare().run
-    made = runner.carry_out(run, Talk())
+def carried_out(run: Run) -> Heard:
+    """Return what was heard of a run that came to its good end."""
+    heard = Heard(run.folder)
+    assert runner.carry_out(run, heard) is not None
+    return heard
+
+
+def resumed(folder: Path) -> Heard:
+    return carried_out(manifest.read(folder))
+
+
+def test_a_run_ends_in_a_verified_lora_and_a_whole_manifest(folder: Path) -> None:
+    run = faked.new(folder)
+    made = runner.carry_out(run, Heard(folder))
     assert made is not None
-    assert made.rank == 16
+    assert (made.rank, made.file) == (16, folder / "lora" / "korra.safetensors")
     assert min(made.unet, made.text_encoder_1, made.text_encoder_2) > 0
-    done = manifest.read(run.folder)
-    assert states(run.folder) == dict.fromkeys(STAGES, "done")
+    done = manifest.read(folder)
+    assert states(folder) == dict.fromkeys(STAGES, "done")
     for stage in done.stages:
         assert stage.exit_code == 0
         assert stage.sha256 == weights.sha256(stage.output)
-        assert stage.launch.log.is_file()
-    assert done.facts["sd-scripts"]["standin"] is True
-    left = {f.name for f in run.folder.iterdir()}
-    assert left >= {"run.toml", "preset.toml", "config.toml", "dataset.toml", "model", "lora"}
-    assert not list((run.folder / "work").rglob("*.safetensors"))
+        assert "started" in stage.launch.log.read_text("utf-8")
+    assert (folder / "config.toml").read_text("utf-8") == "# as rendered\n"
+    assert not list((folder / "work").rglob("*.safetensors"))
 
 
-def test_a_preset_without_resize_keeps_the_extractions_rank(prepare: Prepare) -> None:
-    made = runner.carry_out(prepare("lion").run, Talk())
-    assert made is not None
-    assert made.rank == 64  # the stand-in's widest layer; the preset asks for 128
+def test_every_state_of_a_bar_is_a_line_for_the_watcher(folder: Path) -> None:
+    said = carried_out(faked.new(folder)).lines["train"]
+    assert said[0] == "train: started"
+    assert any("avr_loss=0.1" in line and "\r" not in line for line in said)
 
 
-def test_a_lora_without_text_encoders_is_an_error_with_the_reason(prepare: Prepare) -> None:
-    run = prepare("skynet", "extract.min_diff=0.5").run
-    with pytest.raises(TrainerError, match="no text-encoder modules") as caught:
-        runner.carry_out(run, Talk())
+def test_a_run_that_extracts_nothing_ends_with_its_model(folder: Path) -> None:
+    assert runner.carry_out(faked.new(folder, stages=("train",)), Heard(folder)) is None
+    assert (folder / "model" / "korra.safetensors").is_file()
+
+
+def test_a_lora_without_text_encoders_is_an_error_with_the_reason(folder: Path) -> None:
+    run = faked.new(folder, {"resize": ("--no-te",)})
+    with pytest.raises(TrainerError, match="text-encoder modules") as caught:
+        runner.carry_out(run, Heard(folder))
     assert caught.value.exit_code == 5
     assert "extract.min_diff" in (caught.value.hint or "")
 
 
-def test_untrained_text_encoders_are_not_missed(prepare: Prepare) -> None:
-    made = runner.carry_out(prepare("skynet", "train.train_text_encoder=false").run, Talk())
+def test_untrained_text_encoders_are_not_missed(folder: Path) -> None:
+    run = faked.new(folder, {"resize": ("--no-te",)}, text_encoders=False)
+    made = runner.carry_out(run, Heard(folder))
     assert made is not None
     assert (made.text_encoder_1, made.text_encoder_2) == (0, 0)
 
 
-def test_a_failing_stage_tells_its_last_words_and_its_log(prepare: Prepare) -> None:
-    run = prepare("skynet", "train.optimizer_type=torch.optim.Nonesuch").run
-    with pytest.raises(TrainerError, match=r"train stopped .* 'Nonesuch'") as caught:
-        runner.carry_out(run, Talk())
-    assert str(run.folder / "logs" / "train.log") in str(caught.value)
-    assert states(run.folder)["train"] == "failed"
+def test_a_failing_stage_tells_its_last_words_and_its_log(folder: Path) -> None:
+    last = "AttributeError: module 'torch.optim' has no attribute 'Nonesuch'"
+    run = faked.new(folder, {"train": ("--makes=nothing", f"--say={last}", "--exit-code=3")})
+    with pytest.raises(TrainerError, match=r"train .* 3.* 'Nonesuch'") as caught:
+        runner.carry_out(run, Heard(folder))
+    assert str(folder / "logs" / "train.log") in str(caught.value)
+    assert states(folder)["train"] == "failed"
+    assert faked.starts(folder) == Counter(("miniature", "train"))
 
 
-def test_a_trainer_that_ends_well_and_makes_nothing_is_an_error(prepare: Prepare) -> None:
-    run = prepare().run
-    for image in (run.folder / "data").iterdir():
-        image.unlink()
-    with pytest.raises(TrainerError, match="ended without making") as caught:
-        runner.carry_out(run, Talk())
+def test_a_failed_stage_is_begun_again(folder: Path) -> None:
+    run = faked.new(folder, {"train": ("--makes=nothing", "--exit-code=1")})
+    with pytest.raises(TrainerError):
+        runner.carry_out(run, Heard(folder))
+    failed = manifest.read(folder)
+    train = failed.stages[1]
+    argv = tuple(word for word in train.launch.argv if not word.startswith("--"))
+    mended = replace(train.launch, argv=(*argv, "--makes=model"))
+    carried_out(failed.with_stage(replace(train, launch=mended)))
+    assert faked.starts(folder) == ONCE + Counter(["train"])
+
+
+def test_a_trainer_that_ends_well_and_makes_nothing_is_an_error(folder: Path) -> None:
+    said = "--say=No data found. Please verify arguments"
+    run = faked.new(folder, {"train": ("--makes=nothing", said)})
+    with pytest.raises(TrainerError, match=r"train .*korra\.safetensors") as caught:
+        runner.carry_out(run, Heard(folder))
     assert "--data" in (caught.value.hint or "")
+    assert states(folder)["train"] == "failed"
 
 
-def test_a_file_that_was_changed_is_not_overwritten(prepare: Prepare) -> None:
-    run = prepare().run
-    runner.carry_out(run, Talk())
-    product = manifest.read(run.folder).product
-    product.write_bytes(b"mine now")
-    with pytest.raises(UserError, match="was changed since"):
-        runner.carry_out(manifest.read(run.folder), Talk())
-    assert product.read_bytes() == b"mine now"
-
-
-def test_a_deleted_product_is_made_again_from_the_last_stage(prepare: Prepare) -> None:
-    run = prepare().run
-    runner.carry_out(run, Talk())
-    before = started(run.folder)
-    manifest.read(run.folder).product.unlink()
-    time.sleep(1.1)  # the manifest's times are whole seconds
-    assert runner.carry_out(manifest.read(run.folder), Talk()) is not None
-    after = started(run.folder)
-    assert [name for name in STAGES if before[name] != after[name]] == ["resize"]
-
-
-def test_a_run_at_work_is_not_started_twice(prepare: Prepare) -> None:
-    run = prepare().run
-    with (
-        runner.FileLock(run.folder / ".lock"),
-        pytest.raises(UserError, match="at work in another"),
-    ):
-        runner.carry_out(run, Talk())
-
-
-def test_a_rehearsal_replaces_an_earlier_one_and_nothing_else(prepare: Prepare) -> None:
-    run = prepare().run
-    assert prepare().run.folder == run.folder
-    manifest.write(replace(run, kind="train"))
-    with pytest.raises(UserError, match="is no rehearsal"):
-        prepare()
-
-
-def test_what_training_saved_on_the_way_stays_in_the_run(prepare: Prepare) -> None:
-    run = prepare("skynet", "train.save_every_n_epochs=1", "train.save_state=true").run
-    attempt = run.folder / "work" / "train"
-    (attempt / "skynet-000001-state").mkdir(parents=True)
-    (attempt / "skynet-000001-state" / "model.safetensors").write_bytes(b"of a killed attempt")
-    talk, said = Talk(), []
-    talk.say = said.append  # type: ignore[method-assign]
-    runner.carry_out(run, talk)
-    kept = run.folder / "work" / "train-earlier" / "skynet-000001-state" / "model.safetensors"
-    assert kept.read_bytes() == b"of a killed attempt"
-    assert any("work/train-earlier" in line for line in said)
-    models = sorted(file.name for file in (run.folder / "model").iterdir())
-    assert models[-1] == "rehearsal-skynet.safetensors"[len("rehearsal-") :]
-    assert len(models) > 1
-    assert list((run.folder / "states").glob("*-state/*"))
-
-
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-@pytest.mark.parametrize("trainer_survives", [False, True], ids=["both killed", "we are killed"])
-@pytest.mark.parametrize("stage", STAGES)
-def test_after_a_kill_a_resume_ends_in_the_same_lora(
-    stage: str, trainer_survives: bool, trainer_python: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(("--cut=4",), "cut short"), (("--makes=lora",), "a LoRA")],
+    ids=["cut short", "another kind"],
+)
+def test_an_unusable_file_is_an_error_and_stays_where_it_is(
+    options: tuple[str, ...], said: str, folder: Path
 ) -> None:
-    runs = tmp_path / "runs"
-    folder = (runs / "rehearsal-skynet").resolve()
-    begun = begin(runs, "--standin", "--python", trainer_python)
-    wait_for(lambda: running(folder, stage))
-    begun.kill()
-    begun.wait()
-    if not trainer_survives:
-        kill_trainer(folder)
-    before = started(folder)
-    done = finished(folder, before=stage)
+    with pytest.raises(TrainerError, match=said):
+        runner.carry_out(faked.new(folder, {"train": options}), Heard(folder))
+    assert (folder / "work" / "train" / "korra.safetensors").is_file()
+    assert not (folder / "model").exists()
+    assert faked.starts(folder) == Counter(("miniature", "train"))
 
-    time.sleep(1.1)  # the manifest's times are whole seconds
-    code = "from wrapper.cli import main; main()"
-    resumed = proc.run([sys.executable, "-c", code, "resume", folder])
 
-    made = summary.describe(Path(resumed.stdout.strip()))
-    assert made.rank == 16
-    assert min(made.unet, made.text_encoder_1, made.text_encoder_2) > 0
-    after = started(folder)
+def test_a_file_that_was_changed_is_not_overwritten(folder: Path) -> None:
+    carried_out(faked.new(folder))
+    product = manifest.read(folder).product
+    product.write_bytes(b"mine now")
+    with pytest.raises(UserError, match="changed since"):
+        runner.carry_out(manifest.read(folder), Heard(folder))
+    assert product.read_bytes() == b"mine now"
+    assert faked.starts(folder) == ONCE
+
+
+def test_a_deleted_product_is_made_again_from_the_last_stage(folder: Path) -> None:
+    carried_out(faked.new(folder))
+    manifest.read(folder).product.unlink()
+    resumed(folder)
+    assert faked.starts(folder) == ONCE + Counter(["resize"])
+
+
+def test_a_run_at_work_is_not_started_twice(folder: Path) -> None:
+    run = faked.new(folder)
+    with runner.lock(folder), pytest.raises(UserError, match="another"):
+        runner.carry_out(run, Heard(folder))
+    assert not faked.starts(folder)
+
+
+def test_a_runs_folder_is_taken_once(folder: Path) -> None:
+    faked.new(folder)
+    with pytest.raises(UserError) as caught:
+        faked.new(folder)
+    assert "resume" in (caught.value.hint or "")
+
+
+def test_what_training_saved_on_the_way_stays_in_the_run(folder: Path) -> None:
+    run = faked.new(folder, {"train": ("--on-the-way",)})
+    earlier = folder / "work" / "train" / "korra-000001-state" / "model.safetensors"
+    tensors.write(earlier, {"of a killed attempt": (1,)})
+    before = earlier.read_bytes()
+    heard = carried_out(run)
+    assert (folder / "work/train-earlier/korra-000001-state/model.safetensors").read_bytes() == (
+        before
+    )
+    assert any("work/train-earlier" in line for line in heard.said)
+    models = sorted(file.name for file in (folder / "model").iterdir())
+    assert models == ["korra-000001.safetensors", "korra.safetensors"]
+    assert (folder / "states" / "korra-000001-state" / "model.safetensors").is_file()
+    assert (folder / "samples" / "korra_e000001_00.png").is_file()
+
+
+@posix
+@pytest.mark.parametrize("stage", STAGES)
+def test_after_both_were_killed_a_resume_begins_the_stage_again(stage: str, folder: Path) -> None:
+    killed(faked.new(folder), stage)
+    kill_trainer(folder)
+    finished(folder, before=stage)
+    resumed(folder)
     assert states(folder) == dict.fromkeys(STAGES, "done")
-    assert all(after[name] == before[name] for name in done), "a finished stage was repeated"
-    if trainer_survives:
-        assert after[stage] == before[stage], "the trainer was at work and yet begun anew"
+    assert faked.starts(folder) == ONCE + Counter([stage]), "a finished stage was repeated"
 
 
-def test_the_lora_is_the_same_whether_killed_or_not(prepare: Prepare) -> None:
-    """Same seed, same weights: what `resume` makes again is what would have been made."""
+@posix
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_trainer_that_outlives_us_is_followed_to_its_end(stage: str, folder: Path) -> None:
+    killed(faked.new(folder), stage)
+    finished(folder, before=stage)
+    heard = resumed(folder)  # which releases the stage as soon as it is watched
+    assert states(folder) == dict.fromkeys(STAGES, "done")
+    assert faked.starts(folder) == ONCE, "the trainer was at work and yet begun anew"
+    assert heard.lines[stage], "nothing was heard of the trainer that was followed"
 
-    def product() -> dict[str, bytes]:
-        run: Run = prepare().run
-        runner.carry_out(run, Talk())
-        return tensors.contents(manifest.read(run.folder).product)
 
-    assert product() == product()
+@posix
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_was_finished_when_nobody_looked_is_taken(stage: str, folder: Path) -> None:
+    killed(faked.new(folder), stage)
+    faked.release(folder, stage)
+    wait_for(lambda: not launch.at_work(folder))
+    assert states(folder)[stage] == "running"
+    resumed(folder)
+    assert states(folder) == dict.fromkeys(STAGES, "done")
+    assert faked.starts(folder) == ONCE
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals")
+@posix
+def test_a_trainer_that_outlives_us_and_fails_is_a_failure(folder: Path) -> None:
+    killed(faked.new(folder, {"train": ("--makes=nothing", "--say=out of luck")}), "train")
+    with pytest.raises(TrainerError, match="out of luck"):
+        runner.carry_out(manifest.read(folder), Heard(folder))
+    assert states(folder)["train"] == "failed"
+
+
+def test_a_kill_in_the_middle_of_writing_costs_that_stage_alone(folder: Path) -> None:
+    run = faked.new(folder)
+    carried_out(run)
+    train = manifest.read(folder).stages[1]
+    tensors.write(train.makes, tensors.SDXL, cut=4)
+    train.output.unlink()
+    manifest.write(manifest.read(folder).with_stage(replace(train, state="running")))
+    resumed(folder)
+    assert faked.starts(folder) == ONCE + Counter(["train"])
+    kept = folder / "work" / "train-earlier" / train.makes.name
+    assert kept.is_file()
+
+
+def test_a_kill_after_the_file_was_moved_costs_nothing(folder: Path) -> None:
+    carried_out(faked.new(folder))
+    done = manifest.read(folder)
+    manifest.write(done.with_stage(replace(done.stages[1], state="running", sha256=None)))
+    resumed(folder)
+    assert faked.starts(folder) == ONCE
+    assert manifest.read(folder).stages[1].sha256 == done.stages[1].sha256
+
+
+@posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_an_interrupt_stops_every_process_and_leaves_a_run_to_resume(
-    name: str, trainer_python: str, tmp_path: Path
+    name: str, folder: Path
 ) -> None:
-    import signal
-
-    runs = tmp_path / "runs"
-    folder = (runs / "rehearsal-skynet").resolve()
-    begun = begin(runs, "--standin", "--python", trainer_python)
-    wait_for(lambda: running(folder, "train"))
+    faked.new(folder)
+    faked.hold(folder, "train")
+    begun = resume(folder)
+    wait_for(lambda: faked.starts(folder)["train"] == 1)
     begun.send_signal(getattr(signal, name))
     assert begun.wait(PATIENCE_SECONDS) == 130
     assert launch.at_work(folder) == []
     assert states(folder)["train"] == "running"
+    resumed(folder)
+    assert faked.starts(folder) == ONCE + Counter(["train"])
+
+
+def killed(run: Run, stage: str) -> None:
+    """Carry the run out in a process of its own, killed while that stage is at work."""
+    faked.hold(run.folder, stage)
+    begun = resume(run.folder)
+    wait_for(lambda: faked.starts(run.folder)[stage] == 1)
+    begun.kill()
+    begun.wait()

@@ -23,7 +23,7 @@ def command(preset: str, overrides: tuple[str, ...], provenance: bool, as_json: 
         kohya-presets show lion --provenance
     """
     found = checked.preset(preset, overrides)
-    needed = estimate.of(found)
+    needed = estimate.of(checked.settings_of(found))
     if not as_json:
         click.echo(preset_files.to_toml(found, provenance=provenance), nl=False)
         if needed:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from wrapper.cli.options import FOLDER
-from wrapper.data import captioning
+from wrapper.data import caption_files
 
 
 @click.command("captions")
@@ -24,9 +24,9 @@ def command(folder: Path, dry_run: bool, overwrite: bool) -> None:
     Example:
         kohya-presets captions ~/pictures/korra --dry-run
     """
-    planned = captioning.plan(folder, overwrite=overwrite)
+    planned = caption_files.plan(folder, overwrite=overwrite)
     if not dry_run:
-        captioning.write(planned)
+        caption_files.write(planned)
     for caption in planned:
         click.echo(f"{caption.state:<11}  {caption.file.name}: {caption.text}")
     written = sum(caption.state in ("new", "overwritten") for caption in planned)

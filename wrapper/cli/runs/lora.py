@@ -11,8 +11,8 @@ from kohya_presets.loras.told import curve_page, curve_text
 from wrapper.cli.group import Group
 from wrapper.cli.options import FILE, force_option, json_option, print_json
 from wrapper.cli.trainer_options import site_options
-from wrapper.ranks import ranking
-from wrapper.ranks.ranking import Request
+from wrapper.ranks import measure
+from wrapper.ranks.measure import Question
 from wrapper.screen.talk import Talk
 from wrapper.system import whole
 
@@ -106,7 +106,7 @@ def rank(
     """
     if html and not force:
         whole.require_free([html])  # said before some minutes' work
-    found = ranking.measure(Request(base, tuned, conv, release, checkout, python), Talk())
+    found = measure.measure(Question(base, tuned, conv, release, checkout, python), Talk())
     if html:
         whole.write({html: curve_page.page(found, base.name, tuned.name)}, force=force)
     if as_json:

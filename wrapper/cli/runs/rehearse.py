@@ -16,8 +16,8 @@ from wrapper.cli.options import (
     set_option,
 )
 from wrapper.cli.trainer_options import site_options
-from wrapper.runs import rehearsing
-from wrapper.runs.rehearsing import Rehearsal
+from wrapper.runs import prepare_rehearsal
+from wrapper.runs.prepare_rehearsal import Rehearsal
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
@@ -54,16 +54,16 @@ def command(
     name = f"rehearsal-{found.name}"
     request = Request(found, name, runs, release, checkout, python, data, standin, ignore)
     talk = Talk()
-    ready = rehearsing.ready(request, talk)
+    ready = prepare_rehearsal.ready(request, talk)
     talk.say(f"rehearsing {found.name} with {_whose(ready)}; changed for the rehearsal:")
     for replaced in ready.replaced:
         talk.say(f"  {replaced}")
     finish(ready.run, talk)
     talk.say("tested:")
-    for line in rehearsing.proved(ready.run, ready.standin):
+    for line in prepare_rehearsal.proved(ready.run, ready.standin):
         talk.say(f"  + {line}")
     talk.say("not tested:")
-    for line in rehearsing.not_proved(found, ready.standin):
+    for line in prepare_rehearsal.not_proved(found, ready.standin):
         talk.say(f"  - {line}")
     if ready.standin:
         talk.warn(

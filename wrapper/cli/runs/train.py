@@ -17,7 +17,7 @@ from wrapper.cli.options import (
     set_option,
 )
 from wrapper.cli.trainer_options import site_options
-from wrapper.runs import training
+from wrapper.runs import prepare_training
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
@@ -67,7 +67,7 @@ def command(
     request = Request(found, name, runs, release, checkout, python, ignore=ignore)
     talk = Talk()
     if dry_run:
-        for stage in training.dry(request, data, base, talk).stages:
+        for stage in prepare_training.dry(request, data, base, talk).stages:
             click.echo(f"# {stage.name}\n{shlex.join(stage.launch.argv)}")
         return
-    finish(training.ready(request, data, base, talk), talk)
+    finish(prepare_training.ready(request, data, base, talk), talk)

@@ -105,7 +105,7 @@ def import_(file: Path, name: str | None, out: Path | None, force: bool, all_: b
         kohya-presets gui import "SDXL - LoRA adafactor v1.0.json" --out presets/adafactor.toml
     """
     found = gui_files.imported(file.expanduser(), name, checked.additions())
-    _tell(f"{file.name}, {found.source}", found.report, all_=all_)
+    _tell(f"{file.name}, {found.read_as}", found.report, all_=all_)
     text = gui_files.text(found.usable(), presets(), checked.additions())
     if out is None:
         click.echo(text, nl=False)

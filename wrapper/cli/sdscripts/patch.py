@@ -8,7 +8,7 @@ import click
 
 from kohya_presets.sdscripts import releases
 from patches import registry
-from wrapper.checkouts import patching
+from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.cli.group import Group
 from wrapper.cli.options import FOLDER, Decorated, json_option, print_json
@@ -69,7 +69,7 @@ def apply(names: tuple[str, ...], checkout: Path | None, release: str) -> None:
     wanted = [registry.find(name, paths.user_patches()) for name in names]
     found = trainer.checkout_for(release, checkout, Talk())
     with rewrite.alone(found.folder):
-        changes = patching.applying(found, wanted)
+        changes = patchwork.applying(found, wanted)
         rewrite.carry_out(changes)
     _told(found, changes)
 
@@ -90,12 +90,12 @@ def revert(names: tuple[str, ...], checkout: Path | None, release: str, force: b
     """
     found = trainer.checkout_for(release, checkout, Talk())
     with rewrite.alone(found.folder):
-        there = patching.carried(found)
+        there = patchwork.carried(found)
         for name in names:
             if Path(name).name not in there:
                 registry.find(name, paths.user_patches())  # says so where there is no such patch
         wanted = [Path(name).name for name in names] or sorted(there)
-        changes = patching.reverting(found, wanted, even_edited=force)
+        changes = patchwork.reverting(found, wanted, even_edited=force)
         rewrite.carry_out(changes)
     _told(found, changes)
 
@@ -114,7 +114,7 @@ def status(names: tuple[str, ...], checkout: Path | None, release: str, as_json:
     found = trainer.checkout_for(release, checkout, Talk())
     own = paths.user_patches()
     wanted = [registry.find(name, own) for name in names] or registry.every(own)
-    states = [patching.status(found, patch) for patch in wanted]
+    states = [patchwork.status(found, patch) for patch in wanted]
     if as_json:
         print_json({"patches": [vars(state) for state in states]})
         return
@@ -135,7 +135,7 @@ def diff(names: tuple[str, ...], checkout: Path | None, release: str) -> None:
     """
     wanted = [registry.find(name, paths.user_patches()) for name in names]
     found = trainer.checkout_for(release, checkout, Talk())
-    changes = patching.applying(found, wanted)
+    changes = patchwork.applying(found, wanted)
     click.echo(rewrite.diff(changes, found.folder), nl=False)
 
 

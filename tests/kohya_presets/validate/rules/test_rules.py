@@ -58,9 +58,9 @@ def test_a_preset_can_silence_a_rule_itself(code: str, shipped: Catalogue) -> No
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.code)
 def test_a_rule_says_where_it_comes_from_and_for_which_releases(rule: rules.Rule) -> None:
-    assert rule.source.startswith(SOURCES) or any(word in rule.source for word in THREADS)
+    assert rule.citation.startswith(SOURCES) or any(word in rule.citation for word in THREADS)
     assert any(releases.satisfies(tag, rule.releases) for tag in releases.tags())
-    assert set(rule.not_in) <= set(options.sources())
+    assert set(rule.not_in) <= set(options.releases())
     assert rule.fails
 
 

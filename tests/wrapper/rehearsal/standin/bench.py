@@ -48,27 +48,36 @@ class Bench:
         assert text.count(old) == 1
         (self.folder / file).write_text(text.replace(old, new), "utf-8")
 
-    def train(self, *options: str, check: bool = True) -> Result:
+    def launch(self, *options: str) -> Result:
         """Run sdxl_train.py through accelerate, as the wrapper does."""
         launcher = ("-m", "accelerate.commands.launch", "--num_processes=1", "--cpu")
         words = (*launcher, "--mixed_precision=no", "sdxl_train.py", "--config_file=config.toml")
-        return self._run(*words, *options, check=check)
+        return self._run(*words, *options)
 
-    def extract(self, *options: str) -> Path:
+    def train(self, *options: str, check: bool = True) -> Result:
+        """Run sdxl_train.py as `launch` does, without the seconds that its launcher takes."""
+        return self._run("sdxl_train.py", "--config_file=config.toml", *options, check=check)
+
+    def extract(self, *options: str, to: str = "lora.safetensors") -> Path:
         """Return the LoRA between base and tuned, of the full rank."""
         words = ("--sdxl", "--model_org=base.safetensors", "--model_tuned=out/tuned.safetensors")
         often = ("--dim=512", "--clamp_quantile=1", "--save_precision=fp16")
         script = "networks/extract_lora_from_models.py"
-        self._run(script, *words, *often, "--save_to=lora.safetensors", *options)
-        return self.folder / "lora.safetensors"
+        self._run(script, *words, *often, f"--save_to={to}", *options)
+        return self.folder / to
 
-    def resize(self, *options: str) -> Path:
+    def resize(self, *options: str, lora: str = "lora.safetensors") -> Path:
         """Return the LoRA of `extract`, smaller."""
-        words = ("--model=lora.safetensors", "--save_to=small.safetensors")
+        words = (f"--model={lora}", "--save_to=small.safetensors")
         self._run("networks/resize_lora.py", *words, *options)
         return self.folder / "small.safetensors"
 
     def _run(self, *words: str, check: bool = True) -> Result:
         scripts = [str(STANDIN / w) if w.endswith(".py") else w for w in words]
-        env = {"PYTHONPATH": str(STANDIN), "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"}
+        env = {
+            "PYTHONPATH": str(STANDIN),
+            "PYTHONUTF8": "1",
+            "OMP_NUM_THREADS": "1",
+            "ACCELERATE_USE_CPU": "true",  # what its launcher would say
+        }
         return proc.run((self.python, *scripts), cwd=self.folder, env=env, check=check)

@@ -51,4 +51,12 @@ def bench(new_bench: Callable[[], Bench]) -> Bench:
 def trained(new_bench: Callable[[], Bench]) -> tuple[Bench, Result]:
     """Return a bench that has trained, and what the training said; tests share it."""
     ready = new_bench()
-    return ready, ready.train()
+    return ready, ready.launch("--save_every_n_epochs=1")
+
+
+@pytest.fixture(scope="session")
+def extracted(trained: tuple[Bench, Result]) -> Bench:
+    """Return the bench with the LoRA of what changed by more than 1e-6; tests share it."""
+    bench, _ = trained
+    bench.extract("--min_diff=1e-6")
+    return bench

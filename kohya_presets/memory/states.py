@@ -6,12 +6,11 @@ torch's and Lion make their state in the dtype of the weights, others in one of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kohya_presets.presets.preset import Table
+from kohya_presets.training.trained import PARTS, Training
 
-TRAINABLE = ("unet", "text_encoder1", "text_encoder2")
 UNKNOWN = 8  # bytes for each weight: two numbers in fp32, as Adam has them
 ALIASES = {"dadaptation": "dadaptadampreprint"}
 
@@ -26,44 +25,19 @@ class Cost(NamedTuple):
     note: str | None = None
 
 
-def name(train: Table) -> str:
-    """Return the optimizer's name in small letters, without the module of a class path."""
-    if train.get("use_8bit_adam"):
-        return "adamw8bit"
-    if train.get("use_lion_optimizer"):
-        return "lion"
-    own = str(train.get("optimizer_type") or "AdamW").rpartition(".")[2].lower()
-    return ALIASES.get(own, own)
-
-
-def arguments(train: Table) -> dict[str, Any]:
-    """Return `optimizer_args` as sd-scripts reads them, less those it could not read."""
-    import ast  # slow to import, and most presets have no arguments
-
-    found = {}
-    for word in train.get("optimizer_args") or ():
-        key, _, value = str(word).partition("=")
-        try:
-            found[key.strip()] = ast.literal_eval(value.strip())
-        except (SyntaxError, ValueError):
-            continue  # a fault of its own
-    return found
-
-
-def cost(train: Table, models: Iterable[str], facts: Facts) -> Cost:
-    """Return what the optimizer of [train] costs for the trained `models`.
+def cost(training: Training, facts: Facts, *, half: bool) -> Cost:
+    """Return what the optimizer costs for the trained parts; with `half` these are in 16 bits.
 
     Of its arguments, Adafactor's beta1, AdaCoor's state_dtype, Prodigy's slice_p, Adam's amsgrad,
     foreach and fused are heeded.
     """
-    models, own, given = tuple(models), name(train), arguments(train)
-    half = bool(train.get("full_fp16") or train.get("full_bf16"))
+    models, own, given = training.parts, _name(training.optimizer), training.optimizer_args
     known = facts["optimizers"].get(_variant(own, given))
     if known is None:
         numbers = sum(facts["trained"][model] for model in models)
-        note = f"{train['optimizer_type']} is not known: {UNKNOWN} bytes of state for each weight"
+        note = f"{training.optimizer_name} is not known: {UNKNOWN} bytes of state for each weight"
         return Cost(UNKNOWN * numbers, 0, note)
-    rows = [known["half" if half else "float"][TRAINABLE.index(model)] for model in models]
+    rows = [known["half" if half else "float"][PARTS.index(model)] for model in models]
     state = round(sum(row[0] for row in rows) * _times(own, given))
     work = max((row[1] for row in rows), default=0)
     if given.get("fused") is True or given.get("foreach") is False:  # tensor by tensor
@@ -73,6 +47,12 @@ def cost(train: Table, models: Iterable[str], facts: Facts) -> Cost:
     return Cost(
         state, work, "the state is paged: it goes to main memory if need be" if paged else None
     )
+
+
+def _name(optimizer: str) -> str:
+    """Return the facts' name of an optimizer: without the module of a class path."""
+    own = optimizer.rpartition(".")[2]
+    return ALIASES.get(own, own)
 
 
 def _variant(own: str, given: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from kohya_presets.errors import AnchorError, PatchError
 from kohya_presets.presets.catalogue import Catalogue
 from patches import registry
 from patches.registry import Patch
-from wrapper.checkouts import checkout, patching
+from wrapper.checkouts import checkout, patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.rehearsal.adapt import STANDIN
 from wrapper.runs import preflight, trainer
@@ -57,15 +57,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def put_in(found: Checkout, *patches: Patch) -> None:
-    rewrite.carry_out(patching.applying(found, patches))
+    rewrite.carry_out(patchwork.applying(found, patches))
 
 
 def take_out(found: Checkout, *names: str, even_edited: bool = False) -> None:
-    rewrite.carry_out(patching.reverting(found, names, even_edited=even_edited))
+    rewrite.carry_out(patchwork.reverting(found, names, even_edited=even_edited))
 
 
 def states(found: Checkout) -> dict[str, str]:
-    return {patch.name: patching.status(found, patch).state for patch in BOTH}
+    return {patch.name: patchwork.status(found, patch).state for patch in BOTH}
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_patches_leave_without_a_trace(layout: str, tmp_path: Path) -> None:
 
     put_in(found, *BOTH)
     assert states(found) == {"ema": "applied", "adacoor": "applied"}
-    assert patching.carried(found) == {"ema", "adacoor"}
+    assert patchwork.carried(found) == {"ema", "adacoor"}
     gui = [name for name in contents(folder) if name.endswith("class_basic_training.py")]
     assert all(b"AdaCoor" in contents(folder)[name] for name in gui)
     again = contents(folder)
@@ -154,7 +154,9 @@ def test_what_was_altered_by_hand_is_told_and_kept(how: str, clone: Checkout) ->
     ALTERED[how](clone)
     before = contents(clone.folder)
     assert states(clone)["ema"] == "altered"
-    with pytest.raises(PatchError, match=r"edited by hand|expected whole fences") as caught:
+    with pytest.raises(
+        PatchError, match=r"edited by hand|expected complete patch blocks"
+    ) as caught:
         take_out(clone, "ema")
     assert caught.value.hint
     with pytest.raises(PatchError):
@@ -165,7 +167,7 @@ def test_what_was_altered_by_hand_is_told_and_kept(how: str, clone: Checkout) ->
 def test_a_patch_that_is_not_there_was_not_altered(clone: Checkout) -> None:
     put_in(clone, EMA)
     ALTERED["a closing fence gone"](clone)
-    found = patching.status(clone, ADACOOR)
+    found = patchwork.status(clone, ADACOOR)
     assert found.state == "absent"
     assert "sdxl_train.py: line" in found.why
     assert states(clone)["ema"] == "altered"
@@ -179,7 +181,9 @@ def test_what_is_no_python_is_named_with_its_own_line(patched: bool, clone: Chec
     text = script.read_text("utf-8")
     script.write_text(f"{text}def (\n", "utf-8")
     line = len(text.splitlines()) + 1
-    with pytest.raises(PatchError, match=rf"sdxl_train\.py: .*found: line {line}: invalid syntax"):
+    with pytest.raises(
+        PatchError, match=rf"sdxl_train\.py: .*not valid Python: line {line}: invalid syntax"
+    ):
         put_in(clone, EMA)
 
 
@@ -196,7 +200,7 @@ def test_half_of_a_patch_is_told_and_completed(clone: Checkout) -> None:
     put_in(clone, EMA)
     whole = contents(clone.folder)
     _take_away("library/kp_average.py")(clone)
-    found = patching.status(clone, EMA)
+    found = patchwork.status(clone, EMA)
     assert (found.state, "kp_average.py" in found.why) == ("altered", True)
     put_in(clone, EMA)
     assert contents(clone.folder) == whole
@@ -227,7 +231,7 @@ def test_so_is_an_older_version_of_fewer_modules(clone: Checkout, tmp_path: Path
 
 def test_a_file_of_the_users_is_not_overwritten(clone: Checkout) -> None:
     (clone.scripts / "library/kp_ema.py").write_text("mine = True\n")
-    with pytest.raises(PatchError, match="in the way"):
+    with pytest.raises(PatchError, match="is not of this patch"):
         put_in(clone, EMA)
 
 
@@ -251,7 +255,7 @@ def test_a_failure_in_the_middle_changes_nothing(
     clone: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(clone.folder)
-    changes = patching.applying(clone, BOTH)
+    changes = patchwork.applying(clone, BOTH)
     replace = Path.replace
 
     def full_at_the_third(self: Path, target: Path) -> Path:
@@ -266,10 +270,10 @@ def test_a_failure_in_the_middle_changes_nothing(
 
 
 def test_a_file_changed_meanwhile_is_not_overwritten(clone: Checkout) -> None:
-    changes = patching.applying(clone, [EMA])
+    changes = patchwork.applying(clone, [EMA])
     script = clone.scripts / "sdxl_train.py"
     script.write_text(script.read_text("utf-8") + "# mine\n")
-    with pytest.raises(PatchError, match="changed meanwhile"):
+    with pytest.raises(PatchError, match="has just changed on disk"):
         rewrite.carry_out(changes)
     assert script.read_text("utf-8").endswith("# mine\n")
 
@@ -335,7 +339,7 @@ def test_git_applies_the_diff(layout: str, crlf: bool, tmp_path: Path) -> None:
     before = contents(folder)
     found = checkout.open_folder(folder)
     patch = tmp_path / "both.diff"
-    patch.write_bytes(rewrite.diff(patching.applying(found, BOTH), folder))
+    patch.write_bytes(rewrite.diff(patchwork.applying(found, BOTH), folder))
     put_in(found, *BOTH)
     expected = contents(folder)
     take_out(found, "ema", "adacoor")

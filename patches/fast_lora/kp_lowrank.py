@@ -19,9 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from library import kp_krylov
-from library.kp_products import lower_gram, times
 from torch import Tensor
+
+from . import kp_krylov
+from .kp_products import lower_gram, times
 
 FLOOR = 2e-4  # of |A|: what fp32 may add to the error; the fp16 of a LoRA file adds 3e-4
 GRAM_FROM = 0.11  # rank per smaller side: from here on, the eigenvectors of all are had sooner
@@ -31,8 +32,8 @@ SMALL_RESIDUAL = 1e-4  # of |A|^2: below it, the difference of squares is measur
 
 # (tall, rank, norm, seed, more) -> V (r x k, orthonormal rows), their images V tall^T
 # (r x length), and the least possible error; None where it did not get there.
-Found = tuple[Tensor, Tensor, float]
-Method = Callable[[Tensor, int, float, int, int], "Found | None"]
+Kept = tuple[Tensor, Tensor, float]
+Method = Callable[[Tensor, int, float, int, int], "Kept | None"]
 
 
 class NotCertifiedError(ArithmeticError):
@@ -130,7 +131,7 @@ def _methods(rank: int, side: int) -> dict[str, Method]:
     return slower if rank > GRAM_FROM * side else {"krylov": kp_krylov.largest, **slower}
 
 
-def _gram(tall: Tensor, rank: int, norm: float, seed: int, more: int) -> Found | None:
+def _gram(tall: Tensor, rank: int, norm: float, seed: int, more: int) -> Kept | None:
     """Return (V, tall V^T as rows, least error) from all eigenvectors of tall^T tall."""
     scale = math.sqrt(tall.shape[1]) / norm
     scaled = tall * scale
@@ -143,7 +144,7 @@ def _gram(tall: Tensor, rank: int, norm: float, seed: int, more: int) -> Found |
     return inner, times(inner, tall.T), math.sqrt(left)
 
 
-def _svd(tall: Tensor, rank: int, norm: float, seed: int, more: int) -> Found | None:
+def _svd(tall: Tensor, rank: int, norm: float, seed: int, more: int) -> Kept | None:
     """Return (V, tall V^T as rows, least error) from the whole decomposition."""
     _, values, inner = torch.linalg.svd(tall / norm, full_matrices=False)
     left = float(values[rank:].double().square().sum())

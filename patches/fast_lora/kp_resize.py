@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from library import kp_factors, kp_threads
-from library.kp_factors import Decomposed
 from torch import Tensor
+
+from . import kp_factors, kp_threads
+from .kp_factors import Decomposed
 
 # Names of the two halves of a module: sd-scripts', PEFT's, ControlLoRA's.
 FORMATS = (("lora_down", "lora_up"), ("lora_A", "lora_B"), ("down", "up"))

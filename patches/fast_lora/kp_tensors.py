@@ -38,7 +38,7 @@ class UnusableError(ValueError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class Located:
     """Where a tensor lies: `start` and `size` in bytes of the file."""
 
     dtype: str
@@ -47,7 +47,7 @@ class Entry:
     size: int
 
 
-def entries(file: Path) -> dict[str, Entry]:
+def entries(file: Path) -> dict[str, Located]:
     """Return where each tensor of a file lies, in the order they lie there.
 
     Raises:
@@ -68,7 +68,7 @@ def entries(file: Path) -> dict[str, Entry]:
         start, end = (offset + 8 + header_size for offset in entry["data_offsets"])
         if end > length:
             raise UnusableError(f"{file} is cut short: {name} would end at byte {end} of {length}")
-        found[name] = Entry(entry["dtype"], tuple(entry["shape"]), start, end - start)
+        found[name] = Located(entry["dtype"], tuple(entry["shape"]), start, end - start)
     return found
 
 
@@ -79,7 +79,7 @@ class Reader:
         self._file: BinaryIO = file.open("rb", buffering=0)
         self._memory = bytearray(8 * PIECE)
 
-    def pieces(self, name: str, entry: Entry) -> Iterator[Tensor]:
+    def pieces(self, name: str, entry: Located) -> Iterator[Tensor]:
         """Yield a tensor as it is stored, flat, a piece at a time; the next overwrites the last.
 
         Raises:

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from library import kp_lora_file, kp_lowrank, kp_report, kp_threads
-from library.kp_difference import Pair
-from library.kp_lowrank import LowRank, NotCertifiedError
-from library.kp_sdxl_modules import Target
-from library.kp_tensors import UnusableError
 from torch import Tensor
+
+from . import kp_lora_file, kp_lowrank, kp_report, kp_threads
+from .kp_difference import Pair
+from .kp_lowrank import LowRank, NotCertifiedError
+from .kp_sdxl_modules import Target
+from .kp_tensors import UnusableError
 
 # What is not given is not done; the stock script is told what it takes without.
 ONLY_IF_GIVEN = {"clamp_quantile": 0.99, "min_diff": 0.01}
@@ -91,7 +92,7 @@ class Ranks:
 
 
 @dataclass(frozen=True)
-class Module:
+class Extracted:
     """One module: its matrices, its convolution's kernel if it is one, and its largest change."""
 
     low_rank: LowRank
@@ -109,7 +110,7 @@ def _extract(args: argparse.Namespace, dims: Sequence[int], script: Script) -> N
     pair = Pair(Path(args.model_org), Path(args.model_tuned), convolutions=bool(args.conv_dim))
     device = torch.device(args.device or "cpu")
     min_diff = getattr(args, "min_diff", None)
-    modules: dict[str, Module] = {}
+    modules: dict[str, Extracted] = {}
     count = sum(len(target.modules) for target in pair.targets)
     with closing(pair), script["tqdm"](total=count) as bar, kp_threads.one_for_each_worker():
         work = partial(
@@ -143,7 +144,7 @@ def _modules(
     device: torch.device,
     dtype: torch.dtype,
     unchanged_too: bool,
-) -> dict[str, Module]:
+) -> dict[str, Extracted]:
     difference = pair.difference(target.key)
     if difference is None and not unchanged_too:
         return {}
@@ -159,7 +160,7 @@ def _modules(
             raise UnusableError(f"{target.key}: {error}") from None
         if made.norm or unchanged_too:
             largest = float(torch.linalg.vector_norm(matrix, float("inf")))
-            found[name] = Module(_kept(made, dtype), kernel, largest)
+            found[name] = Extracted(_kept(made, dtype), kernel, largest)
     return found
 
 
@@ -168,7 +169,7 @@ def _kept(made: LowRank, dtype: torch.dtype) -> LowRank:
     return replace(made, up=up.contiguous(), down=down.contiguous(), values=made.values.cpu())
 
 
-def _cut(module: Module, ranks: Ranks) -> Module:
+def _cut(module: Extracted, ranks: Ranks) -> Extracted:
     return replace(module, low_rank=module.low_rank.cut(ranks.of(module.kernel)))
 
 
@@ -183,7 +184,7 @@ def _clamped(args: argparse.Namespace) -> float | None:
     return None if quantile is None or quantile >= 1 else quantile
 
 
-def _gated(modules: dict[str, Module], min_diff: float | None) -> dict[str, Module]:
+def _gated(modules: dict[str, Extracted], min_diff: float | None) -> dict[str, Extracted]:
     """Return `modules`; where --min_diff is given, no text encoders unless one moved by more."""
     if min_diff is None:
         return modules
@@ -194,7 +195,7 @@ def _gated(modules: dict[str, Module], min_diff: float | None) -> dict[str, Modu
     return {name: module for name, module in modules.items() if name not in texts}
 
 
-def _tensors(modules: Mapping[str, Module], args: argparse.Namespace) -> dict[str, Tensor]:
+def _tensors(modules: Mapping[str, Extracted], args: argparse.Namespace) -> dict[str, Tensor]:
     dtype = DTYPES.get(args.save_precision, torch.float32)
     tensors = {}
     for name, module in modules.items():

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from library import kp_krylov, kp_lowrank
-from library.kp_products import times
 from torch import Tensor
+
+from . import kp_krylov, kp_lowrank
+from .kp_products import times
 
 SMALLEST_PIVOT = 3e-3  # of Cholesky's; below it, Householder's slower way loses less
 MORE = 3  # steps: what fp32 tells of the first parts is then had

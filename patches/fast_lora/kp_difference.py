@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from library import kp_sdxl_modules, kp_tensors
-from library.kp_sdxl_modules import Target
-from library.kp_tensors import Reader, UnusableError
 from torch import Tensor
+
+from . import kp_sdxl_modules, kp_tensors
+from .kp_sdxl_modules import Target
+from .kp_tensors import Reader, UnusableError
 
 
 class Pair:

@@ -9,8 +9,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
-from library.kp_lowrank import LowRank
-from library.kp_sdxl_modules import PARTS
+from .kp_lowrank import LowRank
+from .kp_sdxl_modules import PARTS
 
 
 def of(modules: Mapping[str, LowRank], in_all: int, seconds: float) -> str:

@@ -13,8 +13,9 @@ import math
 from dataclasses import dataclass
 
 import torch
-from library.kp_products import lower_gram, times
 from torch import Tensor
+
+from .kp_products import lower_gram, times
 
 TOLERANCE = 1.9e-3  # of the least squared error: the error itself is at most 1.001 of the least
 SETTLED = 3e-8  # of |A|^2: what fp32 cannot tell from nothing

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kohya_presets.errors import UserError
-from wrapper.data import captioning
+from wrapper.data import caption_files
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_captions_lie_beside_their_images_and_your_own_stay(folder: Path) -> None:
-    planned = captioning.plan(folder)
-    captioning.write(planned)
+    planned = caption_files.plan(folder)
+    caption_files.write(planned)
     assert {c.file.name: c.state for c in planned} == {
         "korra (1).txt": "new",
         "korra (2).txt": "kept",
@@ -34,25 +34,25 @@ def test_captions_lie_beside_their_images_and_your_own_stay(folder: Path) -> Non
 
 
 def test_overwriting_is_asked_for_by_name(folder: Path) -> None:
-    captioning.write(captioning.plan(folder, overwrite=True))
+    caption_files.write(caption_files.plan(folder, overwrite=True))
     assert (folder / "korra (2).txt").read_text("utf-8") == "korra"
-    assert {c.state for c in captioning.plan(folder, overwrite=True)} == {"same"}
+    assert {c.state for c in caption_files.plan(folder, overwrite=True)} == {"same"}
 
 
 def test_planning_writes_nothing(folder: Path) -> None:
     before = sorted(folder.iterdir())
-    captioning.plan(folder, overwrite=True)
+    caption_files.plan(folder, overwrite=True)
     assert sorted(folder.iterdir()) == before
 
 
 def test_two_images_of_one_name_share_a_caption(tmp_path: Path) -> None:
     for suffix in (".png", ".jpg"):
         (tmp_path / f"a{suffix}").touch()
-    assert [c.file.name for c in captioning.plan(tmp_path)] == ["a.txt"]
+    assert [c.file.name for c in caption_files.plan(tmp_path)] == ["a.txt"]
 
 
 @pytest.mark.parametrize("name", ["gone", "empty"])
 def test_no_images_is_an_error(name: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError):
-        captioning.plan(tmp_path / name)
+        caption_files.plan(tmp_path / name)

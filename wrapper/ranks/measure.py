@@ -7,10 +7,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import patches
 from kohya_presets.errors import TrainerError, UserError
 from kohya_presets.loras import curve, weights
 from kohya_presets.loras.curve import Curve
-from patches import registry
 from wrapper.environments import environment
 from wrapper.environments.environment import Environment
 from wrapper.runs import trainer
@@ -20,12 +20,13 @@ from wrapper.system import launch
 from wrapper.system.launch import Launch
 
 SCRIPT = Path(__file__).parent / "kp_rank.py"
-MODULES = registry.SHIPPED / "fast-lora"
-UNUSABLE = 3  # the script's exit code: its last line says what is wrong with a checkpoint
+# kp_rank.py imports `patches.fast_lora` from here, in a Python that knows nothing of us.
+PATCHES = Path(patches.__file__).parents[1]
+UNUSABLE = 3  # the script's exit code when a checkpoint is unusable: its last line says why
 
 
 @dataclass(frozen=True)
-class Request:
+class Question:
     """Which models, and which sd-scripts' environment to measure them in."""
 
     base: Path
@@ -36,39 +37,39 @@ class Request:
     python: str | None
 
 
-def measure(request: Request, talk: Talk) -> Curve:
+def measure(question: Question, talk: Talk) -> Curve:
     """Return the curve: some minutes on a CPU, one pass over both files.
 
     Raises:
-        UserError: a file is no SDXL checkpoint, or is not usable, or both are the same.
+        UserError: a file is not a usable SDXL checkpoint, or both are the same.
     """
-    for file in (request.base, request.tuned):
+    for file in (question.base, question.tuned):
         weights.require(file)
-    python = _environment(request, talk).python
+    python = _environment(question, talk).python
     with tempfile.TemporaryDirectory(prefix="kohya-presets-rank-") as work:
         out, log = Path(work) / "rank.json", Path(work) / "rank.log"
         with progress.shown("rank", talk.console) as on_line:
-            done = launch.run(_launch(request, python, out, log), on_line=on_line)
+            done = launch.run(_launch(question, python, out, log), on_line=on_line)
         if done.returncode == UNUSABLE and done.tail:
             raise UserError(done.tail[-1])
         if done.returncode or not out.is_file():
             said = "".join(f"\n  | {line}" for line in done.tail[-12:])
-            raise TrainerError(f"measuring stopped with exit code {done.returncode}{said}")
+            raise TrainerError(f"measuring the ranks failed with exit code {done.returncode}{said}")
         return curve.of(json.loads(out.read_text(encoding="utf-8")))
 
 
-def _environment(request: Request, talk: Talk) -> Environment:
-    """Return any Python that has torch: a checkout is needed only to find it by."""
-    if request.python is not None:
-        return environment.named(request.python)
-    found = trainer.checkout_for(request.release, request.checkout, talk)
+def _environment(question: Question, talk: Talk) -> Environment:
+    """Return any Python that has torch: the checkout only helps to find one."""
+    if question.python is not None:
+        return environment.named(question.python)
+    found = trainer.checkout_for(question.release, question.checkout, talk)
     return trainer.environment_for(found, None, talk)
 
 
-def _launch(request: Request, python: Path, out: Path, log: Path) -> Launch:
+def _launch(question: Question, python: Path, out: Path, log: Path) -> Launch:
     words = (
-        *(str(python), str(SCRIPT), "--modules", str(MODULES), "--out", str(out)),
-        *("--base", str(request.base.absolute()), "--tuned", str(request.tuned.absolute())),
-        *(("--convolutions",) if request.convolutions else ()),
+        *(str(python), str(SCRIPT), "--out", str(out)),
+        *("--base", str(question.base.absolute()), "--tuned", str(question.tuned.absolute())),
+        *(("--convolutions",) if question.convolutions else ()),
     )
-    return Launch(words, out.parent, log, {"PYTHONUTF8": "1"})
+    return Launch(words, out.parent, log, {"PYTHONUTF8": "1", "PYTHONPATH": str(PATCHES)})

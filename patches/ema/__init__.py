@@ -1,0 +1,1 @@
+"""An average of the trained weights, for sd-scripts."""

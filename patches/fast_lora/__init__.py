@@ -1,0 +1,1 @@
+"""Fast extraction and resizing of SDXL LoRAs, for sd-scripts."""

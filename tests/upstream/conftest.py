@@ -1,0 +1,61 @@
+"""Rehearsals with the real scripts, each made once for every test that asks what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kohya_presets.loras.summary import Lora
+from kohya_presets.presets.catalogue import Catalogue
+from tests import tensors
+from wrapper.checkouts.checkout import Checkout
+from wrapper.runs import manifest, prepare_rehearsal, runner
+from wrapper.runs.manifest import Run
+from wrapper.runs.request import Request
+from wrapper.screen.talk import Talk
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What came of a rehearsal that nobody disturbed."""
+
+    run: Run
+    standin: bool
+    made: Lora | None
+    weights: dict[str, bytes]
+
+
+@pytest.fixture(scope="session")
+def kept() -> dict[Key, Rehearsed]:
+    """Hold what was rehearsed by now, by preset and release."""
+    return {}
+
+
+@pytest.fixture
+def rehearsed(
+    kept: dict[Key, Rehearsed],
+    shipped: Catalogue,
+    upstream: Callable[[str], Checkout],
+    tmp_path: Path,
+) -> Callable[[str, str], Rehearsed]:
+    """Return a function that rehearses a preset on a release."""
+
+    def get(preset: str, release: str) -> Rehearsed:
+        upstream(release)
+        if (preset, release) not in kept:
+            name, runs = f"rehearsal-{preset}", tmp_path / "undisturbed"
+            ready = prepare_rehearsal.ready(
+                Request(shipped.load(preset), name, runs, release), Talk()
+            )
+            made = runner.carry_out(ready.run, Talk())
+            run = manifest.read(ready.run.folder)
+            weights = tensors.contents(run.product)
+            kept[preset, release] = Rehearsed(run, ready.standin, made, weights)
+        return kept[preset, release]
+
+    return get

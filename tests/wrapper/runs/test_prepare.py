@@ -1,0 +1,183 @@
+"""`train` from the request to the product, on the stand-in as a user's own checkout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from kohya_presets.errors import PresetError, ProblemsError, UserError
+from kohya_presets.loras import weights
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.presets.preset import Preset
+from tests import tensors
+from wrapper.environments import environment
+from wrapper.environments.environment import Probe
+from wrapper.rehearsal import adapt, pictures
+from wrapper.runs import manifest, prepare_rehearsal, prepare_training, runner
+from wrapper.runs.prepare_rehearsal import Rehearsal
+from wrapper.runs.request import Request
+from wrapper.screen.talk import Talk
+from wrapper.system import proc
+
+# Only what every release has: the stand-in, taken for a checkout, is like the oldest of them.
+PRESET = """\
+schema = 1
+[preset]
+name = "tiny"
+title = "Tiny"
+summary = "A test"
+script = "sdxl_train.py"
+releases = ">=0.7.0"
+[train]
+optimizer_type = "AdamW"
+learning_rate = 1e-4
+max_train_epochs = 1
+[dataset]
+resolution = 64
+caption_extension = ".txt"
+[extract]
+sdxl = true
+dim = 4
+"""
+
+
+@pytest.fixture
+def preset(tmp_path: Path) -> Preset:
+    file = tmp_path / "tiny.toml"
+    file.write_text(PRESET, "utf-8")
+    return Catalogue(()).load(str(file))
+
+
+@pytest.fixture
+def asked(
+    preset: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Request, Path, str]:
+    """Return a request that fits, its images and its base model; nothing of it needs torch."""
+    monkeypatch.setattr(environment, "probe", lambda _: Probe("3.11", {"torch": "2"}, {}, None))
+    data = tmp_path / "my pictures ü"
+    pictures.draw(data, count=2)
+    base = tensors.write(tmp_path / "base.safetensors", tensors.SDXL)
+    request = Request(preset, "korra", tmp_path / "runs", "v0.10.1", adapt.STANDIN, sys.executable)
+    return request, data, str(base)
+
+
+@pytest.mark.trainer
+def test_what_is_ready_trains_a_lora(
+    asked: tuple[Request, Path, str], trainer_python: str, tmp_path: Path
+) -> None:
+    request, data, base = asked
+    maker = adapt.STANDIN / "make_checkpoint.py"
+    words = [trainer_python, maker, "--out", base, "--tokenizers", tmp_path / "tokenizers"]
+    proc.run(words, env={"PYTHONPATH": str(adapt.STANDIN)})
+    before = {f: f.read_bytes() for f in data.iterdir()}
+    made = runner.carry_out(prepare_training.ready(request, data, base, Talk()), Talk())
+    assert made is not None
+    assert (made.rank, made.file) == (4, request.folder / "lora" / "korra.safetensors")
+    assert {f: f.read_bytes() for f in data.iterdir()} == before
+
+
+def test_a_run_records_what_went_in(asked: tuple[Request, Path, str]) -> None:
+    request, data, base = asked
+    run = prepare_training.ready(request, data, base, Talk())
+    assert manifest.read(request.folder) == run
+    assert [stage.name for stage in run.stages] == ["train", "extract"]
+    assert {stage.state for stage in run.stages} == {"planned"}
+    facts = manifest.read(request.folder).facts
+    assert facts["base"]["sha256"] == weights.sha256(Path(base))
+    assert facts["data"] == {"folder": str(data), "images": 2}
+    assert facts["sd-scripts"]["folder"] == str(adapt.STANDIN)
+
+
+def test_a_runs_name_is_taken_once(asked: tuple[Request, Path, str]) -> None:
+    request, data, base = asked
+    prepare_training.ready(request, data, base, Talk())
+    with pytest.raises(UserError, match="already exists") as caught:
+        prepare_training.ready(request, data, base, Talk())
+    assert "resume" in (caught.value.hint or "")
+
+
+def test_nothing_is_made_when_something_does_not_fit(
+    asked: tuple[Request, Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, data, base = asked
+    broken = Probe("3.11", {}, {"diffusers": "ImportError: x"}, None)
+    monkeypatch.setattr(environment, "probe", lambda _: broken)
+    with pytest.raises(ProblemsError) as caught:
+        prepare_training.ready(request, data, base, Talk())
+    assert [p.code for p in caught.value.problems] == ["broken-package"]
+    assert not request.runs.exists()
+
+
+def test_a_dry_run_looks_at_the_preset_alone(preset: Preset, tmp_path: Path) -> None:
+    request = Request(preset, "korra", tmp_path / "runs", "v0.9.1")
+    plan = prepare_training.dry(request, tmp_path / "gone", "owner/repo/x.safetensors", Talk())
+    words = plan.stages[1].launch.argv
+    assert f"--model_org=owner{os.sep}repo{os.sep}x.safetensors" in words
+    assert "v0.9.1" in plan.stages[0].launch.argv[0]
+    assert not (tmp_path / "runs").exists()
+    wrong = replace(request, preset=replace(preset, patches=("emma",)))
+    with pytest.raises(PresetError) as caught:
+        prepare_training.dry(wrong, tmp_path / "gone", "owner/repo/x.safetensors", Talk())
+    assert [p.code for p in caught.value.problems] == ["unknown-patch"]
+
+
+def test_a_model_without_a_miniature_is_not_rehearsed(preset: Preset, tmp_path: Path) -> None:
+    flux = replace(preset, script="flux_train_network.py")
+    with pytest.raises(UserError, match="cannot be rehearsed"):
+        prepare_rehearsal.ready(Request(flux, "x", tmp_path / "runs", "v0.10.1"), Talk())
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def rehearse(
+    shipped: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Rehearsal]:
+    """Make a rehearsal of skynet with the stand-in ready; nothing of it needs torch."""
+    monkeypatch.setattr(environment, "probe", lambda _: Probe("3.11", {"torch": "2"}, {}, None))
+
+    def ready(*overrides: str) -> Rehearsal:
+        preset, runs = shipped.load("skynet", overrides=overrides), tmp_path / "my runs ü"
+        python = sys.executable
+        asked = Request(preset, "skynet", runs, "v0.10.1", python=python, standin=True)
+        return prepare_rehearsal.ready(asked, Talk())
+
+    return ready
+
+
+def test_a_rehearsal_is_four_stages_and_drawn_pictures(
+    rehearse: Callable[..., Rehearsal],
+) -> None:
+    ready = rehearse()
+    assert [s.name for s in ready.run.stages] == ["miniature", "train", "extract", "resize"]
+    assert ready.standin
+    assert ready.run.text_encoders
+    assert manifest.read(ready.run.folder).facts["sd-scripts"]["standin"] is True
+    left = {file.name for file in ready.run.folder.iterdir()}
+    assert left == {"run.toml", "preset.toml", "config.toml", "dataset.toml", "data"}
+    assert len(list((ready.run.folder / "data").glob("*.png"))) == pictures.COUNT
+
+
+def test_text_encoders_that_are_not_trained_are_not_expected(
+    rehearse: Callable[..., Rehearsal],
+) -> None:
+    assert not rehearse("train.train_text_encoder=false").run.text_encoders
+
+
+def test_a_rehearsal_replaces_an_earlier_one_and_nothing_else(
+    rehearse: Callable[..., Rehearsal],
+) -> None:
+    run = rehearse().run
+    (run.folder / "of the earlier one").touch()
+    assert rehearse().run.folder == run.folder
+    assert not (run.folder / "of the earlier one").exists()
+    with FileLock(run.folder / ".lock"), pytest.raises(UserError, match="rehearsal"):
+        rehearse()
+    manifest.write(replace(run, kind="train"))
+    with pytest.raises(UserError, match="rehearsal"):
+        rehearse()
