@@ -57,6 +57,7 @@ SECTIONS = {
         "gui": ("sdscripts.gui", "Move presets into the Kohya GUI (bmaltais/kohya_ss) and back."),
     },
 }
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}  # columns
 COMMANDS = {name: told for section in SECTIONS.values() for name, told in section.items()}
 
 
@@ -88,7 +89,7 @@ class Lazy(Group):
                 formatter.write_dl([(name, sentence) for name, (_, sentence) in section.items()])
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Lazy, context_settings=HELP)
 @click.version_option(package_name="kohya-presets")
 def cli() -> None:
     """Presets, checks and runs for fine-tuning SDXL with kohya-ss/sd-scripts.

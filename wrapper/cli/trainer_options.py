@@ -14,7 +14,9 @@ from wrapper.cli.options import FOLDER, Decorated
 def site_options(function: Decorated) -> Decorated:
     """Add --release, --checkout and --python."""
     python = click.option(
-        "--python", metavar="EXE", help="Python that runs sd-scripts.  [default: made if missing]"
+        "--python",
+        metavar="EXE",
+        help="Python that runs sd-scripts.  [default: created if missing]",
     )
     return release_option(checkout_option(python(function)))
 
