@@ -16,7 +16,7 @@ def site_options(function: Decorated) -> Decorated:
     python = click.option(
         "--python",
         metavar="EXE",
-        help="Python that runs sd-scripts.  [default: created if missing]",
+        help="Python for sd-scripts.  [default: created if missing]",
     )
     return release_option(checkout_option(python(function)))
 
