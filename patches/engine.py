@@ -84,7 +84,7 @@ def revert(text: str, patch: str, *, even_edited: bool = False) -> str:
     if not even_edited and (edited := next((b for b in own if b.edited), None)):
         raise PatchError(
             f"line {edited.first + 1}: the block of {patch!r} was edited by hand",
-            hint="Move your edit elsewhere, or discard it with `patch revert --even-edited`.",
+            hint="Move your edit elsewhere, or discard it with `patch revert --force`.",
         )
     return "".join(fences.without(lines, own))
 

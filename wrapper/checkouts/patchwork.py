@@ -161,7 +161,7 @@ def _untouched(digest: str, code: str, file: Path, even_edited: bool) -> None:
     if not even_edited and _digest(code) != digest:
         raise PatchError(
             f"{file.name} was edited by hand",
-            hint="Save your edit elsewhere, then discard it with `patch revert --even-edited`.",
+            hint="Save your edit elsewhere, then discard it with `patch revert --force`.",
         )
 
 

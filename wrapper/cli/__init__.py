@@ -6,6 +6,7 @@ import importlib
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.problems import paragraph
@@ -17,39 +18,46 @@ INTERRUPTED = 130
 SECTIONS = {
     "Presets": {
         "list": ("presets.list_presets", "List the presets: the shipped ones, then your own."),
-        "show": ("presets.show", "Print PRESET complete, with everything it inherits."),
+        "show": ("presets.show", "Print all settings of PRESET, with those it inherits."),
         "new": ("presets.new", "Create a preset from another one, with the changes of --set."),
-        "diff": ("presets.diff", "Print what differs from preset OLD to preset NEW."),
+        "diff": ("presets.diff", "Compare preset OLD with preset NEW, setting by setting."),
         "explain": (
             "presets.explain",
-            "Say what an option does, the guide's advice, and each preset's value.",
+            "Explain an option: what it does, the guide's advice, and each preset's value.",
         ),
         "validate": (
             "presets.validate",
-            "Check presets, or sd-scripts' own TOML files, before a GPU is paid for.",
+            "Check presets, or sd-scripts' own TOML files, before you pay for a GPU.",
         ),
         "render": (
             "presets.render",
-            "Write the files sd-scripts reads: config.toml, dataset.toml and command.txt.",
+            "Write the files that sd-scripts reads: config.toml, dataset.toml and command.txt.",
         ),
     },
     "Training": {
-        "captions": ("runs.captions", "Write IMAGE.txt beside each image in DIR, from its name."),
+        "captions": (
+            "runs.captions",
+            "Write a caption for each image in DIR, from the image's file name.",
+        ),
         "rehearse": (
             "runs.rehearse",
-            "Run the whole job of PRESET on a miniature SDXL, on this computer's CPU.",
+            "Test the whole job of PRESET with a tiny SDXL model, on this computer's CPU.",
         ),
         "train": ("runs.train", "Train with PRESET, extract the LoRA, and resize it."),
         "resume": ("runs.resume", "Continue RUN at the first stage that is not done."),
         "lora": ("runs.lora", "Inspect LoRAs: their content, the rank they need, their distance."),
     },
     "sd-scripts and the Kohya GUI": {
-        "doctor": ("sdscripts.doctor", "Check Python, torch, GPU and driver of the trainer."),
+        "doctor": (
+            "sdscripts.doctor",
+            "Check the Python, torch, GPU and driver that a run would use.",
+        ),
         "checkout": ("sdscripts.checkout", "Manage downloaded sd-scripts releases."),
         "patch": ("sdscripts.patch", "Add patches to sd-scripts or a Kohya GUI, and remove them."),
         "gui": ("sdscripts.gui", "Move presets into the Kohya GUI (bmaltais/kohya_ss) and back."),
     },
 }
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}  # columns
 COMMANDS = {name: told for section in SECTIONS.values() for name, told in section.items()}
 
 
@@ -68,6 +76,12 @@ class Lazy(Group):
         command: click.Command = module.command
         return command
 
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so, from the table above, and then the options."""
+        begun = [name for name in COMMANDS if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=COMMANDS[name][1]) for name in begun]
+        return commands + click.Command.shell_complete(self, context, incomplete)
+
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands by section, from the table above."""
         for title, section in SECTIONS.items():
@@ -75,12 +89,12 @@ class Lazy(Group):
                 formatter.write_dl([(name, sentence) for name, (_, sentence) in section.items()])
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Lazy, context_settings=HELP)
 @click.version_option(package_name="kohya-presets")
 def cli() -> None:
     """Presets, checks and runs for fine-tuning SDXL with kohya-ss/sd-scripts.
 
-    `kohya-presets COMMAND --help` explains a command, with an example.
+    `kohya-presets COMMAND --help` shows the options of a command, with an example.
     """
 
 
@@ -92,14 +106,32 @@ def main() -> None:
         click.secho(INTERRUPTED_TEXT, fg="yellow", err=True)
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        _tell_usage(error)
         sys.exit(error.exit_code)
     except UserError as error:
         _tell(error)
         sys.exit(error.exit_code)
 
 
+_PRESETS = ("preset", "old", "new", "names", "parent")  # arguments that are presets
 INTERRUPTED_TEXT = "Interrupted. A run continues with `kohya-presets resume RUN`."
+
+
+def _tell_usage(error: click.ClickException) -> None:
+    """Say wrong usage as any other error: what is wrong, then what to do."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None or error.message == context.get_help():  # no command at all: the help
+        error.show()
+        return
+    click.echo(context.get_usage(), err=True)
+    click.secho(f"error: {error.format_message()}", fg="red", err=True)
+    click.echo(f"hint: {_usage_hint(error, context)}", err=True)
+
+
+def _usage_hint(error: click.ClickException, context: click.Context) -> str:
+    see = f"`{context.command_path} --help` shows the options, with an example."
+    name = error.param.name if isinstance(error, click.MissingParameter) and error.param else None
+    return f"`kohya-presets list` shows the presets. {see}" if name in _PRESETS else see
 
 
 def _tell(error: UserError) -> None:

@@ -14,7 +14,7 @@ from wrapper.screen.talk import Talk
 def finish(run: Run, talk: Talk) -> Lora | None:
     """Return what the run made, having said it: the file on stdout, the rest as talk."""
     made = runner.carry_out(run, talk)
-    lone = "a model, no LoRA" if run.stages[-1].expects != scripts.LORA else "a LoRA"
+    lone = "a model (not a LoRA)" if run.stages[-1].expects != scripts.LORA else "a LoRA"
     talk.say(f"{run.product.name}: {made or lone}")
     click.echo(run.product)
     return made

@@ -30,7 +30,8 @@ class Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that `args` begin with; for a mistyped one, name the nearest."""
         name = args[0]
-        if self.get_command(context, name) is None and not name.startswith("-"):
+        known = self.get_command(context, name) is not None or context.resilient_parsing
+        if not known and not name.startswith("-"):
             hint = did_you_mean(name, self.list_commands(context))
             hint = hint or f"`{context.command_path} --help` lists the commands."
             raise click.UsageError(f"There is no command {name!r}. {hint}", context)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from kohya_presets.presets import catalogue
 from kohya_presets.presets.catalogue import Catalogue
@@ -24,6 +25,23 @@ def presets() -> Catalogue:
     return catalogue.standard(paths.user_presets(), here=Path.cwd())
 
 
+def preset_argument(name: str = "preset") -> Callable[[Decorated], Decorated]:
+    """Add a preset's name as an argument; a shell completes it."""
+    return click.argument(name, shell_complete=preset_names)
+
+
+def preset_names(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return the presets whose names begin so."""
+    return [CompletionItem(name) for name in presets().names() if name.startswith(begun)]
+
+
+def presets_and_files(
+    context: click.Context, argument: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """Return the same, and let the shell complete files too."""
+    return [CompletionItem(begun, type="file"), *preset_names(context, argument, begun)]
+
+
 def set_option(function: Decorated) -> Decorated:
     """Add --set."""
     return click.option(
@@ -31,14 +49,14 @@ def set_option(function: Decorated) -> Decorated:
         "overrides",
         multiple=True,
         metavar="TABLE.KEY=VALUE",
-        help="Change one setting; repeatable. VALUE is TOML; `unset` removes the setting.",
+        help="Change one setting (repeatable). VALUE is TOML; `unset` removes the setting.",
     )(function)
 
 
 def ignore_option(function: Decorated) -> Decorated:
     """Add --ignore."""
     return click.option(
-        "--ignore", multiple=True, metavar="CODE", help="Ignore a rule by its code; repeatable."
+        "--ignore", multiple=True, metavar="CODE", help="Ignore a rule by its code (repeatable)."
     )(function)
 
 
@@ -51,7 +69,7 @@ def print_json(values: Mapping[str, Any]) -> None:
 
 def json_option(function: Decorated) -> Decorated:
     """Add --json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")(
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
         function
     )
 
@@ -64,5 +82,9 @@ def force_option(function: Decorated) -> Decorated:
 def runs_option(function: Decorated) -> Decorated:
     """Add --runs."""
     return click.option(
-        "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Folder for runs."
+        "--runs",
+        type=FOLDER,
+        default=Path("runs"),
+        show_default=True,
+        help="Folder that holds the runs.",
     )(function)

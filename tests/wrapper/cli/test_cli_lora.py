@@ -123,7 +123,7 @@ def test_rank_of_what_is_no_change_or_not_finite_is_an_error(
 def test_rank_writes_its_page_over_nothing(tmp_path: Path) -> None:
     base, tuned = models(tmp_path, {TO_Q: diagonal(3.0)})
     before = tuned.read_bytes()
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         run("rank", "--base", base, "--tuned", tuned, "--html", tuned)
     assert tuned.read_bytes() == before
 

@@ -18,8 +18,8 @@ def test_a_good_preset_has_nothing_said_of_it() -> None:
     result = run("validate", "skynet", "lion")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert "skynet on v0.10.1: nothing is wrong" in lines
-    assert "lion on v0.10.1: nothing is wrong" in lines
+    assert "skynet on v0.10.1: no problems found" in lines
+    assert "lion on v0.10.1: no problems found" in lines
 
 
 def test_errors_come_first_with_place_hint_and_code() -> None:
@@ -47,7 +47,7 @@ def test_json_has_the_source_of_each_rule(tmp_path: Path) -> None:
 
 def test_a_rule_is_left_out_by_its_code() -> None:
     words = ("validate", "a6000", "--ignore")
-    assert "nothing is wrong" in run(*words, "min-snr-gamma").stdout
+    assert "no problems found" in run(*words, "min-snr-gamma").stdout
     result = typed(*words, "min-snr-gama")
     assert (result.returncode, "'min-snr-gamma'" in result.stderr) == (1, True)
 
@@ -85,7 +85,7 @@ def test_a_release_is_no_beginning_of_any_commit(release: str) -> None:
 def test_a_checkout_is_of_one_release() -> None:
     result = typed("validate", "skynet", "--checkout", STANDIN, "--release", "v0.7.0")
     assert result.returncode == 2
-    assert "give no --release with it" in result.stderr
+    assert "Leave out --release" in result.stderr
     assert run("validate", "skynet", "--checkout", STANDIN).stdout.startswith("skynet on v0.7.0")
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from kohya_presets.presets import compare
-from wrapper.cli.options import presets
+from wrapper.cli.options import preset_argument, presets
 
 
 @click.command("diff")
-@click.argument("old")
-@click.argument("new")
+@preset_argument("old")
+@preset_argument("new")
 def command(old: str, new: str) -> None:
-    """Print what differs from preset OLD to preset NEW, setting by setting.
+    """Compare preset OLD with preset NEW, setting by setting.
 
     \b
     Example:

@@ -6,18 +6,18 @@ import click
 
 from kohya_presets.explain import lookup, shown
 from wrapper.cli import checked
-from wrapper.cli.options import json_option, presets, print_json
+from wrapper.cli.options import json_option, preset_names, presets, print_json
 
 
 # An option of sd-scripts may be typed as sd-scripts takes it: --clip-skip.
 @click.command("explain", context_settings={"ignore_unknown_options": True})
-@click.argument("name", metavar="OPTION|PRESET")
+@click.argument("name", metavar="OPTION|PRESET", shell_complete=preset_names)
 @json_option
 def command(name: str, as_json: bool) -> None:
-    """Say what an option does, what was found with it and which preset sets it to what.
+    """Explain an option: what it does, the guide's advice, and each preset's value.
 
-    Of a preset, say why each of its values is what it is. An option may be called as sd-scripts
-    calls it or as the Kohya GUI does.
+    For a preset, the command gives the reason for each of its values. You can write an option as
+    sd-scripts names it or as the Kohya GUI labels it.
 
     \b
     Example:

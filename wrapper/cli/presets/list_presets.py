@@ -23,7 +23,7 @@ def command(as_json: bool) -> None:
         try:
             head = found.head(name)
         except ProblemsError as error:
-            broken.append(error)
+            broken.append((name, error))
             continue
         rows.append({"name": name, "vram_gib": head.get("vram_gib"), "summary": head["summary"]})
     if as_json:
@@ -33,5 +33,5 @@ def command(as_json: bool) -> None:
         for row in rows:
             memory = f"{row['vram_gib']:g} GB" if row["vram_gib"] else ""
             click.echo(f"{row['name']:<{wide}}  {memory:>5}  {row['summary']}")
-    for fault in broken:
-        click.echo(f"warning: {fault}; see `kohya-presets show`", err=True)
+    for name, fault in broken:
+        click.echo(f"warning: {fault}. See `kohya-presets validate {name}`.", err=True)

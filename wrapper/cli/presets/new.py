@@ -5,16 +5,25 @@ from __future__ import annotations
 import click
 
 from wrapper.cli import checked
-from wrapper.cli.options import presets, set_option
+from wrapper.cli.options import preset_names, presets, set_option
 from wrapper.export import own_presets
 
 
 @click.command("new")
 @click.argument("name")
-@click.option("--extends", "parent", required=True, metavar="PRESET", help="Preset to start from.")
+@click.option(
+    "--extends",
+    "parent",
+    required=True,
+    metavar="PRESET",
+    help="Preset to start from.",
+    shell_complete=preset_names,
+)
 @set_option
 def command(name: str, parent: str, overrides: tuple[str, ...]) -> None:
-    """Write a preset of your own, NAME, that differs from another in what --set says.
+    """Create a preset from another one, with the changes of --set.
+
+    The preset is saved as NAME in your preset folder. The command prints its file.
 
     \b
     Example:

@@ -6,17 +6,23 @@ from pathlib import Path
 
 import click
 
-from wrapper.cli.options import FOLDER, force_option, presets, set_option
+from wrapper.cli.options import FOLDER, force_option, preset_argument, presets, set_option
 from wrapper.export import by_hand
 
 
 @click.command("render")
-@click.argument("preset")
+@preset_argument()
 @click.option("--out", type=FOLDER, required=True, help="Folder to write the files to.")
-@click.option("--data", type=FOLDER, default=Path("data"), show_default=True, help="Images.")
-@click.option("--base", default="base.safetensors", show_default=True, help="Base model.")
-@click.option("--name", help="Name of what is made.  [default: the preset's]")
-@click.option("--release", metavar="TAG", help="Check the preset against this release.")
+@click.option("--data", type=FOLDER, default=Path("data"), show_default=True, help="Image folder.")
+@click.option(
+    "--base",
+    metavar="MODEL",
+    default="base.safetensors",
+    show_default=True,
+    help="SDXL base model: a .safetensors file, or owner/repo on Hugging Face.",
+)
+@click.option("--name", metavar="NAME", help="Name of the new model.  [default: the preset's name]")
+@click.option("--release", metavar="TAG", help="Check the preset for this release of sd-scripts.")
 @force_option
 @set_option
 def command(
@@ -29,7 +35,7 @@ def command(
     force: bool,
     overrides: tuple[str, ...],
 ) -> None:
-    """Write the files sd-scripts reads: config.toml, dataset.toml and command.txt.
+    """Write the files that sd-scripts reads: config.toml, dataset.toml and command.txt.
 
     \b
     Example:

@@ -7,16 +7,16 @@ import click
 from kohya_presets.memory import estimate
 from kohya_presets.presets import preset as preset_files
 from wrapper.cli import checked
-from wrapper.cli.options import json_option, print_json, set_option
+from wrapper.cli.options import json_option, preset_argument, print_json, set_option
 
 
 @click.command("show")
-@click.argument("preset")
+@preset_argument()
 @set_option
-@click.option("--provenance", is_flag=True, help="Also say why each value is what it is.")
+@click.option("--provenance", is_flag=True, help="Also print the reason for each value.")
 @json_option
 def command(preset: str, overrides: tuple[str, ...], provenance: bool, as_json: bool) -> None:
-    """Print PRESET complete, with everything it inherits.
+    """Print all settings of PRESET, with those it inherits.
 
     \b
     Example:

@@ -8,18 +8,33 @@ from pathlib import Path
 import click
 
 from kohya_presets.errors import PresetError
-from wrapper.cli.options import ignore_option, json_option, presets, print_json, set_option
+from wrapper.cli.options import (
+    ignore_option,
+    json_option,
+    presets,
+    presets_and_files,
+    print_json,
+    set_option,
+)
 from wrapper.cli.trainer_options import checkout_option, release_option
 from wrapper.runs import subjects
 
 
 @click.command("validate")
-@click.argument("names", metavar="PRESET|FILE...", nargs=-1, required=True)
+@click.argument(
+    "names",
+    metavar="PRESET|FILE...",
+    nargs=-1,
+    required=True,
+    shell_complete=presets_and_files,
+)
 @release_option
 @checkout_option
 @set_option
 @ignore_option
-@click.option("--images", type=click.IntRange(min=1), help="How many there are to train on.")
+@click.option(
+    "--images", type=click.IntRange(min=1), metavar="NUMBER", help="Number of training images."
+)
 @json_option
 def command(
     names: tuple[str, ...],
@@ -30,9 +45,10 @@ def command(
     images: int | None,
     as_json: bool,
 ) -> None:
-    """Say everything that is wrong with presets, or with sd-scripts' own TOML files.
+    """Check presets, or sd-scripts' own TOML files, before you pay for a GPU.
 
-    Errors stop a run, warnings are what the guide and others found. Exit code 3 with errors.
+    An error stops a run. A warning is advice from the guide or from other users. If there are
+    errors, the exit code is 3.
 
     \b
     Example:

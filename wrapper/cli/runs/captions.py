@@ -12,12 +12,13 @@ from wrapper.data import caption_files
 
 @click.command("captions")
 @click.argument("folder", metavar="DIR", type=FOLDER)
-@click.option("--dry-run", is_flag=True, help="Only show what would be written.")
-@click.option("--overwrite", is_flag=True, help="Also replace captions that are there.")
+@click.option("--dry-run", is_flag=True, help="Print the captions and write nothing.")
+@click.option("--overwrite", is_flag=True, help="Also replace existing captions.")
 def command(folder: Path, dry_run: bool, overwrite: bool) -> None:
-    """Write IMAGE.txt beside each image in DIR, from the image's file name.
+    """Write a caption for each image in DIR, from the image's file name.
 
-    A counter at the end, as bulk renaming leaves it, is not part of the caption.
+    The image `korra (1).png` gets the file `korra (1).txt` with the caption `korra`: a number that
+    bulk renaming added is left out.
 
     \b
     Example:

@@ -21,14 +21,16 @@ from wrapper.system import whole
 
 @click.group("lora", cls=Group)
 def command() -> None:
-    """Say what a LoRA holds, which rank a fine-tuning needs, how far two LoRAs are apart."""
+    """Inspect LoRAs: their content, the rank they need, their distance."""
 
 
 @command.command("info")
 @click.argument("file", type=FILE)
 @json_option
 def info(file: Path, as_json: bool) -> None:
-    """Say what the LoRA in FILE holds, block by block, and whether it is what its name says.
+    """Show what the LoRA in FILE contains, block by block.
+
+    The command warns if the LoRA does not match its name or its metadata.
 
     \b
     Example:
@@ -52,7 +54,9 @@ def info(file: Path, as_json: bool) -> None:
 @click.argument("b", type=FILE)
 @json_option
 def diff(a: Path, b: Path, as_json: bool) -> None:
-    """Say how far the LoRAs A and B are apart, as the change they make to the model.
+    """Measure how different the LoRAs A and B are.
+
+    The command compares the changes that they make to the model.
 
     \b
     Example:
@@ -70,11 +74,13 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
 
 
 @command.command("rank")
-@click.option("--base", type=FILE, required=True, help="The model that was trained from.")
-@click.option("--tuned", type=FILE, required=True, help="The model that was trained.")
-@click.option("--html", type=FILE, help="Also write a page with a plot.")
+@click.option("--base", type=FILE, required=True, help="Base model, before training.")
+@click.option("--tuned", type=FILE, required=True, help="Fine-tuned model, after training.")
+@click.option("--html", type=FILE, help="Also write an HTML page with a plot.")
 @force_option
-@click.option("--conv", is_flag=True, help="Convolutions too, as extraction with a conv_dim has.")
+@click.option(
+    "--conv", is_flag=True, help="Include convolutions, as extraction with conv_dim does."
+)
 @site_options
 @json_option
 def rank(
@@ -88,9 +94,10 @@ def rank(
     python: str | None,
     as_json: bool,
 ) -> None:
-    """Say what a LoRA of each rank would keep of a fine-tuning of SDXL, and how large it would be.
+    """Show how much of a fine-tuned model a LoRA of each rank keeps, and its file size.
 
-    Some minutes on a CPU; --release, --checkout and --python say where its torch is.
+    This takes a few minutes on a CPU. It needs a Python with torch: that of the chosen release or
+    checkout, or --python.
 
     \b
     Example:

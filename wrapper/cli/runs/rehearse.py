@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from wrapper.cli.ending import finish
-from wrapper.cli.options import FOLDER, ignore_option, presets, runs_option, set_option
+from wrapper.cli.options import (
+    FOLDER,
+    ignore_option,
+    preset_argument,
+    presets,
+    runs_option,
+    set_option,
+)
 from wrapper.cli.trainer_options import site_options
 from wrapper.runs import prepare_rehearsal
 from wrapper.runs.prepare_rehearsal import Rehearsal
@@ -16,11 +23,11 @@ from wrapper.screen.talk import Talk
 
 
 @click.command("rehearse")
-@click.argument("preset")
-@click.option("--data", type=FOLDER, help="Rehearse with some of these images.")
+@preset_argument()
+@click.option("--data", type=FOLDER, help="Use some of these images.  [default: generated images]")
 @runs_option
 @site_options
-@click.option("--standin", is_flag=True, help="With our stand-in scripts, not with sd-scripts.")
+@click.option("--standin", is_flag=True, help="Use our small stand-in scripts, without sd-scripts.")
 @set_option
 @ignore_option
 def command(
@@ -34,7 +41,10 @@ def command(
     overrides: tuple[str, ...],
     ignore: tuple[str, ...],
 ) -> None:
-    """Run the whole job of PRESET on a miniature SDXL, with the real scripts, on this CPU.
+    """Test the whole job of PRESET with a tiny SDXL model, on this computer's CPU.
+
+    The real scripts train, extract and resize. Only the model, the images and the number of steps
+    are small.
 
     \b
     Example:
@@ -45,18 +55,20 @@ def command(
     request = Request(found, name, runs, release, checkout, python, data, standin, ignore)
     talk = Talk()
     ready = prepare_rehearsal.ready(request, talk)
-    talk.say(f"rehearsing {found.name} with {_whose(ready)}, replaced for it:")
+    talk.say(f"rehearsing {found.name} with {_whose(ready)}; changed for the rehearsal:")
     for replaced in ready.replaced:
         talk.say(f"  {replaced}")
     finish(ready.run, talk)
-    talk.say("proved:")
+    talk.say("tested:")
     for line in prepare_rehearsal.proved(ready.run, ready.standin):
         talk.say(f"  + {line}")
-    talk.say("not proved:")
+    talk.say("not tested:")
     for line in prepare_rehearsal.not_proved(found, ready.standin):
         talk.say(f"  - {line}")
     if ready.standin:
-        talk.warn("this was the stand-in; rehearse again where sd-scripts can be reached")
+        talk.warn(
+            "this rehearsal used the stand-in; rehearse again where sd-scripts can be downloaded"
+        )
 
 
 def _whose(ready: Rehearsal) -> str:

@@ -15,9 +15,10 @@ from wrapper.screen.talk import Talk
 @click.command("resume")
 @click.argument("run", type=FOLDER)
 def command(run: Path) -> None:
-    """Go on with RUN at the first stage that is not done.
+    """Continue RUN at the first stage that is not done.
 
-    A trainer that outlived us is followed to its end; finished stages are not repeated.
+    RUN is the folder of the run. Finished stages are not repeated. If the trainer is still running,
+    the command attaches to it.
 
     \b
     Example:

@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from wrapper.cli.ending import finish
-from wrapper.cli.options import FOLDER, ignore_option, presets, runs_option, set_option
+from wrapper.cli.options import (
+    FOLDER,
+    ignore_option,
+    preset_argument,
+    presets,
+    runs_option,
+    set_option,
+)
 from wrapper.cli.trainer_options import site_options
 from wrapper.runs import prepare_training
 from wrapper.runs.request import Request
@@ -16,15 +23,22 @@ from wrapper.screen.talk import Talk
 
 
 @click.command("train")
-@click.argument("preset")
-@click.option("--data", type=FOLDER, required=True, help="Folder of images and captions.")
-@click.option("--base", required=True, help="SDXL checkpoint: a file, or owner/repo[/file].")
-@click.option("--name", help="Name of the run and of what it makes.  [default: the preset's]")
+@preset_argument()
+@click.option("--data", type=FOLDER, required=True, help="Folder with images and captions.")
+@click.option(
+    "--base",
+    metavar="MODEL",
+    required=True,
+    help="SDXL base model: a .safetensors file, or owner/repo[/file] on Hugging Face.",
+)
+@click.option(
+    "--name", metavar="NAME", help="Name of the run and its files.  [default: the preset's name]"
+)
 @runs_option
 @site_options
 @set_option
 @ignore_option
-@click.option("--dry-run", is_flag=True, help="Print the command of every stage, write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the command of each stage and write nothing.")
 def command(
     preset: str,
     data: Path,
@@ -38,7 +52,10 @@ def command(
     ignore: tuple[str, ...],
     dry_run: bool,
 ) -> None:
-    """Train with PRESET, extract the LoRA, resize it: one run, checked before it starts.
+    """Train with PRESET, extract the LoRA, and resize it.
+
+    Preset, images and base model are checked first. After an interruption, continue the run with
+    `kohya-presets resume`.
 
     \b
     Example:

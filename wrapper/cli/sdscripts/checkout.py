@@ -11,7 +11,7 @@ from wrapper.screen.talk import Talk
 
 @click.group("checkout", cls=Group)
 def command() -> None:
-    """Get sd-scripts in the release you want, beside others."""
+    """Manage downloaded sd-scripts releases."""
 
 
 @command.command("add")
@@ -20,10 +20,12 @@ def command() -> None:
     "--from",
     "source",
     metavar="URL|DIR|ZIP",
-    help="Where to get it.  [default: SD_SCRIPTS_REMOTE, else upstream]",
+    help="Take sd-scripts from here.  [default: $SD_SCRIPTS_REMOTE, or GitHub]",
 )
 def add(release: str | None, source: str | None) -> None:
-    """Get a release (or a full commit) of sd-scripts; only the files its SDXL scripts need.
+    """Download a release or a commit of sd-scripts.
+
+    Only the files that the SDXL scripts need are downloaded. Write a commit with all 40 digits.
 
     \b
     Example:
@@ -35,16 +37,21 @@ def add(release: str | None, source: str | None) -> None:
 
 @command.command("list")
 def listing() -> None:
-    """List the checkouts: release, commit, folder."""
+    """List the downloaded releases: name, commit and folder.
+
+    \b
+    Example:
+        kohya-presets checkout list
+    """
     for made in checkouts.listing():
         click.echo(f"{made.name}  {made.commit or '-'}  {made.folder}")
 
 
 @command.command("remove")
 @click.argument("release", metavar="TAG|COMMIT")
-@click.option("--force", is_flag=True, help="Even if you edited files in it.")
+@click.option("--force", is_flag=True, help="Delete it even if you edited its files.")
 def remove(release: str, force: bool) -> None:
-    """Delete a checkout and its environment.
+    """Delete a downloaded release and its Python environment.
 
     \b
     Example:

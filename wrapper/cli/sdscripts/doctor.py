@@ -18,7 +18,9 @@ from wrapper.screen.talk import Talk
 @site_options
 @json_option
 def command(release: str, checkout: Path | None, python: str | None, as_json: bool) -> None:
-    """Say which Python, torch, GPU and driver a run would use, and what does not fit together.
+    """Check the Python, torch, GPU and driver that a run would use.
+
+    The command downloads and changes nothing. If there are errors, the exit code is 1.
 
     \b
     Example:

@@ -12,22 +12,30 @@ from kohya_presets.gui.report import Item
 from kohya_presets.gui.versions import fields
 from wrapper.cli import checked
 from wrapper.cli.group import Group
-from wrapper.cli.options import FILE, FOLDER, force_option, presets, set_option
+from wrapper.cli.options import FILE, FOLDER, force_option, preset_argument, presets, set_option
 from wrapper.export import gui_files
 from wrapper.system import whole
 
 
 @click.group("gui", cls=Group)
 def command() -> None:
-    """Take presets into the Kohya GUI (bmaltais/kohya_ss), and out of it."""
+    """Move presets into the Kohya GUI (bmaltais/kohya_ss) and back."""
 
 
 @command.command("export")
-@click.argument("preset")
-@click.option("--gui", metavar="TAG", help="Version of the GUI.  [default: the newest known]")
+@preset_argument()
+@click.option("--gui", metavar="TAG", help="GUI version to write for.  [default: the newest known]")
 @click.option("--out", type=FILE, help="File to write.  [default: print it]")
-@click.option("--install", type=FOLDER, help="Folder of a Kohya GUI: its version, its presets.")
-@click.option("--data", type=FOLDER, help="Images: write a dataset config beside, and name it.")
+@click.option(
+    "--install",
+    type=FOLDER,
+    help="Kohya GUI folder to install into; its version is detected.",
+)
+@click.option(
+    "--data",
+    type=FOLDER,
+    help="Image folder; also writes a dataset config and refers to it.",
+)
 @force_option
 @set_option
 def export(
@@ -39,7 +47,9 @@ def export(
     force: bool,
     overrides: tuple[str, ...],
 ) -> None:
-    """Write PRESET as a version of the GUI saves it, and say what that version cannot express.
+    """Write PRESET as a settings file of the Kohya GUI.
+
+    The command also lists the settings that this version of the GUI cannot express.
 
     \b
     Example:
@@ -47,14 +57,18 @@ def export(
         kohya-presets gui export lion --gui v24.1.7 --out lion.json
     """
     if install and (out or gui):
-        raise click.UsageError("--install finds version and file: give no --gui or --out with it")
+        raise click.UsageError(
+            "--install finds the version and the file. Leave out --gui and --out."
+        )
     if data and not (out or install):
-        raise click.UsageError("--data writes a second file: give --out or --install")
+        raise click.UsageError("--data writes a second file. Add --out FILE or --install FOLDER.")
     found = checked.preset(preset, overrides)
     if install:
         there = gui_files.installed(install)
         tag, out = there.tag, gui_files.target(found, there)
-        click.echo(f"Kohya GUI {'' if there.is_exact else 'like '}{tag} in {install}", err=True)
+        click.echo(
+            f"found a Kohya GUI {'' if there.is_exact else 'like '}{tag} in {install}", err=True
+        )
     else:
         tag = fields.find(gui) if gui else fields.tags()[-1]
     file = out.expanduser().resolve() if out else Path(f"{found.name}.json")
@@ -75,12 +89,16 @@ def export(
 
 @command.command("import")
 @click.argument("file", type=FILE)
-@click.option("--name", help="Name of the preset.  [default: the file's]")
-@click.option("--out", type=FILE, help="Preset to write.  [default: print it]")
+@click.option("--name", metavar="NAME", help="Name of the preset.  [default: the file's name]")
+@click.option("--out", type=FILE, help="Preset file to write.  [default: print it]")
 @force_option
-@click.option("--all", "all_", is_flag=True, help="Also tell what was plainly taken over.")
+@click.option(
+    "--all", "all_", is_flag=True, help="Also list settings that were imported unchanged."
+)
 def import_(file: Path, name: str | None, out: Path | None, force: bool, all_: bool) -> None:
-    """Make a preset of FILE: JSON that the GUI saved, or a config.toml of sd-scripts.
+    """Make a preset from FILE, a settings file of the Kohya GUI.
+
+    FILE may also be a config.toml of sd-scripts.
 
     \b
     Example:
@@ -98,6 +116,6 @@ def import_(file: Path, name: str | None, out: Path | None, force: bool, all_: b
 
 def _tell(subject: str, items: Iterable[Item], *, all_: bool = False) -> None:
     items = tuple(items)
-    click.echo(f"{subject}: {report.counts(items) or 'all of it'}", err=True)
+    click.echo(f"{subject}: {report.counts(items) or 'every setting carried over'}", err=True)
     for line in report.told(items, all_=all_):
         click.echo(f"  {line}", err=True)

@@ -22,13 +22,13 @@ NAMES = click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def _where(function: Decorated) -> Decorated:
     """Add --checkout and --release."""
     for option in (
-        click.option("--checkout", type=FOLDER, help="A clone of sd-scripts, or a Kohya GUI."),
+        click.option("--checkout", type=FOLDER, help="Folder of sd-scripts or a Kohya GUI."),
         click.option(
             "--release",
             default=releases.DEFAULT,
             show_default=True,
             metavar="TAG|COMMIT",
-            help="Without --checkout: which of the tool's own.",
+            help="Downloaded release to use without --checkout.",
         ),
     ):
         function = option(function)
@@ -37,12 +37,19 @@ def _where(function: Decorated) -> Decorated:
 
 @click.group("patch", cls=Group)
 def command() -> None:
-    """Put patches into a checkout of sd-scripts or a Kohya GUI, and take them out again."""
+    """Add patches to sd-scripts or a Kohya GUI, and remove them."""
 
 
 @command.command("list")
 def listing() -> None:
-    """List the patches: ours, and yours in the folder `patches` of the user data folder."""
+    """List the patches: the shipped ones, then your own.
+
+    Your own patches are in the folder `patches` of the user data folder.
+
+    \b
+    Example:
+        kohya-presets patch list
+    """
     for patch in registry.every(paths.user_patches()):
         click.echo(f"{patch.name:<10}{patch.summary}")
 
@@ -51,7 +58,9 @@ def listing() -> None:
 @NAMES
 @_where
 def apply(names: tuple[str, ...], checkout: Path | None, release: str) -> None:
-    """Put patches in: all of their files are changed, or none. A NAME may be a patch's folder.
+    """Add patches to sd-scripts or a Kohya GUI.
+
+    NAME is the name of a patch, or its folder. If one patch does not fit, no file is changed.
 
     \b
     Example:
@@ -68,9 +77,12 @@ def apply(names: tuple[str, ...], checkout: Path | None, release: str) -> None:
 @command.command("revert")
 @click.argument("names", metavar="[NAME...]", nargs=-1)
 @_where
-@click.option("--even-edited", is_flag=True, help="Lose what was edited inside of their blocks.")
-def revert(names: tuple[str, ...], checkout: Path | None, release: str, even_edited: bool) -> None:
-    """Take patches out; all of them, if none is named. Your own edits stay.
+@click.option("--force", is_flag=True, help="Also discard your edits inside the patch's blocks.")
+@click.option("--even-edited", "force", is_flag=True, hidden=True)  # its name until version 0.1
+def revert(names: tuple[str, ...], checkout: Path | None, release: str, force: bool) -> None:
+    """Remove patches; without a NAME, all of them.
+
+    Your own edits outside the patch's blocks stay.
 
     \b
     Example:
@@ -83,7 +95,7 @@ def revert(names: tuple[str, ...], checkout: Path | None, release: str, even_edi
             if Path(name).name not in there:
                 registry.find(name, paths.user_patches())  # says so where there is no such patch
         wanted = [Path(name).name for name in names] or sorted(there)
-        changes = patchwork.reverting(found, wanted, even_edited=even_edited)
+        changes = patchwork.reverting(found, wanted, even_edited=force)
         rewrite.carry_out(changes)
     _told(found, changes)
 
@@ -93,7 +105,12 @@ def revert(names: tuple[str, ...], checkout: Path | None, release: str, even_edi
 @_where
 @json_option
 def status(names: tuple[str, ...], checkout: Path | None, release: str, as_json: bool) -> None:
-    """Say what a checkout has of each patch."""
+    """Show which patches sd-scripts or a Kohya GUI has.
+
+    \b
+    Example:
+        kohya-presets patch status --checkout ~/kohya_ss
+    """
     found = trainer.checkout_for(release, checkout, Talk())
     own = paths.user_patches()
     wanted = [registry.find(name, own) for name in names] or registry.every(own)
@@ -110,7 +127,7 @@ def status(names: tuple[str, ...], checkout: Path | None, release: str, as_json:
 @NAMES
 @_where
 def diff(names: tuple[str, ...], checkout: Path | None, release: str) -> None:
-    """Print what putting patches in would change, as `git apply` takes it.
+    """Print the changes that patches would make, as a diff for `git apply`.
 
     \b
     Example:
