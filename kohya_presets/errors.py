@@ -37,7 +37,7 @@ class PresetError(ProblemsError):
 
 
 class PatchError(UserError):
-    """A patch cannot be put in or taken out; nothing was changed."""
+    """A patch cannot be applied or removed; nothing was changed."""
 
     exit_code = 4
 
@@ -47,6 +47,6 @@ class AnchorError(PatchError):
 
 
 class TrainerError(UserError):
-    """The training process itself failed, or made something unusable."""
+    """The training process itself failed, or its result cannot be used."""
 
     exit_code = 5

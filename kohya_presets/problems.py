@@ -1,4 +1,4 @@
-"""What is wrong with a file or a plan, as values: found all at once, printed by whoever asked."""
+"""Problems of a file or a plan, as values: all are found at once, and the caller prints them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def values(problem: Problem) -> dict[str, Any]:
 
 
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return the problems that must stop whatever asked."""
+    """Return the problems that must stop the caller."""
     return tuple(p for p in problems if p.severity == "error")
 
 
@@ -73,7 +73,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names as a sentence has them: "a", "a and b", "a, b and c"."""
+    """Return names as in a sentence: "a", "a and b", "a, b and c"."""
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
 

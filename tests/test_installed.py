@@ -93,6 +93,13 @@ def test_every_file_of_data_is_found(installed: tuple[Path, Path]) -> None:
     assert "skynet on v0.9.1" in said(command, "validate", "skynet", "--release", "v0.9.1")
 
 
+def test_the_stand_in_finds_our_facts(site: Path, installed: tuple[Path, Path]) -> None:
+    library = site / "kohya_presets/_installed/wrapper/rehearsal/standin/library"
+    code = f"import sys; sys.path[0] = {str(library)!r}; import args_util; print(args_util.FACTS)"
+    facts = site / "kohya_presets/sdscripts/facts/options.json"
+    assert said(installed[0], "-c", code).strip() == str(facts)
+
+
 def test_a_stranger_called_wrapper_neither_harms_nor_is_harmed(
     site: Path, installed: tuple[Path, Path], tmp_path: Path
 ) -> None:

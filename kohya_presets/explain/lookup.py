@@ -1,6 +1,6 @@
-"""What an option does and what was found with it, or why a preset's values are what they are.
+"""What an option does and what the guide says about it, or why a preset has its values.
 
-What no text says is read from the facts about sd-scripts, from our patches and from the shipped
+What the texts do not say comes from the facts about sd-scripts, our patches and the shipped
 presets.
 """
 
@@ -30,9 +30,9 @@ from kohya_presets.validate import rules
 class Entry:
     """One option of one table.
 
-    `text` is None where nothing but facts is known; `option` is None for a field of the GUI.
-    `scripts` are those that have it, `patch` is the one that adds it, `default` is what holds where
-    it is not given, and `values` has what each shipped preset sets: None where it does not.
+    `text` is None where only facts are known; `option` is None for a field of the GUI. `scripts`
+    are those that have it, `patch` is the one that adds it, `default` is the value if it is not
+    given, and `values` has what each shipped preset sets: None where it sets nothing.
     """
 
     key: Key
@@ -54,7 +54,7 @@ class Explanation:
 
 
 class Reason(NamedTuple):
-    """One setting of a preset, and why it is what it is: None where its author does not say."""
+    """One setting of a preset, and the reason for it: None where its author gives none."""
 
     key: Key
     value: Value
@@ -70,10 +70,10 @@ class PresetExplanation:
 
 
 def named(name: str, presets: Catalogue, additions: Additions) -> Explanation | PresetExplanation:
-    """Return what explains the option or the preset called `name`; an option goes first.
+    """Return what explains the option or the preset called `name`; options come first.
 
     Raises:
-        UserError: there is neither; the hint has the nearest of both.
+        UserError: there is neither; the hint has the nearest names of both.
         PresetError: it is a preset, and has errors.
     """
     namesake = presets.names().get(name)
@@ -100,7 +100,7 @@ def option(name: str, additions: Additions, *, namesake: Path | None = None) -> 
 
 
 def preset(made: Preset) -> PresetExplanation:
-    """Return why each value of `made` is what it is, in the order of its tables."""
+    """Return the reason for each value of `made`, in the order of its tables."""
     keys = [Key(table, name) for table, values in made.tables.items() for name in values]
     reasons = (
         Reason(key, made.tables[key.table][key.name], made.provenance.get(str(key))) for key in keys
@@ -109,7 +109,7 @@ def preset(made: Preset) -> PresetExplanation:
 
 
 def find(name: str, additions: Additions) -> tuple[Key, ...]:
-    """Return the options that `name` means, the one to read first in front.
+    """Return the options that `name` may mean, the one to read first in front.
 
     It may be an option's name, `--with-dashes` or after its table (`extract.dim`), or what the
     Kohya GUI calls it, in capitals or not.
@@ -148,7 +148,7 @@ def _known(table: str, additions: Additions) -> Mapping[str, Option]:
     """Return the options of a table, those that patches add among them."""
     if table == "dataset":
         return options.dataset()
-    # Where several scripts have an option, it is told as the first of them has it.
+    # Where several scripts have an option, the first of them is described.
     parts = [options.of(script) for script in reversed(_scripts(table))]
     if table == "train":
         parts += [additions.options(script, additions.names) for script in _scripts(table)]
@@ -173,7 +173,7 @@ def _text(key: Key) -> Text | None:
     if found := written.every().get(key):
         return found
     if key.table == "train" and key.name in options.dataset():
-        what = f"Holds for every dataset that does not set {key.name} itself."
+        what = f"Applies to every dataset that does not set {key.name} itself."
         return Text(what, see=Key("dataset", key.name))
     return None
 
@@ -202,7 +202,7 @@ def _entry(key: Key, additions: Additions) -> Entry:
 def _default(key: Key, additions: Additions) -> Any:
     known = _known(key.table, additions)[key.name]
     if known.default is None and key.table == "dataset":
-        # A training option stands in for what the dataset file does not say.
+        # If the dataset file does not say it, a training option does.
         names = (other.name for other, text in written.every().items() if text.see == key)
         stand_in = _known("train", additions).get(next(names, key.name), known)
         known = known._replace(default=stand_in.default)
@@ -221,6 +221,6 @@ def _hint(name: str, additions: Additions, presets: Mapping[str, Path] | None = 
     if elsewhere := [
         str(Key(table, wanted)) for table in TABLES if wanted in _names(additions)[table]
     ]:
-        return f"There is {' and '.join(elsewhere)}."
+        return f"Did you mean {' or '.join(elsewhere)}?"
     near = {option for table in tables for option in _names(additions)[table]} | set(presets or ())
-    return did_you_mean(wanted, near) or "`kohya-presets show PRESET` has the options of a preset."
+    return did_you_mean(wanted, near) or "List a preset's options with `kohya-presets show PRESET`."

@@ -24,7 +24,7 @@ def text(found: Explanation | PresetExplanation) -> str:
 
 
 def values(found: Explanation | PresetExplanation) -> dict[str, Any]:
-    """Return the same as a table for JSON, but for a preset's date, which JSON does not know."""
+    """Return the same as a table for JSON, except a preset's date, which JSON has no type for."""
     if isinstance(found, PresetExplanation):
         reasons = [{"key": str(r.key), "value": r.value, "why": r.why} for r in found.reasons]
         return {"preset": dict(found.header), "settings": reasons}
@@ -37,11 +37,12 @@ def _options(found: Explanation) -> Iterator[str]:
     if found.conflicts:
         yield _titled("conflicts", found.conflicts, indent="")
     if found.namesake:
-        yield _wrapped([f"There is a preset of that name too: explain {found.namesake}"], indent="")
+        told = f"A preset has this name too: kohya-presets explain {found.namesake}"
+        yield _wrapped([told], indent="")
 
 
 def _sections(entry: Entry) -> Iterator[str]:
-    what = entry.text.what if entry.text else "Only its facts are known here."
+    what = entry.text.what if entry.text else "No description yet, only facts."
     see = f" See {entry.text.see}." if entry.text and entry.text.see else ""
     yield _wrapped([what + see])
     if entry.text and not see:
@@ -54,11 +55,11 @@ def _sections(entry: Entry) -> Iterator[str]:
 def _advice(text: Text) -> Iterator[str]:
     yield from (f"{date:<12}{said}" for date, said in text.guide)
     if not text.guide:
-        yield "says nothing about it"
+        yield "does not mention it"
 
 
 def _presets(entry: Entry) -> Iterator[str]:
-    """Yield "PRESET, PRESET: VALUE" for each value, and last of all who sets none."""
+    """Yield "PRESET, PRESET: VALUE" for each value, and last the presets that set none."""
     told: dict[str, list[str]] = {}
     for name, value in sorted(entry.values.items(), key=lambda item: item[1] is None):
         shown = "not set" if value is None else toml_text.value_text(value)
@@ -85,15 +86,15 @@ def _facts(entry: Entry, option: Option) -> Iterator[str]:
 
 def _releases(entry: Entry, option: Option) -> str:
     if entry.patch:
-        return f"none by itself; with the patch {entry.patch!r}"
-    return "every one" if option.since == releases.tags()[0] else f"since {option.since}"
+        return f"only with the patch {entry.patch!r}"
+    return "all" if option.since == releases.tags()[0] else f"since {option.since}"
 
 
 def _place(entry: Entry, option: Option) -> str:
     table = entry.key.table
     scripts = f" of {listed(entry.scripts)}" if entry.scripts else ""
     if entry.key.name in PATHS:
-        return f"in no preset: set for each run{scripts}"
+        return f"not in presets, set for each run{scripts}"
     level = f", {option.level} level" if option.level else ""
     return f"[{table}]{level}{scripts}"
 
@@ -133,7 +134,7 @@ def _preset(found: PresetExplanation) -> Iterator[str]:
     wide = max(map(len, settings.values()), default=0)
     for table in SETTINGS:
         lines = [
-            f"  {settings[key]:<{wide}}  {why or 'no reason is given'}\n"
+            f"  {settings[key]:<{wide}}  {why or 'no reason given'}\n"
             for key, _, why in found.reasons
             if key.table == table
         ]

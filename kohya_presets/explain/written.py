@@ -1,6 +1,6 @@
-"""What is written about options: what they do, and what the guide found with them.
+"""The texts about options: what they do, and what the guide says about them.
 
-The texts lie in texts/, one file for each table of a preset. They are in our own words.
+The texts are in texts/, one file for each table of a preset, in our own words.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Captions from file names, as the guide's workflow has them: the name is the caption.
+"""Captions from file names, as in the guide's workflow: the name is the caption.
 
-Bulk-rename tools tell files of one caption apart by a counter at the end, which is no part of it.
+Bulk-rename tools add a counter to files of one caption; it is not part of the caption.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _COUNTER = re.compile(r"(?:\s*\(\d+\)|_\d+|\s+\d{1,3})$")
 def from_name(stem: str) -> str:
     """Return the caption in an image's name without suffix: one trailing counter is taken off.
 
-    A name that is nothing but a counter stays as it is: an empty caption would say less.
+    A name that is only a counter stays as it is: an empty caption would be worse.
     """
     name = stem.strip()
     return _COUNTER.sub("", name).strip() or name

@@ -1,4 +1,4 @@
-"""sd-scripts' own two files as a user has them: the training config and the dataset config.
+"""The two files of sd-scripts that a user may have: the training config and the dataset config.
 
 They are read with the parser that sd-scripts uses, so that what is checked is what it will see;
 lines come from our own reading of the same text.
@@ -19,7 +19,7 @@ from kohya_presets.toml.source import Key, Source
 
 Kind = Literal["config", "dataset"]
 _BOM = b"\xef\xbb\xbf"
-_NARROWER = "sd-scripts reads it with the package toml 0.10.2, which is narrower than TOML 1.0."
+_NARROWER = "sd-scripts reads it with the package toml 0.10.2, which does not know all of TOML 1.0."
 _UNREADABLE = frozenset({"toml-syntax", "not-utf8", "misnamed-table"})
 
 
@@ -35,7 +35,7 @@ class ConfigFile:
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether it says nothing that sd-scripts reads, so that all else is missing."""
+        """Whether sd-scripts can read nothing in it, so that every key would seem missing."""
         return any(problem.code in _UNREADABLE for problem in self.problems)
 
     def place(self, *key: str, called: str | None = None) -> Place:
@@ -53,7 +53,7 @@ class Part:
 
 
 def read(file: Path) -> ConfigFile:
-    """Return what sd-scripts reads in `file`; what it cannot read is among the problems.
+    """Return what sd-scripts reads in `file`, and as problems what it cannot read.
 
     Raises:
         UserError: there is no such file.
@@ -61,7 +61,7 @@ def read(file: Path) -> ConfigFile:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise UserError(f"expected a config in {file}, found: {error.strerror}") from error
+        raise UserError(f"cannot read the config {file}: {error.strerror}") from error
     problems = [_bom(file)] if data.startswith(_BOM) else []
     try:
         text = data.removeprefix(_BOM).decode("utf-8").replace("\r\n", "\n")
@@ -77,7 +77,7 @@ def read(file: Path) -> ConfigFile:
 
 
 def options(config: ConfigFile) -> dict[str, tuple[Any, Key]]:
-    """Return each training option, and where in the file it stands; names of sections are lost."""
+    """Return each training option and its place in the file; section names are dropped."""
     found: dict[str, tuple[Any, Key]] = {}
     for name, value in config.values.items():
         if isinstance(value, dict):
@@ -113,7 +113,7 @@ def combined(config: ConfigFile) -> Iterator[dict[str, tuple[Any, Key]]]:
 
 
 def _nth(config: ConfigFile, dataset: int, subset: int) -> int:
-    """Return which of all [[datasets.subsets]] of the file this one is: lines are found so."""
+    """Return the number of a subset in the whole file, by which `source` finds its line."""
     before = _list(config.values["datasets"])[:dataset]
     return sum(len(_list(other.get("subsets"))) for other in before) + subset
 
@@ -132,22 +132,22 @@ def _loads(text: str, file: Path) -> tuple[dict[str, Any], list[Problem]]:
     except (ValueError, IndexError, TypeError, KeyError) as error:  # toml 0.10.2 on odd input
         line, message = None, str(error) or type(error).__name__
     hint: str | None = _NARROWER
-    if faults := toml_source.parse(text, file).problems:  # nor does any other parser take it
+    if faults := toml_source.parse(text, file).problems:  # no other parser accepts it either
         hint = faults[0].hint
     return {}, [Problem("toml-syntax", "error", Place(file, line), message, hint)]
 
 
 def _bom(file: Path) -> Problem:
-    message = "the file begins with a byte order mark: sd-scripts loses the first key"
-    hint = "Save it as UTF-8 without BOM."
+    message = "the file starts with a byte order mark (BOM), so sd-scripts misses the first key"
+    hint = "Save the file as UTF-8 without BOM."
     return Problem("byte-order-mark", "error", Place(file, 1), message, hint)
 
 
 def _misnamed(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
     for name, value in values.items():
         if _list(value):
-            message = f"sd-scripts reads no [[{name}]]"
-            hint = "Write [[datasets]], and [[datasets.subsets]] in each."
+            message = f"sd-scripts does not read [[{name}]]"
+            hint = "Write [[datasets]], with [[datasets.subsets]] in each."
             where = source.place(name, "0")._replace(key=name)
             yield Problem("misnamed-table", "error", where, message, hint)
 
@@ -160,6 +160,6 @@ def _shadowed(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
             if (before := seen.get(key[-1])) is not None:
                 where = source.place(*key)._replace(key=key[-1])
                 line = source.place(*before).line
-                message = f"{key[-1]} is given on line {line} too: the last one counts"
-                yield Problem("given-twice", "warning", where, message, "Keep one of the two.")
+                message = f"{key[-1]} is also set on line {line}; sd-scripts uses the last one"
+                yield Problem("given-twice", "warning", where, message, "Delete one of the two.")
             seen[key[-1]] = key

@@ -15,7 +15,7 @@ NAMED = 3  # how many files a message names
 
 @dataclass(frozen=True)
 class Found:
-    """What lies in a folder: its images, and those whose caption is amiss."""
+    """The images in a folder, and those whose caption has a problem."""
 
     folder: Path
     images: tuple[Path, ...]
@@ -26,17 +26,17 @@ class Found:
 
 
 def images(folder: Path) -> tuple[Path, ...]:
-    """Return the images that lie in `folder` itself, by name."""
+    """Return the images in `folder` itself, sorted by name."""
     return tuple(sorted(f for f in folder.iterdir() if _is_image(f)))
 
 
 def caption(image: Path, extension: str) -> Path:
-    """Return where sd-scripts looks for the caption of an image: `extension` as it is given."""
+    """Return where sd-scripts looks for an image's caption; `extension` is used as it is."""
     return image.parent / (image.stem + extension)
 
 
 def scan(folder: Path, *, caption_extension: str = ".txt") -> Found:
-    """Return the images of `folder` and how their captions are; none for a folder not there."""
+    """Return the images of `folder` and the state of their captions; none if it does not exist."""
     if not folder.is_dir():
         return Found(folder, ())
     found = images(folder)
@@ -50,29 +50,28 @@ def scan(folder: Path, *, caption_extension: str = ".txt") -> Found:
 
 
 def problems(found: Found) -> Iterator[Problem]:
-    """Yield what is wrong with a folder of images: errors stop a run, warnings are worth a look."""
+    """Yield the problems of a folder of images: errors stop a run, warnings do not."""
     where = Place(found.folder)
     if not found.folder.is_dir():
-        hint = "Give the folder that holds the images with --data."
+        hint = "Pass the folder that holds the images with --data."
         yield Problem("no-folder", "error", where, "there is no such folder", hint)
     elif found.deeper:
-        message = f"no image here, but {plural(found.deeper, 'image')} in its sub-folders"
-        hint = "Give the folder they lie in; repeats are --set dataset.num_repeats=N."
+        message = f"no image in this folder, but {plural(found.deeper, 'image')} in its subfolders"
+        hint = "Pass the subfolder itself. Set repeats with --set dataset.num_repeats=N."
         yield Problem("images-deeper", "error", where, message, hint)
     elif not found.images:
         known = ", ".join(sorted(SUFFIXES))
-        yield Problem("no-images", "error", where, f"no image here (looked for {known})")
+        yield Problem("no-images", "error", where, f"no image in this folder (looked for {known})")
     elif len(found.without_caption) == len(found.images):
-        hint = f'Make them from the file names: kohya-presets captions "{found.folder}"'
+        hint = f'Create captions from the file names: kohya-presets captions "{found.folder}"'
         yield Problem("no-captions", "error", where, "no image has a caption", hint)
     elif found.without_caption:
         yield some("caption-missing", "warning", where, found.without_caption, "without a caption")
     if found.empty:
         yield some("caption-empty", "error", where, found.empty, "with an empty caption file")
     if found.not_utf8:
-        yield some(
-            "caption-encoding", "error", where, found.not_utf8, "with a caption not in UTF-8"
-        )
+        what = "with a caption file that is not UTF-8"
+        yield some("caption-encoding", "error", where, found.not_utf8, what)
 
 
 def some(

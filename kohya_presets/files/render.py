@@ -1,4 +1,4 @@
-"""The files sd-scripts reads, made of a preset and the paths of one run.
+"""The files sd-scripts reads, made from a preset and the paths of one run.
 
 `config.toml` goes to `--config_file`, `dataset.toml` to `--dataset_config`. sd-scripts refuses
 unknown keys in the second and ignores them in the first, so nothing extra is written to either.
@@ -20,12 +20,12 @@ HEAD = "# Written by kohya-presets from the preset {name!r}; edit the preset, no
 
 @dataclass(frozen=True)
 class Paths:
-    """What a preset does not say: where things lie on this machine."""
+    """What a preset does not contain: the paths of one run on this machine."""
 
     data: Path  # folder of images and captions
     base: PurePath  # checkpoint to start from, or owner/repo
     output: Path  # folder the trainer writes to
-    name: str  # of what is made, without suffix
+    name: str  # of the file that training makes, without suffix
     dataset_config: Path
 
 

@@ -21,7 +21,7 @@ class Catalogue:
     folders: tuple[Path, ...]
 
     def load(self, name: str, *, overrides: Sequence[str] = ()) -> Preset:
-        """Return the preset called `name`, or lying in the file `name`, with `overrides` on it.
+        """Return the preset called `name`, or the one in the file `name`, with `overrides` on it.
 
         Raises:
             UserError: there is none; the hint has the nearest names.
@@ -40,7 +40,7 @@ class Catalogue:
     def find(self, name: str, asked_by: Path | None = None) -> Path:
         """Return the file of preset `name`, never `asked_by`, the file that extends it.
 
-        A `skynet.toml` in ./presets may so extend the user's, and that the shipped one.
+        So a `skynet.toml` in ./presets may extend the user's, and that one the shipped one.
         """
         path = Path(name).expanduser()
         beside = asked_by.parent / path if asked_by else path
@@ -54,9 +54,9 @@ class Catalogue:
         if found := next((file for file in every[after:] if file.is_file()), None):
             return found
         if asked_by and any(file.is_file() for file in every):
-            return asked_by  # it extends itself: the circle is reported with its line
+            return asked_by  # it extends itself; `inherit` reports that with its line
         if as_path:
-            raise UserError(f"expected a preset file, found nothing at {beside}")
+            raise UserError(f"there is no preset file {beside}")
         raise UserError(f"there is no preset {name!r}", hint=self._hint(name))
 
     def names(self) -> Mapping[str, Path]:
@@ -69,7 +69,7 @@ class Catalogue:
 
     def _hint(self, name: str) -> str:
         near = did_you_mean(name, self.names())
-        return near or "See them all with `kohya-presets list`."
+        return near or "List all presets with `kohya-presets list`."
 
 
 def standard(user: Path, *, here: Path) -> Catalogue:

@@ -14,7 +14,7 @@ from kohya_presets.problems import Place, Problem, errors
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml.source import Source
 
-# Faults that may hide a key of [preset]: that it is missing as well would be news of no use.
+# Faults that may hide a key of [preset]; to call that key missing too would not help.
 _HIDING = frozenset(
     {"toml-syntax", "not-utf8", "unknown-table", "unknown-key", "unknown-preset", "extends-cycle"}
 )
@@ -24,10 +24,10 @@ Find = Callable[[str, Path | None], Path]  # a preset's name, and the file that 
 
 @dataclass(frozen=True)
 class Laid:
-    """The sheets of a preset laid over each other, and what is wrong with their shape.
+    """The sheets of a preset laid over each other, and the problems of their form.
 
     `preset` is None where [preset] is not complete; `is_whole` is not set where part of [preset]
-    could not be read, or a parent is missing. Whether the settings are any good is not asked here.
+    could not be read, or a parent is missing. The settings themselves are not checked here.
     """
 
     preset: Preset | None
@@ -38,7 +38,7 @@ class Laid:
 
     @property
     def is_jumbled(self) -> bool:
-        """Whether a table stands twice: the keys of the second were read into another table."""
+        """Whether a table is defined twice; the second's keys were then read into another table."""
         twice = [p.where.key for p in self.problems if p.code == "duplicate-key"]
         return not set(twice).isdisjoint(preset.TABLES)
 
@@ -49,18 +49,18 @@ def load(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Preset:
     An override reads "table.key=value". The settings are read, not judged: see `validate`.
 
     Raises:
-        PresetError: a sheet has not the shape of a preset; with every fault of every sheet.
+        PresetError: a sheet does not have the form of a preset; names every fault of every sheet.
         UserError: the file cannot be read.
     """
-    found = inspect(file, find=find, overrides=overrides)
-    if found.preset is None or errors(found.problems):
-        name = found.preset.name if found.preset else file.stem
-        raise PresetError(f"preset {name!r}", found.problems)
-    return found.preset
+    laid = inspect(file, find=find, overrides=overrides)
+    if laid.preset is None or errors(laid.problems):
+        name = laid.preset.name if laid.preset else file.stem
+        raise PresetError(f"preset {name!r}", laid.problems)
+    return laid.preset
 
 
 def inspect(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Laid:
-    """Return what `load` reads, with all that is wrong with its shape.
+    """Return what `load` reads, with every problem of its form.
 
     Raises:
         UserError: the file cannot be read.
@@ -72,17 +72,17 @@ def inspect(file: Path, *, find: Find, overrides: Sequence[str] = ()) -> Laid:
     if whole:
         problems += preset.missing(merged["preset"], chain[0].source)
     sources = tuple(sheet.source for sheet in (*reversed(over), *chain))
-    made = None
+    complete = None
     if preset.is_complete(merged["preset"]):
-        made = _preset(merged, file, tuple(map(_name, chain[1:])), sources)
-    return Laid(made, merged, sources, tuple(problems), whole)
+        complete = _preset(merged, file, tuple(map(_name, chain[1:])), sources)
+    return Laid(complete, merged, sources, tuple(problems), whole)
 
 
 def head(file: Path, *, find: Find) -> Table:
     """Return the [preset] table of the preset in `file`, its settings unchecked: for lists.
 
     Raises:
-        PresetError: the file or a parent has not the shape of a preset.
+        PresetError: the file or a parent does not have the form of a preset.
     """
     chain, problems = _chain(file, find)
     table = lay(tuple(reversed(chain)))["preset"]
@@ -95,7 +95,7 @@ def head(file: Path, *, find: Find) -> Table:
 def lay(sheets: Sequence[Sheet]) -> dict[str, dict[str, Any]]:
     """Return the tables of `sheets`, later ones over earlier ones, key by key.
 
-    "unset" takes a key out; on a table's own name it takes the table out.
+    "unset" removes a key; as the value of a table's name it removes the table.
     """
     merged: dict[str, dict[str, Any]] = {"preset": {}, "train": {}, "dataset": {}, "provenance": {}}
     for sheet in sheets:
@@ -136,9 +136,9 @@ def _chain(file: Path, find: Find) -> tuple[list[Sheet], list[Problem]]:
     next_file: Path | None = file
     while next_file is not None:
         seen.append(next_file.resolve())
-        sheet, found = preset.sheet(_read(next_file))
+        sheet, faults = preset.sheet(_read(next_file))
         chain.append(sheet)
-        problems += found
+        problems += faults
         parent = sheet.header.get("extends")
         if not isinstance(parent, str):
             break
@@ -158,20 +158,20 @@ def _read(file: Path) -> Source:
     try:
         return toml_source.read(file)
     except OSError as error:
-        raise UserError(f"expected a preset in {file}, found: {error.strerror}") from error
+        raise UserError(f"cannot read the preset {file}: {error.strerror}") from error
 
 
 def _name(sheet: Sheet) -> str:
-    """Return what a preset is called: a mere base for others may have no name but its file's."""
+    """Return a preset's name; a preset that others only extend may have just its file's name."""
     file = sheet.source.file
     return str(sheet.header.get("name", file.stem if file else ""))
 
 
 def _cycle(sheet: Sheet, files: Sequence[Path]) -> Problem:
-    round_trip = " → ".join(file.stem for file in files[files.index(files[-1]) :])
-    message = f"extends goes in a circle: {round_trip}"
+    circle = " → ".join(file.stem for file in files[files.index(files[-1]) :])
+    message = f"circular `extends`: {circle}"
     where = sheet.source.place("preset", "extends")
-    return Problem("extends-cycle", "error", where, message, "Take one `extends` out.")
+    return Problem("extends-cycle", "error", where, message, "Remove one `extends`.")
 
 
 def _overrides(texts: Sequence[str], problems: list[Problem]) -> list[Sheet]:
@@ -205,7 +205,7 @@ def _toml_value(text: str) -> Any:
     try:
         return toml_source.value(text)
     except ValueError:
-        # A bare word: quotes that a shell would take away are not asked for.
+        # A bare word needs no quotes: the shell would remove them.
         if not (word := text.strip()) or word[0] in "\"'[{":
             raise
         return word
@@ -213,7 +213,7 @@ def _toml_value(text: str) -> Any:
 
 def _bad_override(text: str) -> Problem:
     message = f"expected --set TABLE.KEY=VALUE, found {text!r}"
-    hint = f"The tables are {', '.join(SETTINGS)}; for example --set train.learning_rate=2e-6"
+    hint = f"TABLE is one of {', '.join(SETTINGS)}. Example: --set train.learning_rate=2e-6"
     return Problem("bad-override", "error", Place(key="--set"), message, hint)
 
 

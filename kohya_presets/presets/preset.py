@@ -57,7 +57,7 @@ _HEADER: Mapping[str, tuple[tuple[type, ...], str]] = {
     "extends": ((str,), "a preset's name"),
 }
 _REQUIRED = ("name", "title", "summary", "script", "releases")
-_OWN = ("name", "title", "summary", "extends")  # never inherited: they speak of one file
+_OWN = ("name", "title", "summary", "extends")  # never inherited: they describe one file
 
 
 @dataclass(frozen=True)
@@ -161,14 +161,14 @@ def sheet(source: Source) -> tuple[Sheet, tuple[Problem, ...]]:
 
 
 def missing(header: Table, source: Source) -> tuple[Problem, ...]:
-    """Return one problem for each key that a resolved preset must have and this one lacks."""
+    """Return one problem for each required key that is missing in a complete preset."""
     return tuple(
         Problem(
             "missing-key",
             "error",
             source.place("preset"),
             f"[preset] has no {key}",
-            f"Add {key} = ...",
+            f"Add {key} = ... to [preset].",
         )
         for key in _REQUIRED
         if key not in header
@@ -176,9 +176,9 @@ def missing(header: Table, source: Source) -> tuple[Problem, ...]:
 
 
 def is_complete(header: Table) -> bool:
-    """Return whether a [preset] table has all it must, each key of its type."""
-    there = all(key in header for key in _REQUIRED)
-    return there and all(_fits(key, value) for key, value in header.items() if key in _HEADER)
+    """Return whether a [preset] table has all required keys, and each key the right type."""
+    is_full = all(key in header for key in _REQUIRED)
+    return is_full and all(_fits(key, value) for key, value in header.items() if key in _HEADER)
 
 
 def inherited(header: Table) -> Table:
@@ -193,7 +193,7 @@ def _schema_problems(source: Source) -> Iterator[Problem]:
     newer = isinstance(found, int) and found > SCHEMA
     message = f"expected schema = {SCHEMA}, found {'none' if found is None else repr(found)}"
     hint = (
-        "The preset was written for a newer kohya-presets: upgrade."
+        "This preset needs a newer kohya-presets. Upgrade kohya-presets."
         if newer
         else f"Write schema = {SCHEMA} on the first line."
     )
@@ -203,9 +203,9 @@ def _schema_problems(source: Source) -> Iterator[Problem]:
 def _table_problem(source: Source, name: str, table: Any) -> Problem | None:
     if name not in TABLES:
         kind = "table" if isinstance(table, dict) else "key"
-        hint = did_you_mean(name, TABLES) or f"A preset's tables are {', '.join(TABLES)}."
+        hint = did_you_mean(name, TABLES) or f"A preset can have these tables: {', '.join(TABLES)}."
         if name in _HEADER:
-            hint = f"{name} belongs in [preset]."
+            hint = f"Move {name} to [preset]."
         where = source.place(name)
         return Problem("unknown-table", "error", where, f"unknown {kind} {name!r}", hint)
     if isinstance(table, dict) or (table == UNSET and name in OPTIONAL):
@@ -219,7 +219,7 @@ def _header_problems(sheet: Sheet) -> Iterator[Problem]:
     for key, value in sheet.header.items():
         if key not in _HEADER:
             where = sheet.source.place("preset", key)
-            hint = did_you_mean(key, _HEADER) or f"Known here: {', '.join(_HEADER)}."
+            hint = did_you_mean(key, _HEADER) or f"Known keys: {', '.join(_HEADER)}."
             yield Problem("unknown-key", "error", where, f"unknown key {key!r} in [preset]", hint)
         elif not _fits(key, value):
             where = sheet.source.place("preset", key)

@@ -1,6 +1,6 @@
 """What patches add to sd-scripts: options of its scripts, and optimizers.
 
-Which patch adds what stands in its own `patch.toml`; `patches.registry.additions` reads it.
+Each patch lists its additions in its `patch.toml`; `patches.registry.additions` reads it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Addition:
 
 @dataclass(frozen=True, eq=False)  # compared as one object: `Settings` keeps tables by it
 class Additions:
-    """What all patches that are known would add."""
+    """What all known patches would add."""
 
     every: tuple[Addition, ...] = ()
 
     def options(self, script: str, patches: Sequence[str]) -> dict[str, Option]:
-        """Return what a checkout carrying `patches` adds to a script's options, or changes."""
+        """Return the options that `patches` add to a script, or change."""
         return {
             option.name: option
             for addition in self.every
@@ -38,7 +38,7 @@ class Additions:
         }
 
     def optimizers(self, patches: Sequence[str]) -> tuple[str, ...]:
-        """Return the optimizers that a checkout carrying `patches` knows besides its own."""
+        """Return the optimizers that `patches` add."""
         return tuple(o for a in self.every if a.patch in patches for o in a.optimizers)
 
     @property
@@ -47,7 +47,7 @@ class Additions:
         return tuple(addition.patch for addition in self.every)
 
     def undeclared(self, patches: Sequence[str]) -> set[str]:
-        """Return those of `patches` that may add anything: they do not say, or are not known."""
+        """Return those of `patches` that may add anything: unknown, or listing nothing."""
         silent = {a.patch for a in self.every if not a.options and not a.optimizers}
         return {name for name in patches if name in silent or name not in self.names}
 
@@ -57,7 +57,7 @@ class Additions:
         return next(found, None)
 
     def patch_that_takes(self, script: str, option: str, value: Any) -> str | None:
-        """Return the patch with which an option may have a value that it otherwise may not."""
+        """Return the patch that allows this value of an option, or None."""
         for name in self.names:
             known = self.options(script, [name]).get(option)
             if known and not check(known, value):

@@ -1,7 +1,7 @@
 """sd-scripts' own options, release by release: their names, types, choices and defaults.
 
-Read from the sources by `tools/make_options.py`, for every release and for the commits between two
-that Kohya GUI versions run. The file holds changes: each release is told against one before it.
+`tools/make_options.py` reads them from the sources of every release, and of the commits between
+two releases that Kohya GUI versions run. The file holds changes against an earlier release.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ SCRIPTS = (
     "train_network.py",
     "flux_train_network.py",
 )
-KIN_OF = "sdxl_train_network.py"  # whose options the last two have, but for some
+KIN_OF = "sdxl_train_network.py"  # the last two have nearly the same options
 _KIN = SCRIPTS[-2:]
-# What each type is called to a person, and how it is recognized. A bool is no number here.
+# How messages name each type, and how it is recognized. A bool is not a number here.
 TYPES: Mapping[str, tuple[str, Any]] = {
     "bool": ("true or false", lambda v: isinstance(v, bool)),
     "int": ("a whole number", lambda v: _int(v)),
@@ -37,9 +37,9 @@ TYPES: Mapping[str, tuple[str, Any]] = {
     "ints": ("a list of whole numbers", lambda v: _all(v, _int)),
     "table": ("a table", lambda v: isinstance(v, dict)),
     "float pair": ("two numbers", lambda v: _all(v, _number) and len(v) == 2),
-    "int or ints": ("a whole number or a list of them", lambda v: _int(v) or _all(v, _int)),
+    "int or ints": ("one or more whole numbers", lambda v: _int(v) or _all(v, _int)),
     "int or int pair": (
-        "a whole number or two, such as [1024, 1024]",
+        "one or two whole numbers, such as [1024, 1024]",
         lambda v: _int(v) or (_all(v, _int) and len(v) == 2),
     ),
 }
@@ -95,17 +95,17 @@ def releases_with(part: str, name: str) -> tuple[str, ...]:
 
 
 def nearest_release(release: str) -> str:
-    """Return the release that a commit between two differs least from; a release is its own."""
+    """Return the release nearest to a commit between two releases; for a release, itself."""
     return _facts()["after"][release] if release not in _tags() else release
 
 
 def releases() -> tuple[str, ...]:
-    """Return the names of all releases and commits between two whose options are known."""
+    """Return all releases, and commits between two releases, whose options are known."""
     return tuple(_facts()["after"])
 
 
 def type_name(type_: str) -> str:
-    """Return what an option's type is called to a person."""
+    """Return an option's type in words."""
     name, _ = TYPES[type_]
     return str(name)
 
@@ -134,7 +134,7 @@ def _table(part: str, release: str) -> Mapping[str, Option]:
 
 @functools.cache
 def _changes(part: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return what each release has otherwise than the one it follows; None: has no more."""
+    """Return the changes of each release against the one it follows; None: removed."""
     if part not in _KIN:
         return _facts()[part]  # type: ignore[no-any-return]
     found = {}
@@ -147,11 +147,11 @@ def _changes(part: str) -> Mapping[str, Mapping[str, Any]]:
 
 @functools.cache
 def _kin(part: str, release: str) -> Mapping[str, Any]:
-    """Return the facts of a script that is told as what it has otherwise than `KIN_OF`."""
-    told, at = _facts()[part], release
-    while at not in told:
+    """Return the facts of a script that is stored as its differences to `KIN_OF`."""
+    changes, at = _facts()[part], release
+    while at not in changes:
         at = _facts()["after"][at]
-    return {} if told[at] is None else _laid(_raw(KIN_OF, release), told[at])
+    return {} if changes[at] is None else _laid(_raw(KIN_OF, release), changes[at])
 
 
 @functools.cache
@@ -183,7 +183,7 @@ def _option(name: str, fact: Mapping[str, Any], was: Option | None, release: str
 
 
 def _kind(fact: Mapping[str, Any]) -> str:
-    """Return what a TOML file should give, of what argparse was told."""
+    """Return the type of the value in a TOML file, from the arguments of argparse."""
     if "action" in fact:
         return "bool"
     plain = {"int_or_float": "int or float", "Path": "str", "str2bool": "bool"}

@@ -15,7 +15,7 @@ from kohya_presets.problems import did_you_mean
 
 DEFAULT = "v0.10.1"
 FACTS = Path(__file__).parent / "facts"
-# The files whose text tells the releases apart, as far as the SDXL scripts go.
+# The files that identify a release, as far as the SDXL scripts are concerned.
 IDENTIFYING = (
     "sdxl_train.py",
     "networks/extract_lora_from_models.py",
@@ -41,9 +41,9 @@ class Release:
 
 @dataclass(frozen=True)
 class Between:
-    """What Kohya GUI versions run that is no release: a commit between two, or their own files.
+    """What Kohya GUI versions run that is not a release: a commit between two, or their own files.
 
-    `commits` differ in nothing that the SDXL scripts run; none where a Kohya GUI holds the files.
+    For the SDXL scripts all `commits` are the same; empty where a Kohya GUI contains the files.
     """
 
     name: str  # the last commit's first 12 digits, or "gui-" and the last version
@@ -92,12 +92,12 @@ def find(text: str) -> Release:
     """Return the release that `text` names, as `get` does.
 
     Raises:
-        UserError: it names none.
+        UserError: there is no such release.
     """
     if release := get(text):
         return release
     near = did_you_mean(text if text.startswith("v") else f"v{text}", tags())
-    known = f"Known are {tags()[0]} to {tags()[-1]}, or a full commit of 40 digits."
+    known = f"Use {tags()[0]} to {tags()[-1]}, or a full commit hash (40 hex digits)."
     raise UserError(f"there is no release {text!r} of sd-scripts", hint=near or known)
 
 
@@ -128,7 +128,7 @@ def satisfies(tag: str, spec: str) -> bool:
 def best_for(spec: str) -> str:
     """Return the default release where it fits a preset's `releases`, else the newest that does.
 
-    Where none does, that is the default too.
+    If no release fits, it is the default too.
     """
     for tag in (DEFAULT, *reversed(tags())):
         if satisfies(tag, spec):
@@ -146,7 +146,7 @@ def is_range(spec: str) -> bool:
 
 
 def fingerprint(text: str) -> str:
-    """Return 16 hex digits for a file's text; line ends and our own patches make no difference."""
+    """Return 16 hex digits for a file's text, ignoring line ends and our own patches."""
     import hashlib  # `list` and `show` need no OpenSSL
 
     return hashlib.sha256(unpatched(text).encode("utf-8")).hexdigest()[:16]
@@ -155,7 +155,7 @@ def fingerprint(text: str) -> str:
 def unpatched(text: str) -> str:
     """Return `text` with Unix line ends and without the fenced blocks that our patches insert.
 
-    Lines kept inside a fence as comments (`# | `) are upstream's, and come back.
+    Lines kept in a fence as comments (`# | `) are upstream's; they are restored.
     """
     kept: list[str] = []
     inside = False

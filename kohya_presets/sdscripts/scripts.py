@@ -1,4 +1,4 @@
-"""sd-scripts' scripts: what each starts from and makes, and which table of a preset is for it."""
+"""The scripts of sd-scripts: what each starts from, what it makes, and its table in a preset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CHECKPOINT, LORA = "an SDXL checkpoint", "a LoRA"  # in `loras.weights.kind`'s w
 
 
 class Trainer(NamedTuple):
-    """A script; `needs` are options, files all of them, without which it does not start."""
+    """A script; `needs` are the options, all of them files, without which it does not start."""
 
     model: str
     bases: tuple[str, ...]  # kinds of weights file
@@ -34,7 +34,7 @@ TOOLS: Mapping[str, str] = {  # by the table of a preset that has their options
 
 
 def is_sdxl(script: str) -> bool:
-    """Return whether a script trains SDXL, as one that is not known here is taken to."""
+    """Return whether a script trains SDXL; an unknown script is assumed to."""
     return script not in TRAINERS or TRAINERS[script].model == "SDXL"
 
 

@@ -1,7 +1,7 @@
-"""TOML as its author wrote it: values, and the line each of them stands on.
+"""TOML as its author wrote it: the values, and the line of each.
 
-No TOML library for Python tells where a value was written, and they stop at the first fault. A
-person with three faults in a file should see three messages, each with its line.
+TOML libraries for Python do not say where a value was written, and they stop at the first error.
+A person with three errors in a file should see three messages, each with its line.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Source:
     problems: tuple[Problem, ...] = ()
 
     def place(self, *key: str) -> Place:
-        """Return where `key` was written, or the nearest enclosing table that was."""
+        """Return where `key` was written, or else the nearest table around it."""
         lines = _lines(self.text)
-        found = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in lines), None)
-        return Place(self.file, lines[found] if found else None, ".".join(key))
+        nearest = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in lines), None)
+        return Place(self.file, lines[nearest] if nearest else None, ".".join(key))
 
 
 def parse(text: str, file: Path | None = None) -> Source:
@@ -63,8 +63,8 @@ def parse(text: str, file: Path | None = None) -> Source:
             "duplicate-key",
             "error",
             Place(file, again.line, ".".join(again.key)),
-            f"written a second time; the first is on line {lines[again.key]}",
-            "Keep one of the two.",
+            f"duplicate key (first defined on line {lines[again.key]})",
+            "Delete one of the two.",
         )
         for again in twice
     ]
@@ -93,10 +93,10 @@ def read(file: Path) -> Source:
 
 
 def value(text: str) -> Any:
-    """Return the one TOML value that `text` is.
+    """Return the TOML value written in `text`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: `text` is not a TOML value.
     """
     return tomllib.loads(f"value = {text}")["value"]
 
@@ -122,10 +122,10 @@ def statements(text: str) -> Iterator[Statement]:
 @functools.cache
 def _lines(text: str) -> Mapping[Key, int]:
     """Return the line on which each key was first written."""
-    found: dict[Key, int] = {}
+    lines: dict[Key, int] = {}
     for statement in statements(text):
-        found.setdefault(statement.key, statement.line)
-    return found
+        lines.setdefault(statement.key, statement.line)
+    return lines
 
 
 def _repeated(text: str) -> list[Statement]:
@@ -152,8 +152,9 @@ def _token() -> re.Pattern[str]:
 
 
 def _chunks(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield (first line, last line, text) of each statement: what ends at a newline outside of
-    strings and brackets.
+    """Yield (first line, last line, text) of each statement.
+
+    A statement ends at a newline outside strings and brackets.
     """
     line, start, depth, body = 1, 1, 0, ""
     for token in (match.group() for match in _token().finditer(text + "\n")):
@@ -210,5 +211,5 @@ def _syntax_problem(message: str, file: Path | None) -> Problem:
     at = re.search(r"\(at line (\d+), column (\d+)\)", message)
     reason = re.sub(r" \(at .*\)$", "", message)
     where = Place(file, int(at.group(1)) if at else None)
-    hint = "Strings need quotes; a Windows path wants single quotes: 'C:\\models'."
+    hint = "Put strings in quotes. Put a Windows path in single quotes: 'C:\\models'."
     return Problem("toml-syntax", "error", where, f"not valid TOML: {reason}", hint)

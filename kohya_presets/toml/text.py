@@ -66,7 +66,7 @@ def _array(items: list[str], value: Sequence[Any]) -> str:
         return text
     escaped = [_escaped(item) if isinstance(item, str) else value_text(item) for item in value]
     if not _reads_back(text := f"[{', '.join(escaped)}]", value):
-        raise ValueError(f"sd-scripts' TOML parser cannot read the list {list(value)!r} back")
+        raise ValueError(f"the TOML parser of sd-scripts misreads the list {list(value)!r}")
     return text
 
 
@@ -96,6 +96,6 @@ def _string(text: str) -> str:
     if plain and ("\\" in text or '"' in text):
         return f"'{text}'"
     if not plain and text.startswith('""'):
-        raise ValueError(f"sd-scripts' TOML parser cannot read the string {text!r} back")
+        raise ValueError(f"the TOML parser of sd-scripts misreads the string {text!r}")
     # JSON's escapes are TOML's. DEL is the one control character that JSON leaves alone.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

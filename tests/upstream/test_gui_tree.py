@@ -103,7 +103,7 @@ def as_printed(printed: Printed, run: Run, changes: Iterable[Replacement]) -> St
         options.update({k: v for k, v in sizes(changes).items() if k in options})
     written = {"config": run.folder / "printed.toml", "data": run.folder / "printed.dataset.toml"}
     config["dataset_config"] = str(written["data"])
-    config["tokenizer_cache_dir"] = str(adapt.tokenizers(run.folder))
+    config["tokenizer_cache_dir"] = str(run.stages[0].output.parent / "tokenizers")
     written["config"].write_text(toml.dumps(config), "utf-8")
     written["data"].write_text(toml.dumps(data), "utf-8")
 

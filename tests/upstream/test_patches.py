@@ -32,7 +32,7 @@ PINS = {
     "v25.2.1": "3e6935a07edcb944407840ef74fcaf6fcad352f7",
     "v26.0.0": "6721028c79ee85a78b3a06dfd8954dae310a1cce",
 }
-USUAL = ("v0.7.0", "v0.10.1", "v0.11.1")
+USUAL = ("v0.7.0", "v0.10.1")
 
 pytestmark = [pytest.mark.upstream]
 

@@ -8,7 +8,6 @@ from typing import Any
 from kohya_presets.files import render
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.toml import text as toml_text
-from wrapper.rehearsal import adapt
 from wrapper.runs import prepare_rehearsal
 from wrapper.runs.manifest import Stage
 from wrapper.runs.request import Request
@@ -49,7 +48,7 @@ class Training:
         paths = render.Paths(
             self.folder / "data", self.base, into, preset.name, into / "dataset.toml"
         )
-        tokenizers = {"tokenizer_cache_dir": str(adapt.tokenizers(self.folder))}
+        tokenizers = {"tokenizer_cache_dir": str(self.base.parent / "tokenizers")}
         config = render.config(preset, paths, extra=tokenizers)
         lines = [x for x in config.splitlines() if x.split(" = ")[0] not in (change or {})]
         added = {key: value for key, value in (change or {}).items() if value is not None}

@@ -6,8 +6,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FACTS = HERE / "options.json"  # of a copy of the stand-in
-if not FACTS.exists():
-    FACTS = HERE.parents[3] / "kohya_presets" / "sdscripts" / "facts" / "options.json"
+if not FACTS.exists():  # ours lie above: at the root of a clone, in site-packages of a wheel
+    OURS = [folder / "kohya_presets/sdscripts/facts/options.json" for folder in HERE.parents]
+    FACTS = next(file for file in OURS if file.exists())
 TYPES = {"str": str, "Path": str, "int": int, "float": float, "int_or_float": float}
 
 

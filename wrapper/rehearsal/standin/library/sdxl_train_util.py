@@ -16,23 +16,6 @@ def save_sd_model_on_epoch_end_or_stepwise(
     args, on_epoch_end, accelerator, epoch, num_train_epochs, global_step, models, save_dtype
 ):
     """Save the models in between, if this is the moment; then the state, if asked for."""
-    sd_saver, diffusers_saver = _savers(models, save_dtype)
-    train_util.save_sd_model_on_epoch_end_or_stepwise_common(
-        *(args, on_epoch_end, accelerator, epoch, num_train_epochs, global_step),
-        *(sd_saver, diffusers_saver),
-    )
-
-
-def save_sd_model_on_train_end(args, epoch, global_step, models, save_dtype):
-    """Save the models at the end."""
-    sd_saver, diffusers_saver = _savers(models, save_dtype)
-    train_util.save_sd_model_on_train_end_common(
-        args, epoch, global_step, sd_saver, diffusers_saver
-    )
-
-
-def _savers(models, save_dtype):
-    """Return the two functions that write the models, as one file and as a folder."""
     text_encoder1, text_encoder2, vae, unet, logit_scale = models
 
     def sd_saver(ckpt_file, epoch_no, global_step):
@@ -46,4 +29,27 @@ def _savers(models, save_dtype):
             out_dir, text_encoder1, text_encoder2, unet, None, vae
         )
 
-    return sd_saver, diffusers_saver
+    train_util.save_sd_model_on_epoch_end_or_stepwise_common(
+        *(args, on_epoch_end, accelerator, epoch, num_train_epochs, global_step),
+        *(sd_saver, diffusers_saver),
+    )
+
+
+def save_sd_model_on_train_end(args, epoch, global_step, models, save_dtype):
+    """Save the models at the end."""
+    text_encoder1, text_encoder2, vae, unet, logit_scale = models
+
+    def sd_saver(ckpt_file, epoch_no, global_step):
+        sdxl_model_util.save_stable_diffusion_checkpoint(
+            *(ckpt_file, text_encoder1, text_encoder2, unet, epoch_no, global_step, None, vae),
+            *(logit_scale, None, save_dtype),
+        )
+
+    def diffusers_saver(out_dir):
+        sdxl_model_util.save_diffusers_checkpoint(
+            out_dir, text_encoder1, text_encoder2, unet, None, vae
+        )
+
+    train_util.save_sd_model_on_train_end_common(
+        args, epoch, global_step, sd_saver, diffusers_saver
+    )
