@@ -18,7 +18,7 @@ def parse(anchor: str) -> ast.stmt:
     """Return the statement that `anchor` says.
 
     Raises:
-        SyntaxError: it is no Python, or more than one statement.
+        SyntaxError: it is not Python, or more than one statement.
     """
     body = ast.parse(anchor).body
     if len(body) != 1:

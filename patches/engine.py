@@ -65,7 +65,9 @@ def apply(text: str, patch: str, edits: Sequence[Edit]) -> str:
     try:
         compile(patched, patch, "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise PatchError(f"{patch}'s lines are no Python there: {error}") from error
+        raise PatchError(
+            f"the lines of {patch} are not valid Python in this place: {error}"
+        ) from error
     return patched
 
 
@@ -82,7 +84,7 @@ def revert(text: str, patch: str, *, even_edited: bool = False) -> str:
     if not even_edited and (edited := next((b for b in own if b.edited), None)):
         raise PatchError(
             f"line {edited.first + 1}: the block of {patch!r} was edited by hand",
-            hint="Move your edit out of the block, or lose it with `patch revert --even-edited`.",
+            hint="Move your edit elsewhere, or discard it with `patch revert --even-edited`.",
         )
     return "".join(fences.without(lines, own))
 
@@ -98,8 +100,8 @@ def _parsed(bare: str, patched: str) -> ast.Module:
         return ast.parse(bare)
     except (SyntaxError, ValueError) as error:
         raise AnchorError(
-            f"expected Python, found: {_fault(patched) or error}",
-            hint="Undo the edit that broke the file.",
+            f"the file is not valid Python: {_fault(patched) or error}",
+            hint="Undo the edit that broke the file, then try again.",
         ) from error
 
 
@@ -128,7 +130,10 @@ def _spots(lines: list[str], edits: Sequence[Edit]) -> Iterator[_Spot]:
         if len(found) != 1:
             raise _not_once(edit, len(found))
         if anchors.shares_a_line(found[0], plain):
-            raise AnchorError(f"`{edit.anchor}` shares its line with another statement")
+            raise AnchorError(
+                f"`{edit.anchor}` shares its line with another statement",
+                hint="Put each statement on a line of its own.",
+            )
         first, end = anchors.lines_of(found[0])
         at, to = _in_patched(origins[first:end], edit)
         indent = fences.indentation(plain[first])
@@ -174,8 +179,8 @@ def _past_deeper(blocks: Sequence[Block], at: int, indent: str) -> int:
 
 def _taken(edit: Edit, patch: str) -> AnchorError:
     return AnchorError(
-        f"`{edit.anchor}` lies in what the patch {patch!r} changed",
-        hint=f"Revert {patch} first: the two do not go together.",
+        f"`{edit.anchor}` is in lines that the patch {patch!r} changed",
+        hint=f"Revert {patch} first: the two patches cannot be combined.",
     )
 
 
@@ -183,7 +188,7 @@ def _not_once(edit: Edit, found: int) -> AnchorError:
     where = f"{edit.function}()" if edit.function else "the file"
     return AnchorError(
         f"expected one `{edit.anchor}` in {where}, found {found}",
-        hint="This release of sd-scripts differs from those the patch was made for.",
+        hint="Use an sd-scripts release that the patch supports.",
     )
 
 

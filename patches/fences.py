@@ -53,7 +53,7 @@ def blocks(lines: Sequence[str]) -> tuple[Block, ...]:
     """Return every block, in order.
 
     Raises:
-        PatchError: a fence is half there, or of a form that this version does not know.
+        PatchError: a fence is incomplete, or this version does not know its form.
     """
     found: list[Block] = []
     opened: tuple[str, int] | None = None
@@ -61,7 +61,7 @@ def blocks(lines: Sequence[str]) -> tuple[Block, ...]:
         fence = _FENCE.fullmatch(line)
         if fence is None:
             if _LOOKS_LIKE_ONE.match(line):
-                raise _broken(at, f"a fence in a form of its own: {line.strip()!r}")
+                raise _broken(at, f"an unknown marker: {line.strip()!r}")
             continue
         patch = fence["patch"]
         if fence["mark"] == ">>>":
@@ -69,7 +69,7 @@ def blocks(lines: Sequence[str]) -> tuple[Block, ...]:
                 raise _broken(opened[1], f"a block of {opened[0]!r} that is opened, never closed")
             opened = (patch, at)
         elif opened is None or opened[0] != patch:
-            raise _broken(at, f"a block of {patch!r} that is closed, never opened")
+            raise _broken(at, f"the end of a block of {patch!r} without its beginning")
         else:
             found.append(_block(patch, lines, opened[1], at, fence["digest"]))
             opened = None
@@ -142,6 +142,6 @@ def _digest(inside: Sequence[str], indent: str) -> str:
 
 def _broken(at: int, found: str) -> PatchError:
     return PatchError(
-        f"line {at + 1}: expected whole fences, found {found}",
-        hint="Restore the lines, or take the rest of the block out by hand.",
+        f"line {at + 1}: expected complete patch blocks, found {found}",
+        hint="Restore the marker lines, or delete the rest of the block by hand.",
     )

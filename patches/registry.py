@@ -83,7 +83,7 @@ def every(own: Path | None = None) -> tuple[Patch, ...]:
 
 
 def find(wanted: str, own: Path | None = None) -> Patch:
-    """Return a patch by its folder's path or its name; a name of yours goes before one of ours.
+    """Return a patch by its folder's path or its name; the user's patches come before ours.
 
     Raises:
         UserError: there is none.
@@ -97,7 +97,7 @@ def find(wanted: str, own: Path | None = None) -> Patch:
                 return load(place / folder)
     folders = {at.parent.name for p in (own, SHIPPED) if p for at in p.glob(f"*/{FILE}")}
     known = sorted(folder.replace("_", "-") for folder in folders)
-    hint = did_you_mean(wanted, known) or f"Known: {', '.join(known)}; or give a patch's folder."
+    hint = did_you_mean(wanted, known) or f"Known: {', '.join(known)}. Or give a folder."
     raise UserError(f"there is no patch {wanted!r}", hint=hint)
 
 
@@ -106,7 +106,7 @@ def additions(own: Path | None = None) -> Additions:
     found: dict[str, Addition] = {}
     for place in (SHIPPED, own):
         for file in sorted(place.glob(f"*/{FILE}")) if place else ():
-            with contextlib.suppress(PatchFileError):  # `patch list` says what is wrong with it
+            with contextlib.suppress(PatchFileError):  # `patch list` reports its errors
                 patch = load(file.parent)
                 found[patch.name] = patch.addition
     return Additions(tuple(found[name] for name in sorted(found)))
@@ -163,7 +163,7 @@ def _problems(source: Source, folder: Path) -> Iterator[Problem]:
     if values.get("format") != FORMAT:
         newer = isinstance(values.get("format"), int) and values["format"] > FORMAT
         message = f"expected format = {FORMAT}, found {values.get('format')!r}"
-        hint = "Update kohya-presets: the patch was made for a newer one." if newer else None
+        hint = "Update kohya-presets: the patch needs a newer version." if newer else None
         yield Problem("format", "error", source.place("format"), message, hint)
         return
     for key in values.keys() - {"format", *_KEYS}:
@@ -216,7 +216,7 @@ def _head_problems(source: Source, head: Mapping[str, Any], folder: Path) -> Ite
         yield Problem("name", "error", source.place("patch", "name"), message)
     for file in head.get("runtime", ()):
         if not re.fullmatch(r"kp_\w+\.py", str(file)) or not (folder / str(file)).is_file():
-            message = f"expected a file kp_….py beside {FILE}, found {file!r}"
+            message = f"expected a file kp_….py in the folder of {FILE}, found {file!r}"
             yield Problem("runtime", "error", source.place("patch", "runtime"), message)
 
 
@@ -246,7 +246,7 @@ def _edit_problems(source: Source, at: Key, edit: Mapping[str, Any]) -> Iterator
         yield Problem("anchor", "error", source.place(*at, "anchor"), message)
     for file in _texts(edit.get("file", ())):
         if PurePosixPath(file).is_absolute() or ".." in file or "\\" in file or ":" in file:
-            message = f"expected a path inside the checkout with / between, found {file!r}"
+            message = f"expected a path inside the checkout, written with /, found {file!r}"
             yield Problem("file", "error", source.place(*at, "file"), message)
 
 

@@ -1,4 +1,4 @@
-"""A preset as a file for one version of the Kohya GUI, and what that version cannot say."""
+"""A preset as a file for one version of the Kohya GUI, and what that version cannot express."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True)
 class Exported:
-    """The file's values and what was not plain in making them."""
+    """The file's values, and a report of the settings that were not simply copied."""
 
     tab: Tab
     values: Mapping[str, Any]
@@ -32,21 +32,24 @@ class Exported:
 
     @property
     def text(self) -> str:
-        """The file: ASCII, for the oldest versions read it in the system's own encoding."""
+        """The file, in ASCII: the oldest versions read it in the system's own encoding."""
         return json.dumps(self.values, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
 def export(
     preset: Preset, tag: str, additions: Additions, *, dataset_config: Path | None = None
 ) -> Exported:
-    """Return `preset` for the GUI version `tag`; with `dataset_config` its dataset lies there.
+    """Return `preset` for the GUI version `tag`; `dataset_config` is the file with its dataset.
 
     Raises:
-        UserError: the GUI starts no such script.
+        UserError: the GUI does not run the preset's script.
     """
     if preset.script not in fields.TABS:
         started = " or ".join(fields.TABS)
-        raise UserError(f"expected a preset for {started}, found {preset.script}")
+        raise UserError(
+            f"cannot export a preset for {preset.script}",
+            hint=f"The GUI can run presets for {started}.",
+        )
     tab = fields.for_script(preset.script, tag)
     known = dict(options.of(tab.script, tab.release))
     known |= additions.options(tab.script, preset.patches)
@@ -63,21 +66,21 @@ def export(
 def _wanted(
     preset: Preset, known: Mapping[str, Option], *, has_file: bool
 ) -> tuple[dict[str, Any], list[Item]]:
-    """Return the options to bring over, the dataset's settings under their options' names."""
+    """Return the options to export; dataset settings have their options' names."""
     wanted, report = dict(preset.train), []
     for key, value in preset.dataset.items():
         name = STAND_INS.get(key, key)
         if name in known and not (name == "dataset_repeats" and preset.script != "sdxl_train.py"):
             wanted[name] = value
         elif not has_file:
-            why = "the GUI has it in the names of folders (2_name)" if key == "num_repeats" else ""
-            hint = "give --data, which writes a dataset config"
+            why = "the GUI takes it from folder names (2_name)" if key == "num_repeats" else ""
+            hint = "use --data to write a dataset config"
             report.append(Item("lost", f"dataset.{key}", "; ".join(filter(None, (why, hint)))))
     return wanted, report
 
 
 def _filled(tab: Tab, known: Mapping[str, Option], wanted: Mapping[str, Any]) -> Fields:
-    """Return a value for every field of the version that has to do with SDXL, or is the GUI's."""
+    """Return a value for every field of the version that is for SDXL or for the GUI itself."""
     made = {name: _neutral(tab, field, known) for name, field in tab.fields.items()}
     made = {name: value for name, value in made.items() if value is not None}
     for rate in tables.RATES:
@@ -97,7 +100,7 @@ def _filled(tab: Tab, known: Mapping[str, Option], wanted: Mapping[str, Any]) ->
 
 
 def _neutral(tab: Tab, field: Field, known: Mapping[str, Option]) -> Any:
-    """Return the value that says nothing; None leaves the field to what is on the screen."""
+    """Return the value that has no effect; None leaves the value on the screen."""
     fixed = {**tables.FIXED, **tables.MODEL[tab.model]}
     if fixed.get(field.name) is not None:
         return values.to_field(field, fixed[field.name])
@@ -115,7 +118,7 @@ def _neutral(tab: Tab, field: Field, known: Mapping[str, Option]) -> Any:
         if all(values.same(name, sent[name], _default(known, name)) for name in told):
             return candidate
     if field.name == "optimizer":
-        return "AdamW"  # the preset's own follows, here or as a word
+        return "AdamW"  # the preset's own comes later, in the field or as a word
     off = values.normal(field, _off(field))
     return tables.LEAST.get(field.name, off if field.free else field.default)
 
@@ -146,10 +149,10 @@ def _default(known: Mapping[str, Option], name: str) -> Any:
 
 
 def _set(tab: Tab, made: Fields, name: str, value: Any) -> None:
-    """Give a field its value, unless its widget would not take it."""
+    """Give a field its value, unless its widget cannot hold it."""
     field = tab.fields[name]
     if tab.is_shell and isinstance(value, list) and words.of(name, value) is None:
-        return  # a shell would read something into it
+        return  # a shell would change it
     new = values.to_field(field, value)
     if name in tab.whole and isinstance(new, float) and not new.is_integer():
         return
@@ -219,7 +222,7 @@ def _with_file(tab: Tab, made: Fields, file: Path | None) -> list[str]:
 def _extra(
     tab: Tab, made: Fields, known: Mapping[str, Option], wanted: Mapping[str, Any]
 ) -> tuple[list[str], list[Item]]:
-    """Return the words for all that the fields do not bring over, and what none brings over."""
+    """Return the words for what the fields cannot hold, and a report of it."""
     sent = emitted.options(tab, made, known)
     extra: list[str] = []
     report: list[Item] = []
@@ -233,7 +236,7 @@ def _extra(
         if found and not (tab.extra_first and name in sent):
             extra += found
             report.append(
-                Item("added", f"train.{name}", f"as {' '.join(found)} in the additional parameters")
+                Item("added", f"train.{name}", f"as {' '.join(found)} in Additional parameters")
             )
         else:
             report.append(Item("lost", _table(name), _why(name, tab, known, now)))
@@ -242,12 +245,10 @@ def _extra(
 
 def _why(name: str, tab: Tab, known: Mapping[str, Option], now: Any) -> str:
     if name not in known:
-        return f"the sd-scripts of {tab.tag} has no such option"
-    return (
-        f"{tab.tag} sends {now!r}, and a word of its own would not arrive"
-        if now
-        else (f"{tab.tag} has no field for it, and as a word it would not arrive whole")
-    )
+        return f"the sd-scripts of GUI {tab.tag} does not have it"
+    if now:
+        return f"GUI {tab.tag} sends {now!r}, and Additional parameters cannot change that"
+    return f"GUI {tab.tag} has no field for it, and Additional parameters cannot hold this value"
 
 
 def _sent_anyway(
@@ -258,7 +259,7 @@ def _sent_anyway(
     *,
     has_file: bool,
 ) -> list[Item]:
-    """Return what the version sends though the preset does not say it, and that has an effect."""
+    """Return what the version sends, with an effect, although the preset does not set it."""
     sent = emitted.options(tab, made, known)
     found = []
     for name, value in sent.items():
@@ -268,7 +269,7 @@ def _sent_anyway(
         if not values.same(
             name, value, values.effective({k: v for k, v in sent.items() if k != name}, known, name)
         ):
-            found.append(Item("note", _table(name), f"{tab.tag} always sends {value!r}"))
+            found.append(Item("note", _table(name), f"GUI {tab.tag} always sends {value!r}"))
     return found
 
 

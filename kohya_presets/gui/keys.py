@@ -1,4 +1,4 @@
-"""What became of each key of a saved file, one by one."""
+"""What the import did with each key of a saved file, one by one."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ _SPECIAL: Mapping[str, tuple[str, ...]] = {
 def told(
     tab: Tab, saved: Mapping[str, Any], read: Mapping[str, Any], settings: meaning.Kept
 ) -> Iterator[Item]:
-    """Yield one item for each key of `saved`, of which `read` is what the widgets make."""
+    """Yield one item for each key of `saved`; `read` has the values as the widgets see them."""
     here = {**settings.train, **settings.dataset}
     for key, value in saved.items():
         shown = key if key.isprintable() and len(key) <= 60 else repr(key)[:60]
         name = key if key in tab.fields else tables.OLDER.get(key, key)
         if key == "additional_parameters" and value:
-            continue  # told word by word
+            continue  # reported word by word
         if why := _refused(tab, name, key, value, read):
             yield Item("dropped", shown, why)
         elif value == "" or name == "additional_parameters":
             yield Item("default", shown, "empty")
         elif name in ("sdxl", "sdxl_checkbox") or (name == "flux1_checkbox" and value):
-            yield Item("converted", shown, "to the script")
+            yield Item("converted", shown, "used to choose the script")
         else:
             yield _outcome(tab, shown, name, value, read, here, settings.dropped)
 
 
 def _refused(tab: Tab, name: str, key: str, value: Any, read: Mapping[str, Any]) -> str | None:
-    """Return why a key has no say at all."""
+    """Return why a key has no effect, or None."""
     if name not in tab.fields:
         return _unknown(tab, key)
     if value is None:
-        return "null: the GUI keeps what is on the screen"
+        return "null: the GUI ignores it and keeps the value on the screen"
     if key in scripts.TRAINERS[tab.script].needs:
         return meaning.PLACE
     if key in tables.MISWIRED:
-        return "not for SDXL, and v25 saved another field's value in it"
+        return "not for SDXL, and GUI v25 saves another field's value in it"
     if (read.get(name) is None or _is_no_number(tab, name, value)) and value != "":
         return f"expected {tab.fields[name].kind}, found {value!r:.60}"
     return None
 
 
 def _is_no_number(tab: Tab, name: str, value: Any) -> bool:
-    """Return whether a text that is to be a number is none: a seed, in the older versions."""
+    """Return whether a text should be a number but is not: a seed, in older versions."""
     known = options.of(tab.script)
     types = {
         known[rule.option].type
@@ -84,11 +84,11 @@ def _outcome(
     here: Mapping[str, Any],
     dropped: Mapping[str, str],
 ) -> Item:
-    """Return what a value that was understood led to."""
+    """Return what the import made of a value that it understood."""
     options = _options(tab, name, str(read.get("LoRA_type", "Standard")))
     made = [key for o in options if (key := meaning.dataset_key(o) or o) in here]
     if name == "epoch" and here.get("max_train_epochs") != values.number(value):
-        return Item("dropped", shown, "max_train_epochs or max_train_steps says how long")
+        return Item("dropped", shown, "max_train_epochs or max_train_steps is used instead")
     if made:
         return _made(shown, name, value, made, here)
     why = next((dropped[option] for option in options if option in dropped), None)
@@ -99,10 +99,10 @@ def _outcome(
     if name in tables.PATHS | tables.EMPTIED:
         return Item("dropped", shown, meaning.PLACE)
     if name in tables.SECRETS:
-        return Item("dropped", shown, "a secret: keep it out of files")
+        return Item("dropped", shown, "a secret: do not keep it in files")
     if options or value == tab.fields[name].default:
         return Item("default", shown, meaning.DEFAULT)
-    return Item("dropped", shown, f"no option of {tab.script} comes from it")
+    return Item("dropped", shown, f"{tab.script} has no option for it")
 
 
 def _made(shown: str, name: str, value: Any, made: list[str], here: Mapping[str, Any]) -> Item:
@@ -117,7 +117,7 @@ def _made(shown: str, name: str, value: Any, made: list[str], here: Mapping[str,
 
 
 def _options(tab: Tab, field: str, network: str) -> list[str]:
-    """Return the options that a field has a say in."""
+    """Return the options that a field influences."""
     found = [rule.option for rule in tab.rules.values() if rule.field == field]
     found += [option for option, names in _SPECIAL.items() if field in names]
     used = tab.networks.get(network)
@@ -128,12 +128,12 @@ def _options(tab: Tab, field: str, network: str) -> list[str]:
 
 def _unknown(tab: Tab, key: str) -> str:
     if key == "use_8bit_adam":
-        return "read only where there is no optimizer"
+        return "used only if no optimizer is set"
     if key == "use_wandb":
-        return "log_with took its place"
+        return "replaced by log_with"
     other = "lora" if tab.name == "finetune" else "finetune"
     if any(key in fields.tab(tab.name, tag).fields for tag in fields.tags()):
-        return f"{tab.tag}, which the file is most like, has no such field"
+        return f"GUI {tab.tag}, the closest version, has no such field"
     if any(key in fields.tab(other, tag).fields for tag in fields.tags()):
         return f"a field of the {other} tab"
-    return "no version of the GUI reads it"
+    return "no version of the GUI knows it"

@@ -1,4 +1,4 @@
-"""Which options of sd-scripts a preset should hold: checked, without places and mere defaults."""
+"""Which options of sd-scripts belong in a preset: checked, without local paths and defaults."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kohya_presets.sdscripts.options import Option
 from kohya_presets.toml import text as toml_text
 from kohya_presets.training.settings import STAND_INS
 
-DEFAULT = "says what holds anyway"
-PLACE = "a place on one machine: give it for each run"
+DEFAULT = "same as the default"
+PLACE = "belongs to one machine or run: give it for each run"
 _PARTS = scripts.TRAINERS["flux_train_network.py"].needs
 PLACES = (tables.PATHS | tables.EMPTIED | PATHS | {*_PARTS}) - {"sample_prompts"}
 _KEYS = {option: key for key, option in STAND_INS.items()}
-# Options that do nothing without one of others.
+# Options that have no effect without one of these.
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "sample_sampler": ("sample_every_n_epochs", "sample_every_n_steps"),
     "sample_every_n_epochs": ("sample_prompts",),
@@ -34,7 +34,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
 
 
 class Kept(NamedTuple):
-    """The tables of a preset, and why each other option is not in them."""
+    """The tables of a preset, and for each dropped option the reason."""
 
     train: dict[str, Any]
     dataset: dict[str, Any]
@@ -74,7 +74,7 @@ def dataset_key(option: str) -> str | None:
 def unfit(name: str, value: Any, known: Mapping[str, Option]) -> str | None:
     """Return why a preset cannot hold this value of an option it knows."""
     if name in tables.SECRETS:
-        return "a secret: keep it out of files"
+        return "a secret: do not keep it in files"
     if name in PLACES:
         return PLACE
     return options.check(known[name], value) or _unwritable(value)
@@ -90,7 +90,7 @@ def patches(script: str, train: Mapping[str, Any], additions: Additions) -> tupl
 def since(
     script: str, train: Mapping[str, Any], dataset: Mapping[str, Any], additions: Additions
 ) -> str:
-    """Return the oldest release from which on every setting is known, as a preset says it."""
+    """Return the first release from which on all settings are known, as in `releases`."""
     oldest = releases.tags()[-1]
     added = additions.options(script, patches(script, train, additions))
     for tag in reversed(releases.tags()):
@@ -120,7 +120,7 @@ def _why_not(
         return DEFAULT
     needs = _NEEDS.get(name)
     if needs and not any(found.get(other) for other in needs):
-        return f"does nothing without {' or '.join(needs)}"
+        return f"has no effect without {' or '.join(needs)}"
     return unfit(name, value, known)
 
 
@@ -128,7 +128,7 @@ def _says_nothing(
     name: str, value: Any, found: Mapping[str, Any], known: Mapping[str, Option]
 ) -> bool:
     if name in ("max_train_steps", "learning_rate"):
-        return False  # defaults that nobody should train by without seeing them
+        return False  # a preset should show these, default or not
     rest = {key: other for key, other in found.items() if key != name}
     return name not in known or values.same(name, value, values.effective(rest, known, name))
 

@@ -1,6 +1,6 @@
-"""What a saved file has no field for, kept under a key that every version of the GUI skips.
+"""Settings without a GUI field, kept under a key that every version of the GUI ignores.
 
-The GUI writes only its own keys: a file that it saved again has lost the notes.
+The GUI writes only its own keys, so a file that it saves again loses these notes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ KEY = "kohya_presets"
 
 @dataclass(frozen=True)
 class Notes:
-    """The preset that a file was made of, and for which version of the GUI."""
+    """The preset that a file was made from, and the version of the GUI it is for."""
 
     preset: Preset
     tag: str
-    data: bool  # the dataset's settings lay in a file beside it
+    data: bool  # a dataset config beside the file had the dataset's settings
 
 
 def of(preset: Preset, tag: str, *, data: bool) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def of(preset: Preset, tag: str, *, data: bool) -> dict[str, Any]:
 
 
 def read(values: Any) -> Notes | None:
-    """Return notes written by `of`; None where there are none, or others."""
+    """Return the notes that `of` wrote; None if there are none, or others."""
     if not isinstance(values, Mapping) or values.get("schema") != presets.SCHEMA:
         return None
     tables = {name: values.get(name) for name in (*presets.SETTINGS, "provenance", "preset")}
@@ -66,10 +66,10 @@ def read(values: Any) -> Notes | None:
 
 
 def merged(read_: Preset, noted: Preset, expected: Preset) -> tuple[Preset, list[str]]:
-    """Return the noted preset with what was changed since, and the names of those settings.
+    """Return the noted preset with later changes, and the names of the changed settings.
 
-    `expected` is what the noted preset's own export reads as: where the file says the same, the
-    preset's own word for it holds.
+    `expected` is the import of the noted preset's own export: where the file says the same, the
+    noted preset's value is kept.
     """
     changed: list[str] = []
     tables: dict[str, dict[str, Any]] = {}

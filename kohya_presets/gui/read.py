@@ -1,4 +1,4 @@
-"""A file saved by the Kohya GUI as a preset, and what became of each of its keys."""
+"""A file saved by the Kohya GUI as a preset, with a report on each of its keys."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.sdscripts.options import Option
 
 _MODELS: Mapping[str, str] = {box: box.removesuffix("_checkbox") for box in tables.MODELS}
-_SPELLED = {"flux1": "flux"}  # where a model's script has another name than its check box
-_BESIDE = Path("dataset.toml")  # stands for the file that lay beside an export
+_SPELLED = {"flux1": "flux"}  # models whose script is not named like their check box
+_BESIDE = Path("dataset.toml")  # stands for the file beside an export
 
 
 @dataclass(frozen=True)
 class Imported:
-    """The preset a file stands for. Only those of `scripts.TRAINERS` can be checked and used."""
+    """The preset made from a file. Only scripts of `scripts.TRAINERS` can be checked and used."""
 
     preset: Preset
     read_as: str  # in words for a person
@@ -37,22 +37,22 @@ class Imported:
         """Return the preset.
 
         Raises:
-            UserError: it is for a script whose options are not known here.
+            UserError: it is for a script that is not supported.
         """
         if self.preset.script in scripts.TRAINERS:
             return self.preset
         known = listed(scripts.TRAINERS)
         raise UserError(
-            f"the file is for {self.preset.script}: it cannot become a preset that can be checked",
-            hint=f"Known are the options of {known}. Train this one in the GUI it is from.",
+            f"the file is for {self.preset.script}, which kohya-presets does not support",
+            hint=f"Supported scripts: {known}. Train this one in the GUI.",
         )
 
 
 def json_file(data: bytes, name: str, additions: Additions) -> Imported:
-    """Return the preset called `name` that a saved file stands for.
+    """Return the preset called `name` made from a saved file.
 
     Raises:
-        UserError: it is no such file.
+        UserError: it is not a file of the GUI.
     """
     saved = saved_file.parse(data)
     kept = notes.read(saved.pop(notes.KEY, None))
@@ -67,17 +67,17 @@ def json_file(data: bytes, name: str, additions: Additions) -> Imported:
     expected = _fields(plain, name, kept.tag, additions)
     whole, changed = notes.merged(made.preset, kept.preset, expected.preset)
     report = [*made.report, *(Item("note", key, "changed since the export") for key in changed)]
-    report.append(Item("note", notes.KEY, "holds what the GUI has no field for; it is used"))
+    report.append(Item("note", notes.KEY, "settings without a GUI field; they are used"))
     return replace(made, preset=whole, report=tuple(report))
 
 
 def slug(name: str) -> str:
-    """Return a preset's name made of a file's."""
+    """Return a preset name made from a file's name."""
     return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-. ")[:80] or "imported"
 
 
 def _fields(saved: Mapping[str, Any], name: str, tag: str | None, additions: Additions) -> Imported:
-    """Return what the fields alone say."""
+    """Return the import of the fields alone, without notes."""
     which = saved_file.tab(saved)
     script, report = _script(which, saved)
     model = scripts.TRAINERS[script].model if script in fields.TABS else "SDXL"
@@ -96,7 +96,7 @@ def _fields(saved: Mapping[str, Any], name: str, tag: str | None, additions: Add
     preset = Preset(
         name=slug(name),
         title=name,
-        summary=f"Imported from a file of the Kohya GUI's {which} tab, {tab.tag} or like it",
+        summary=f"Imported from the {which} tab of Kohya GUI {tab.tag} or a similar version",
         script=script,
         releases=meaning.since(tab.script, settings.train, settings.dataset, additions),
         patches=meaning.patches(tab.script, settings.train, additions),
@@ -107,7 +107,7 @@ def _fields(saved: Mapping[str, Any], name: str, tag: str | None, additions: Add
 
 
 def _read(tab: Tab, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the file's values are to the widgets; None where a value cannot be read."""
+    """Return the values as the widgets see them; None where a value cannot be read."""
     older = _renewed(tab, saved)
     return {
         name: values.normal(field, older[name])
@@ -117,7 +117,7 @@ def _read(tab: Tab, saved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _whole(tab: Tab, read: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with those that decide over others, should the file not have them."""
+    """Return the values, with defaults for missing fields that decide over others."""
     usual = {
         name: tab.fields[name].default
         for name in ("noise_offset_type", "LoRA_type")
@@ -127,7 +127,7 @@ def _whole(tab: Tab, read: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _completed(found: dict[str, Any], known: Mapping[str, Option]) -> dict[str, Any]:
-    """Return the options with those that every version sends: left open, they would come back."""
+    """Return the options, with those that every version sends: if missing, an export adds them."""
     if found.get("save_model_as") == "same as source model":
         del found["save_model_as"]  # a choice of the GUI's, which sd-scripts does not know
     rate = {"learning_rate": known["learning_rate"].default}  # a 0 is not sent by every version
@@ -145,13 +145,14 @@ def _script(which: str, saved: Mapping[str, Any]) -> tuple[str, list[Item]]:
     if ticked:
         script = f"{_SPELLED.get(ticked, ticked)}_train{network}.py"
     elif sdxl is None:
-        why = "not in the file, so for any model: taken as SDXL, whose scripts are known here"
+        why = "not in the file; SDXL is assumed"
         return usual, [Item("note", "sdxl", why)]
     else:
         script = "train_network.py" if network else "fine_tune.py"
     if script in fields.TABS:
         return script, []
-    return script, [Item("note", "sdxl", f"off: for {script}, and read as if for {usual}")]
+    why = f"off: the file is for {script}, but was read as for {usual}"
+    return script, [Item("note", "sdxl", why)]
 
 
 def _is_on(value: Any) -> bool:
@@ -159,7 +160,7 @@ def _is_on(value: Any) -> bool:
 
 
 def _renewed(tab: Tab, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the file's values with those of keys that have another name in this version."""
+    """Return the values, those of older keys under their names in this version too."""
     found = dict(saved)
     for old, new in tables.OLDER.items():
         if found.get(old) is not None and new in tab.fields:

@@ -1,4 +1,4 @@
-"""What became of each key of a file, or of each setting of a preset, in going over."""
+"""What an import or export did with each key of a file or each setting of a preset."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 Kind = Literal["mapped", "renamed", "converted", "default", "added", "dropped", "lost", "note"]
-# "default": it says what holds anyway. "lost": the version has no way to say it.
+# "default": the same as the default. "lost": this version cannot express it.
 ORDER: tuple[Kind, ...] = (
     "lost",
     "dropped",
@@ -20,7 +20,7 @@ ORDER: tuple[Kind, ...] = (
 
 
 class Item(NamedTuple):
-    """One thing that was done: to what, and what came of it or why."""
+    """One key: what was done with it, and why or with what result."""
 
     kind: Kind
     what: str
@@ -31,14 +31,14 @@ class Item(NamedTuple):
 
 
 def counts(items: Iterable[Item]) -> str:
-    """Return "12 mapped, 3 dropped" for all kinds there are."""
-    listed = [item.kind for item in items]
-    there = [(kind, listed.count(kind)) for kind in reversed(ORDER) if kind in listed]
-    return ", ".join(f"{count} {kind}" for kind, count in there)
+    """Return "12 mapped, 3 dropped" for all kinds that occur."""
+    kinds = [item.kind for item in items]
+    counted = [(kind, kinds.count(kind)) for kind in reversed(ORDER) if kind in kinds]
+    return ", ".join(f"{count} {kind}" for kind, count in counted)
 
 
 def told(items: Iterable[Item], *, all_: bool = False) -> list[str]:
-    """Return the lines for a person, weightiest first; what was plainly mapped only on demand."""
+    """Return the lines for a person, the most important first; `all_` adds unchanged settings."""
     plain = () if all_ else ("mapped", "default")
     shown = [item for item in items if item.kind not in plain]
     return [str(item) for item in sorted(shown, key=lambda item: ORDER.index(item.kind))]

@@ -1,4 +1,4 @@
-"""sd-scripts' own files as a preset: a config with or without its dataset config, or that alone."""
+"""Files of sd-scripts as a preset: a config, its dataset config, or both."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _GUI_ONLY = ("config_file", "output_config", "noise_offset_type")
 
 
 def toml_file(path: Path, name: str, additions: Additions) -> Imported:
-    """Return the preset called `name` that a file of sd-scripts stands for.
+    """Return the preset called `name` made from a file of sd-scripts.
 
-    A dataset config that the file names is read as well, where it is at hand.
+    A dataset config that the file names is read too, if it exists.
 
     Raises:
-        UserError: there is no such file, or it says nothing that a preset could hold.
+        UserError: there is no such file, or it has no settings for a preset.
         PresetError: it cannot be read as TOML.
     """
     config = _read(path)
@@ -42,11 +42,11 @@ def toml_file(path: Path, name: str, additions: Additions) -> Imported:
     train, own, told = _settings(found, script, additions)
     subset, more = _subset(dataset) if dataset else ({}, [])
     if not train and not own and not subset:
-        raise UserError(f"expected options of sd-scripts in {path}, found none")
+        raise UserError(f"{path} has no options of sd-scripts")
     preset = Preset(
         name=slug(name),
         title=name,
-        summary=f"Imported from a config of sd-scripts, as for {script}",
+        summary=f"Imported from an sd-scripts config for {script}",
         script=script,
         releases=meaning.since(script, train, {**own, **subset}, additions),
         patches=meaning.patches(script, train, additions),
@@ -58,26 +58,27 @@ def toml_file(path: Path, name: str, additions: Additions) -> Imported:
 
 def _read(path: Path) -> ConfigFile:
     if path.is_file() and (size := path.stat().st_size) > LARGEST:
-        raise UserError(f"expected a small TOML file, found {plural(size, 'byte')}")
+        raise UserError(f"{path} is too large for a config: {size / 1e6:.1f} MB")
     try:
         config = configs.read(path)
     except RecursionError as error:
-        raise UserError(f"expected a config in {path}, found one nested too deeply") from error
+        raise UserError(f"{path} is nested too deeply for a config") from error
     if errors(config.problems):
         raise PresetError(str(path), config.problems)
     if "schema" in config.values or isinstance(config.values.get("preset"), dict):
-        raise UserError(f"{path} is a preset already", hint="Copy it to where presets lie.")
+        raise UserError(f"{path} is already a preset", hint="Copy it to your presets folder.")
     return config
 
 
 def _beside(path: Path, named: Any, report: list[Item]) -> ConfigFile | None:
-    """Return the dataset config that a config names, if it is at hand."""
+    """Return the dataset config that a config names, if it exists."""
     if not isinstance(named, str) or not named:
         return None
     there = [f for f in (path.parent / named, path.parent / Path(named).name) if f.is_file()]
     if there and there[0].resolve() != path.resolve():
         return _read(there[0])
-    report.append(Item("note", "dataset_config", "not at hand: its settings are not in the preset"))
+    why = "file not found: its settings are not in the preset"
+    report.append(Item("note", "dataset_config", why))
     return None
 
 
@@ -104,12 +105,12 @@ def _settings(
 
 def _why_not(name: str, value: Any, known: Mapping[str, options.Option]) -> str | None:
     if name in _GUI_ONLY or name not in known:
-        return "no option of this script"
+        return "not an option of this script"
     return meaning.unfit(name, value, known) or (
         None
         if not (key := meaning.dataset_key(name))
         or values.typed(options.dataset()[key], value) is not None
-        else "not what the dataset takes"
+        else "not a valid value for a dataset"
     )
 
 
@@ -119,13 +120,14 @@ def _subset(config: ConfigFile) -> tuple[dict[str, Any], list[Item]]:
     every = list(configs.combined(config))
     if len(every) > 1:
         lost = plural(len(every) - 1, "more subset")
-        report.append(Item("lost", "datasets", f"a preset has one subset; {lost} left out"))
+        report.append(Item("lost", "datasets", f"a preset has one subset; {lost} not imported"))
     found: dict[str, Any] = {}
     for name, (value, _) in every[0].items() if every else ():
         if name in PATHS:
             report.append(Item("dropped", name, meaning.PLACE))
         elif name not in known or options.check(known[name], value):
-            report.append(Item("dropped", name, "not a setting of datasets, or not its type"))
+            why = "not a dataset setting, or a value of the wrong type"
+            report.append(Item("dropped", name, why))
         else:
             found[name] = value
             report.append(Item("mapped", f"dataset.{name}"))

@@ -1,4 +1,4 @@
-"""Whether a LoRA is what its name and its metadata say, and what else about it may surprise."""
+"""Whether a LoRA matches its name and its metadata, and what else about it may surprise."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ ALPHA_TOLERANCE = 2e-3  # fp16's rounding
 _NAMED_RANK = (
     re.compile(r"(?<![a-z])(?:dim|rank|r)[-_ ]?(\d+)(?![\d.])"),
     re.compile(r"(?<![\d.])(\d+)[-_ ]?(?:dim|rank)(?![a-z])"),
-    re.compile(r"(?:^|[-_ ])(4|8|16|32|64|128|256|512|1024)(?=$|[-_ ])"),  # alone: as is usual
+    re.compile(r"(?:^|[-_ ])(4|8|16|32|64|128|256|512|1024)(?=$|[-_ ])"),  # a usual rank, alone
 )
 _NAMED_SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)[-_ ]?(mb|gb)(?![a-z])")
 _ONE = ("text encoder",)
-_UNUSED_BLOCK = "te1 layer 11"  # the last: SDXL takes what goes into it (hidden state 11)
+_UNUSED_BLOCK = "te1 layer 11"  # the last: SDXL uses its input (hidden state 11)
 _NAMED_PRECISION = re.compile(r"(?<![a-z])(fp16|bf16|fp32)(?!\d)")
 
 
 def of(info: Info) -> tuple[Problem, ...]:
-    """Return what does not fit together in `info`, or is easily overlooked: warnings."""
+    """Return warnings: what in `info` does not fit together, or is easily overlooked."""
     said = (*_by_name(info), *_by_metadata(info), *_by_content(info))
     return tuple(Problem(code, "warning", Place(info.file), text) for code, text in said)
 
@@ -34,14 +34,16 @@ def _by_name(info: Info) -> Iterator[tuple[str, str]]:
     ranks = {int(number) for pattern in _NAMED_RANK for number in pattern.findall(name)}
     if ranks and info.rank not in ranks:
         told = " or ".join(map(str, sorted(ranks)))
-        yield "lora-name-rank", f"its name says rank {told}, it is {info.rank}"
+        yield "lora-name-rank", f"the file name says rank {told}, but the rank is {info.rank}"
     if found := _NAMED_SIZE.search(name):
         told_mb = float(found[1]) * (1000 if found[2] == "gb" else 1)
-        if abs(info.size / 1e6 - told_mb) > SIZE_TOLERANCE * told_mb:
-            yield "lora-name-size", f"its name says {found[0]}, it is {info.size / 1e6:.1f} MB"
+        megabytes = info.size / 1e6
+        if abs(megabytes - told_mb) > SIZE_TOLERANCE * told_mb:
+            text = f"the file name says {found[0]}, but the file has {megabytes:.1f} MB"
+            yield "lora-name-size", text
     if (found := _NAMED_PRECISION.search(name)) and found[1] not in info.precisions:
-        is_ = " and ".join(info.precisions)
-        yield "lora-name-precision", f"its name says {found[1]}, it is stored as {is_}"
+        stored = " and ".join(info.precisions)
+        yield "lora-name-precision", f"the file name says {found[1]}, but it is stored as {stored}"
 
 
 def _by_metadata(info: Info) -> Iterator[tuple[str, str]]:
@@ -52,8 +54,8 @@ def _by_metadata(info: Info) -> Iterator[tuple[str, str]]:
     ):
         ranks = {m.module.rank for m in info.all.modules if _has_kernel(m.module.shape) == kernels}
         if ranks and (number := _number(told)) is not None and number != max(ranks):
-            there = max(ranks)
-            yield "lora-metadata-rank", f"its metadata says {key} {told}, the largest is {there}"
+            text = f"the metadata says {key} {told}, but the largest rank is {max(ranks)}"
+            yield "lora-metadata-rank", text
     alphas = {each.alpha for each in info.all.modules if not _has_kernel(each.module.shape)}
     told_alpha = _number(data.get("ss_network_alpha"))
     alpha = alphas.pop() if len(alphas) == 1 else None
@@ -61,15 +63,15 @@ def _by_metadata(info: Info) -> Iterator[tuple[str, str]]:
     if not same:
         yield (
             "lora-metadata-alpha",
-            f"its metadata says ss_network_alpha {told_alpha:g}, it is {alpha:g}",
+            f"the metadata says ss_network_alpha {told_alpha:g}, but alpha is {alpha:g}",
         )
     told_base = f"{data.get('ss_base_model_version', '')} {data.get('modelspec.architecture', '')}"
     told_xl = "xl" in told_base.lower()
     if told_base.strip() and info.shapes_of and told_xl != (info.shapes_of == "SDXL"):
-        text = f"its metadata says {told_base.strip()}, its shapes are those of {info.shapes_of}"
+        text = f"the metadata says {told_base.strip()}, but the shapes are of {info.shapes_of}"
         yield "lora-metadata-base", text
     if data.get("sshs_model_hash", info.data_sha256) != info.data_sha256:
-        text = "its weights are not those that its metadata has the hash of (sshs_model_hash)"
+        text = "the weights do not match the hash in the metadata (sshs_model_hash)"
         yield "lora-hash", text
 
 
@@ -79,34 +81,34 @@ def _by_content(info: Info) -> Iterator[tuple[str, str]]:
     if "U-Net" in there and lacking:
         yield (
             "lora-no-text-encoder",
-            f"nothing of {' and '.join(lacking)}: trained without, or left out by the extraction, "
-            "which says nothing where no weight of theirs moved by more than --min_diff (0.01)",
+            f"no {' and no '.join(lacking)}: not trained, or left out by the extraction, as no "
+            "weight changed by more than --min_diff (default 0.01)",
         )
     if "U-Net" not in there:
-        yield "lora-no-unet", "nothing of the U-Net"
+        yield "lora-no-unet", "no U-Net"
     still = [each.module.name for each in info.all.modules if each.norm == 0]
     if still:
-        yield "lora-still", f"{plural(len(still), 'module')} without any change: {_told(still)}"
+        yield "lora-still", f"{plural(len(still), 'module')} without effect: {_shown(still)}"
     without = sum(each.alpha is None for each in info.all.modules)
     if without:
-        text = f"no alpha in {plural(without, 'module')}: taken for the rank, as sd-scripts does"
+        text = f"no alpha in {plural(without, 'module')}: sd-scripts uses the rank instead"
         yield "lora-no-alpha", text
     if len(info.precisions) > 1:
         yield "lora-mixed-precision", f"stored as {' and '.join(info.precisions)}"
     for kind, count in info.others.items():
         yield (
             "lora-not-measured",
-            f"{plural(count, 'layer')} with {kind}, which the norms leave out",
+            f"{plural(count, 'layer')} with {kind}, not included in the norms",
         )
 
 
 def _text_encoders(info: Info) -> tuple[str, ...]:
-    """Return what text encoders a LoRA of its model is expected to have: of FLUX, none."""
+    """Return the text encoders that a LoRA for this model should have; none for FLUX."""
     expected = {"FLUX": (), "Stable Diffusion 1": _ONE, "Stable Diffusion 2": _ONE}
     return expected.get(info.shapes_of or "", ("text encoder 1", "text encoder 2"))
 
 
-def _told(still: Sequence[str]) -> str:
+def _shown(still: Sequence[str]) -> str:
     if {names.block(name) for name in still} == {_UNUSED_BLOCK}:
         return f"all of {_UNUSED_BLOCK}, whose output SDXL does not use"
     return still[0] + (", …" if len(still) > 1 else "")

@@ -93,8 +93,8 @@ def of(measured: Mapping[str, Any]) -> Curve:
     changed = sorted((m for m in found if m.energy), key=lambda m: names.order(m.name))
     if not changed:
         raise UserError(
-            "the tuned model has the same weights as the base, in all that a LoRA can change",
-            hint="Give the model that was trained, and the one it was trained from.",
+            "the tuned model and the base have the same weights in all layers that a LoRA changes",
+            hint="Use the trained model, and the base model it was trained from.",
         )
     detours = (
         Detour(c["name"], {key: value for key, value in c.items() if key != "name"})

@@ -1,6 +1,6 @@
-"""How far two LoRAs are apart, as the change they make to the model.
+"""How much two LoRAs differ in the change they make to the model.
 
-Not as matrices: those differ between any two ways to the same product.
+Their matrices are not compared: different matrices can have the same product.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ class Apart:
 
     @property
     def relative(self) -> float | None:
-        """The distance per norm of a; None where a changes nothing."""
+        """The distance divided by the norm of a; None if a changes nothing."""
         return self.distance / self.norm_a if self.norm_a else None
 
     @property
     def cosine(self) -> float | None:
-        """1 for the same direction, 0 for unrelated ones; None where one changes nothing."""
+        """1 for the same direction, 0 for unrelated ones; None if one changes nothing."""
         both = self.norm_a * self.norm_b
         return self.inner / both if both else None
 
 
 @dataclass(frozen=True)
 class Difference:
-    """All modules of two files. One that only one file has is compared with no change."""
+    """All modules of two files. A module of only one file is compared with zero."""
 
     files: tuple[Path, Path]
     modules: tuple[Apart, ...]
@@ -71,10 +71,10 @@ class Difference:
 
 
 def between(a: Path, b: Path) -> Difference:
-    """Return how far the LoRAs in two files are apart.
+    """Return how much the LoRAs in two files differ.
 
     Raises:
-        UserError: one is no whole LoRA, or they are not for the same model.
+        UserError: one is not a complete LoRA, or they are for different models.
     """
     headers = (weights.read(a), weights.read(b))
     read = tuple(map(modules.of, headers))
@@ -120,14 +120,14 @@ def _require_same_model(
     if not both:
         raise UserError(
             f"{a} and {b} have no module in common",
-            hint="They are for different models, e.g. Stable Diffusion 1 and SDXL.",
+            hint="Compare LoRAs for the same base model.",
         )
     for name in both:
         one, other = _bare(in_a[name].shape), _bare(in_b[name].shape)
         if one != other:
-            raise UserError(f"{name} is {one} in {a}, {other} in {b}: not for the same model")
+            raise UserError(f"not for the same model: {name} is {one} in {a}, but {other} in {b}")
 
 
 def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a shape without the kernel of a 1x1 convolution, which is a matrix all the same."""
+    """Return a shape without the kernel of a 1x1 convolution, which is a matrix too."""
     return shape if any(size != 1 for size in shape[2:]) else shape[:2]

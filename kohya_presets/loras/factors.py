@@ -74,7 +74,7 @@ class Reader:
         sd-scripts takes an alpha that is missing, or 0, for the rank (networks/lora.py, v0.10.1).
 
         Raises:
-            UserError: something is not finite, or stored as numbers this program does not know.
+            UserError: a number is not finite, or is stored in an unknown format.
         """
         up = self._read(module.up).reshape(-1, module.rank)
         down = self._read(module.down).reshape(module.rank, -1)
@@ -90,8 +90,8 @@ class Reader:
         numbers = _numbers(self._file.read(tensor.size), tensor, f"{self._header.file}: {name}")
         if not np.isfinite(numbers).all():
             raise UserError(
-                f"{self._header.file}: {name} holds inf or nan",
-                hint="The training diverged, or a number was too large for fp16. Make it again.",
+                f"{self._header.file}: {name} contains inf or NaN",
+                hint="The training diverged, or a number was too large for fp16. Train again.",
             )
         return numbers
 
@@ -107,7 +107,7 @@ def inner(a: Factors, b: Factors) -> float:
 
 
 def compared(a: Factors, b: Factors) -> Compared:
-    """Return how two changes of one layer lie to each other."""
+    """Return the norms, inner product and distance of two changes of one layer."""
     norm_a, norm_b, product = norm(a), norm(b), inner(a, b)
     apart = _of_sum(norm_a**2, norm_b**2, -product)
     if apart is None and a.up.shape == b.up.shape:
@@ -116,13 +116,13 @@ def compared(a: Factors, b: Factors) -> Compared:
 
 
 def _of_sum(one: float, other: float, product: float) -> float | None:
-    """Return |x + y| from |x|^2, |y|^2 and their inner product; None where that cancels out."""
+    """Return |x + y| from |x|^2, |y|^2 and their inner product; None if too few digits remain."""
     squared, total = one + other + 2 * product, one + other
     return math.sqrt(squared) if squared > CANCELLED * total else None if total else 0.0
 
 
 def _between_alike(a: Factors, b: Factors) -> float | None:
-    """Return |a - b| of two whose factors are alike, as of one file and its copy in another dtype.
+    """Return |a - b| of two with similar factors, such as one file and its copy in another dtype.
 
     It is the change of one factor and then of the other, (U_a - U_b) D_a + U_b (D_a - D_b).
     """
@@ -131,7 +131,7 @@ def _between_alike(a: Factors, b: Factors) -> float | None:
 
 
 def _between_any(a: Factors, b: Factors) -> float:
-    """Return |a - b|, which is [U_a, -U_b] times [D_a; D_b], brought to a triangular core by QR."""
+    """Return |a - b|, the norm of [U_a, -U_b] [D_a; D_b], reduced by QR to small triangles."""
     up, down = np.hstack([a.up, -b.up]), np.vstack([a.down, b.down])
     return float(np.linalg.norm(_triangle(up) @ _triangle(down.T).T))
 
@@ -145,9 +145,9 @@ def _triangle(tall: Matrix) -> Matrix:
 def _numbers(raw: bytes, tensor: Tensor, where: str) -> Matrix:
     stored = _STORED.get(tensor.dtype)
     if stored is None:
-        raise UserError(f"{where} is stored as {tensor.dtype}, expected {', '.join(_STORED)}")
+        raise UserError(f"{where} has the type {tensor.dtype}, known: {', '.join(_STORED)}")
     if len(raw) != math.prod(tensor.shape) * np.dtype(stored).itemsize or not raw:
-        raise UserError(f"{where}: {len(raw)} bytes are no {tensor.shape} of {tensor.dtype}")
+        raise UserError(f"{where}: {len(raw)} bytes do not fit {tensor.shape} as {tensor.dtype}")
     numbers = np.frombuffer(raw, dtype=stored)
     if tensor.dtype == "BF16":
         numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
@@ -158,4 +158,4 @@ def _opened(file: Path) -> BinaryIO:
     try:
         return file.open("rb")
     except OSError as error:
-        raise UserError(f"expected a LoRA, {file}: {error.strerror}") from None
+        raise UserError(f"cannot read the LoRA {file}: {error.strerror}") from None

@@ -65,12 +65,12 @@ class Info:
 
     @property
     def parts(self) -> tuple[Group, ...]:
-        """Its modules, for each of the model's parts that there are any of."""
+        """Its modules, grouped by part of the model."""
         return _grouped(self.all, names.part)
 
     @property
     def blocks(self) -> tuple[Group, ...]:
-        """Its modules, for each block of the model."""
+        """Its modules, grouped by block of the model."""
         return _grouped(self.all, names.block)
 
     @property
@@ -80,7 +80,7 @@ class Info:
 
     @property
     def shapes_of(self) -> str | None:
-        """Which model the modules fit: by name, or the width of its cross-attention's context."""
+        """The model that the modules fit, by their names or by the width of cross-attention."""
         for each in self.all.modules:
             if each.module.name.startswith(_FLUX):
                 return "FLUX"
@@ -93,7 +93,7 @@ def of(file: Path) -> Info:
     """Return what the LoRA in `file` holds.
 
     Raises:
-        UserError: it is not there, is no LoRA, was cut short, or holds something not finite.
+        UserError: it does not exist, is not a LoRA, is incomplete, or has inf or NaN.
     """
     header = weights.read(file)
     found = modules.of(header)

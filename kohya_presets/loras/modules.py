@@ -61,20 +61,20 @@ def of(header: Header) -> Modules:
     """Return the modules that the file of `header` holds, in the order the model runs through them.
 
     Raises:
-        UserError: there are none, or one lacks a half, or its halves do not fit.
+        UserError: there are none, or one lacks a matrix, or its matrices do not fit together.
     """
     found = tuple(sorted(_modules(header), key=lambda module: names.order(module.name)))
     others = Counter(_OTHERS[end] for name in header.tensors if (end := _end(name)) in _OTHERS)
     if not found and others:
         kinds = ", ".join(others)
         raise UserError(
-            f"expected a LoRA, {header.file} holds {kinds} only",
-            hint="Only changes that are a product of two matrices are read.",
+            f"expected a LoRA, but {header.file} has only {kinds}",
+            hint="Use a LoRA whose modules are pairs of matrices (lora_down and lora_up).",
         )
     if not found:
         kind = weights.kind(header)
-        is_none = "has no pair of matrices" if kind == "a LoRA" else f"is {kind}"
-        raise UserError(f"expected a LoRA, {header.file} {is_none}")
+        fault = "has no pair of matrices" if kind == "a LoRA" else f"is {kind}"
+        raise UserError(f"expected a LoRA, but {header.file} {fault}")
     return Modules(found, others)
 
 
@@ -86,16 +86,16 @@ def _modules(header: Header) -> Iterator[Module]:
                 yield _module(header, stem, name, tensor, stem + up_end)
                 break
             if name.endswith(up_end) and name[: -len(up_end)] + down_end not in header.tensors:
-                raise UserError(f"{header.file} lacks the other half of {name}", hint=_AGAIN)
+                raise UserError(f"{header.file} has no second matrix for {name}", hint=_AGAIN)
 
 
-_AGAIN = "Make it again."
+_AGAIN = "Download the LoRA again, or train it again."
 
 
 def _module(header: Header, stem: str, down: str, half: Tensor, up: str) -> Module:
     other = header.tensors.get(up)
     if other is None:
-        raise UserError(f"{header.file} lacks the other half of {down}", hint=_AGAIN)
+        raise UserError(f"{header.file} has no second matrix for {down}", hint=_AGAIN)
     middle = header.tensors.get(stem + MIDDLE)
     shapes = [half.shape, other.shape, *([middle.shape] if middle else [])]
     rank = half.shape[0] if half.shape else 0
@@ -103,8 +103,8 @@ def _module(header: Header, stem: str, down: str, half: Tensor, up: str) -> Modu
     if middle:
         fits = fits and middle.shape[:2] == (rank, rank) and half.shape[2:] == (1, 1)
     if not fits or any(size != 1 for size in other.shape[2:]):
-        told = " and ".join(str(shape) for shape in shapes)
-        raise UserError(f"{header.file}: the halves of {stem} do not fit: {told}")
+        listed = " and ".join(str(shape) for shape in shapes)
+        raise UserError(f"{header.file}: the matrices of {stem} do not fit together: {listed}")
     kernel = middle.shape[2:] if middle else half.shape[2:]
     return Module(
         name=names.ours(stem),

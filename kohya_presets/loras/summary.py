@@ -26,7 +26,7 @@ class Lora:
 
     @property
     def rank(self) -> int:
-        """The largest rank; layers smaller than it, or that never moved, have less."""
+        """The largest rank; small layers, and layers without change, have less."""
         return max(self.ranks)
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ def describe(file: Path) -> Lora:
     """Return what the LoRA in `file` holds.
 
     Raises:
-        UserError: it is not there, is no LoRA, or was cut short.
+        UserError: it does not exist, is not a LoRA, or is incomplete.
     """
     header = weights.read(file)
     found = modules.of(header).all

@@ -37,7 +37,7 @@ _KINDS = (  # first one whose every prefix is found
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor as the header has it; `dtype` in safetensors' words, e.g. "F16".
+    """One tensor as the header describes it; `dtype` as safetensors writes it, e.g. "F16".
 
     Its `size` bytes begin at byte `start` of the file.
     """
@@ -50,7 +50,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    """All that a weights file says before its first tensor."""
+    """The part of a weights file before its first tensor."""
 
     file: Path
     size: int  # of the file, in bytes
@@ -62,7 +62,7 @@ def read(file: Path) -> Header:
     """Return the header of a whole safetensors file.
 
     Raises:
-        UserError: it is not there, is something else, or was cut short.
+        UserError: it does not exist, is not safetensors, or is incomplete.
     """
     try:
         size = file.stat().st_size
@@ -74,43 +74,43 @@ def read(file: Path) -> Header:
             opened.seek(8)
             text = opened.read(length)
     except OSError as error:
-        raise UserError(f"expected a weights file, {file}: {error.strerror}") from None
+        raise UserError(f"cannot read the weights file {file}: {error.strerror}") from None
     metadata, tensors = _parsed(file, text)
     end = max((t.start + t.size for t in tensors.values()), default=8 + length)
     if end != size:
         raise UserError(
-            f"{file} is cut short: its header tells of {end} bytes, it has {size}",
-            hint="Download or make it again.",
+            f"{file} is incomplete: its header describes {end} bytes, the file has {size}",
+            hint="Download or create the file again.",
         )
     return Header(file, size, tensors, metadata)
 
 
 def kind(header: Header) -> str:
-    """Return what the weights are, with an article, judged by their names alone."""
+    """Return what the weights are, in words with an article, from the tensor names alone."""
     for name, prefixes in _KINDS:
         if all(any(key.startswith(prefix) for key in header.tensors) for prefix in prefixes):
             return name
-    return "something that is no Stable Diffusion model"
+    return "not a Stable Diffusion model"
 
 
 def require(file: Path, kinds: Sequence[str] = ("an SDXL checkpoint",)) -> Header:
     """Return the header of a base model in its single-file form, of one of the `kinds`.
 
     Raises:
-        UserError: it is something else, which the message names.
+        UserError: it is of another kind, which the message names.
     """
     header = read(file)
     if (found := kind(header)) not in kinds:
-        hint = "Give the base model in one file"
+        hint = "Use a base model in one file"
         if "an SDXL checkpoint" in kinds:
             hint += ", e.g. "
             hint += "--base stabilityai/stable-diffusion-xl-base-1.0/sd_xl_base_1.0.safetensors"
-        raise UserError(f"expected {' or '.join(kinds)}, {file} is {found}", hint=hint)
+        raise UserError(f"expected {' or '.join(kinds)}, but {file} is {found}", hint=hint)
     return header
 
 
 def sha256(file: Path, *, on_bytes: Callable[[int], None] | None = None) -> str:
-    """Return the file's SHA-256 as 64 hex digits, `on_bytes` told of each part's size."""
+    """Return the file's SHA-256 as 64 hex digits; `on_bytes` gets the size of each part read."""
     digest = hashlib.sha256()
     with file.open("rb") as opened:
         while chunk := opened.read(CHUNK):
@@ -126,7 +126,7 @@ def _parsed(file: Path, text: bytes) -> tuple[dict[str, str], dict[str, Tensor]]
         metadata: dict[str, str] = dict(header.pop("__metadata__", {}))
         return metadata, {name: _tensor(t, 8 + len(text)) for name, t in header.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        hint = "Download or make it again."
+        hint = "Download or create the file again."
         raise UserError(f"{file} has no readable safetensors header", hint=hint) from None
 
 
@@ -139,18 +139,19 @@ def _tensor(entry: Mapping[str, Any], data: int) -> Tensor:
 
 
 def _not_safetensors(file: Path, head: bytes, size: int, length: int) -> UserError:
-    again = "Download it again; a link's page or a pointer is not the file itself."
+    again = "Download the file itself, not its web page or a git-lfs pointer."
     if size == 0:
-        return UserError(f"{file} is empty", hint="Download or make it again.")
+        return UserError(f"{file} is empty", hint="Download or create the file again.")
     if head.startswith((b"<!DOCTYPE", b"<html", b"<!doctype")):
         return UserError(f"{file} is a web page, not a weights file", hint=again)
     if head.startswith(b"version https://git-lfs"):
-        return UserError(f"{file} is a git-lfs pointer, not the weights", hint="git lfs pull")
+        return UserError(f"{file} is a git-lfs pointer, not the weights", hint="Run: git lfs pull")
     if head.startswith((b"PK\x03\x04", b"\x80\x02")):
         return UserError(
-            f"{file} is a pickle (.ckpt), which can run code when opened",
-            hint="Give the model as safetensors.",
+            f"{file} is a pickle (.ckpt), which can run code when it is opened",
+            hint="Use the safetensors file of this model.",
         )
     if head[8:9] == b"{" and length <= HEADER_LIMIT:
-        return UserError(f"{file} is cut short at {size} bytes", hint="Download or make it again.")
-    return UserError(f"expected a safetensors file, {file} is none", hint=again)
+        hint = "Download or create the file again."
+        return UserError(f"{file} is incomplete: it ends after {size} bytes", hint=hint)
+    return UserError(f"{file} is not a safetensors file", hint=again)

@@ -161,8 +161,8 @@ def test_what_else_was_edited_stays() -> None:
         pytest.param(SOURCE, edit("count += 1", "after", "x", "setup"), "in setup", id="elsewhere"),
         pytest.param("count += 1; x = 1\n", AFTER, "shares its line", id="in front of another"),
         pytest.param("if x: count += 1\n", AFTER, "shares its line", id="behind an if"),
-        pytest.param("count += 1\nif x\n", AFTER, "expected Python", id="broken file"),
-        pytest.param("count += 1\n\0", AFTER, "expected Python", id="no text at all"),
+        pytest.param("count += 1\nif x\n", AFTER, "not valid Python", id="broken file"),
+        pytest.param("count += 1\n\0", AFTER, "not valid Python", id="no text at all"),
     ],
 )
 def test_an_anchor_that_does_not_fit_is_an_error(source: str, given: Edit, said: str) -> None:
@@ -179,12 +179,12 @@ def test_an_anchor_that_does_not_fit_is_an_error(source: str, given: Edit, said:
 def test_two_patches_cannot_replace_the_same(taking: Edit) -> None:
     for first, second in ((REPLACE, taking), (taking, REPLACE)):
         patched = engine.apply(SOURCE, "a", [first])
-        with pytest.raises(AnchorError, match="lies in what the patch"):
+        with pytest.raises(AnchorError, match="is in lines that the patch"):
             engine.apply(patched, "b", [second])
 
 
 def test_lines_that_are_no_python_there_are_refused() -> None:
-    with pytest.raises(PatchError, match="no Python"):
+    with pytest.raises(PatchError, match="not valid Python"):
         engine.apply(SOURCE, "p", [edit("count += 1", "after", "from __future__ import x")])
 
 
@@ -209,7 +209,7 @@ def test_a_broken_fence_is_an_error(broken: tuple[str, str]) -> None:
         lambda: engine.apply(spoiled, "p", [BEFORE]),
         lambda: engine.apply(spoiled, "q", [AFTER]),
     ):
-        with pytest.raises(PatchError, match=r"line \d+: expected whole fences"):
+        with pytest.raises(PatchError, match=r"line \d+: expected complete patch blocks"):
             action()
     assert fences.bare(spoiled) == spoiled
 

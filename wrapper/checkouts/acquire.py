@@ -1,7 +1,7 @@
-"""Get sd-scripts' sources: from a git remote, a folder or a zip; only the files that are needed.
+"""Download or copy sd-scripts' sources: from git, a folder or a zip; only the needed files.
 
-Every function fills a folder of its own. What goes wrong on the way becomes a UserError; clearing
-the half-filled folder away is the caller's part.
+Every function fills a folder of its own. Failures become a UserError; the caller deletes
+the half-filled folder.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ NEEDED = (
 )
 _FOLDERS = ("library", "networks", "tools", "pytorch_lightning")
 _TOP = re.compile(r"(.*\.py|requirements.*\.txt|LICENSE.*|README\.md)")
-# A repository on this machine serves partial clones only when it is told to.
+# A repository on this machine serves partial clones only with this setting.
 _SERVE = "git -c uploadpack.allowFilter=true upload-pack"
 
 
 class Unreachable(UserError):
-    """The remote did not answer; the only failure that a rehearsal may go round."""
+    """The remote did not answer; the only failure that a rehearsal may work around."""
 
 
 def from_git(remote: str, commit: str, into: Path, *, needed: Sequence[str] | None = None) -> None:
@@ -73,7 +73,7 @@ def from_zip(archive: Path, into: Path) -> None:
     """Fill `into` with the needed files of a zip, whose one top folder, if any, is left out.
 
     Raises:
-        UserError: it is no zip, is damaged, or wants to write outside `into`.
+        UserError: it is not a zip, is damaged, or has a path outside `into`.
     """
     try:
         with zipfile.ZipFile(archive) as opened, _disk(into):
@@ -85,10 +85,10 @@ def from_zip(archive: Path, into: Path) -> None:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(opened.read(entry))
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        hint = "Download it again: on GitHub, Code → Download ZIP at the release's tag."
-        raise UserError(
-            f"expected a zip of sd-scripts, {archive} is none: {error}", hint=hint
-        ) from (None)
+        hint = "Download it again: open the release's tag on GitHub, then Code → Download ZIP."
+        raise UserError(f"cannot read {archive} as a zip of sd-scripts: {error}", hint=hint) from (
+            None
+        )
 
 
 def head(folder: Path) -> str | None:
@@ -120,21 +120,22 @@ def _failure(remote: str, words: tuple[str, ...], done: proc.Result) -> UserErro
     said = done.stderr
     if done.returncode == 127:
         return UserError(
-            "git was not found", hint="Install git, or give a zip: checkout add TAG --from FILE.zip"
+            "git was not found",
+            hint="Install git, or use a zip: `kohya-presets checkout add TAG --from FILE.zip`.",
         )
     if "No space left" in said:
         return _full_disk()
     if re.search(r"not our ref|couldn't find remote ref|unadvertised object|bad object", said):
         return UserError(
             f"{remote} does not have the commit {words[-1]}",
-            hint="Check the commit, or leave --from out to ask upstream.",
+            hint="Check the commit, or leave out --from to use the official repository.",
         )
     if "fetch" in words or "checkout" in words:  # the two that talk to the remote
         reason = (said.strip().splitlines() or ["no answer"])[-1]
         return Unreachable(
             f"{remote} could not be reached: {reason}",
-            hint="Give another source with --from URL, FOLDER or ZIP (or SD_SCRIPTS_REMOTE), "
-            "or check the connection and run the same again.",
+            hint="Check the connection and run the same command again, or give another source "
+            "with --from URL, FOLDER or ZIP (or with SD_SCRIPTS_REMOTE).",
         )
     return proc.ProcessError(done)
 
@@ -155,7 +156,9 @@ def _needed(folder: Path) -> Iterator[Path]:
 
 def _wanted(name: PurePosixPath) -> bool:
     if ".." in name.parts or name.is_absolute() or ":" in str(name):
-        raise UserError(f"the zip wants to write outside its folder: {name}")
+        raise UserError(
+            f"the zip has a path outside its folder: {name}", hint="Download the zip again."
+        )
     if len(name.parts) == 1:
         return _TOP.fullmatch(name.name) is not None
     return name.parts[0] in _FOLDERS
@@ -180,5 +183,6 @@ def _disk(into: Path) -> Iterator[None]:
 
 def _full_disk() -> UserError:
     return UserError(
-        "the disk is full", hint="Free some space, or set KOHYA_PRESETS_HOME to another disk."
+        "the disk is full",
+        hint="Free some space, or set KOHYA_PRESETS_HOME to a folder on another disk.",
     )

@@ -1,7 +1,7 @@
-"""Checkouts: folders that hold sd-scripts, the user's own and those this tool made.
+"""Checkouts: folders that contain sd-scripts, the user's own and those this tool created.
 
-One that we made is `<home>/checkouts/NAME/`: `checkout.toml` says what it is, `sd-scripts/` holds
-the sources, `environment/` (made by `environment`) the Python that runs them.
+Ours are in `<home>/checkouts/NAME/`: `checkout.toml` says what it is, `sd-scripts/` holds the
+sources, `environment/` (created by `environment`) the Python that runs them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Checkout:
     release: str | None  # whose files these are; None for a commit between two
     like: str  # the newest release whose options are all there
     commit: str | None = None
-    origin: str | None = None  # where we got it from; None for a folder of the user's
+    origin: str | None = None  # where it came from; None for the user's own folder
     between: str | None = None  # which known commit between two, if it is no release
 
     @property
@@ -56,7 +56,7 @@ class Checkout:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this tool made it, and may change it."""
+        """Whether this tool created it, and may change it."""
         return self.folder.parent.parent == paths.checkouts()
 
     @property
@@ -78,7 +78,7 @@ def open_folder(folder: Path) -> Checkout:
     """Return the checkout in any folder: a plain clone, a Kohya GUI, one of ours.
 
     Raises:
-        UserError: it holds no sd-scripts.
+        UserError: it does not contain sd-scripts.
     """
     folder = folder.expanduser().absolute()
     for own in (folder, folder.parent):
@@ -92,14 +92,14 @@ def open_folder(folder: Path) -> Checkout:
 
 
 def add(wanted: str | None, *, source: str | None = None, on_step: OnStep) -> Checkout:
-    """Return the checkout of a tag or commit, got now unless it is there.
+    """Return the checkout of a tag or commit, downloaded or copied unless it exists.
 
     `source` is a URL, a folder or a zip; without it `SD_SCRIPTS_REMOTE`, else upstream. Without
-    `wanted`, a folder or zip is taken as it stands, and a remote gives the default release.
+    `wanted`, a folder or zip is used as it is, and a remote gives the default release.
 
     Raises:
         acquire.Unreachable: the remote does not answer.
-        UserError: no such release or commit, no sd-scripts there, full disk. Nothing is left.
+        UserError: no such release or commit, no sd-scripts there, full disk; no files are left.
     """
     source = source or os.environ.get("SD_SCRIPTS_REMOTE") or acquire.REMOTE
     local = Path(source).expanduser()
@@ -113,22 +113,23 @@ def add(wanted: str | None, *, source: str | None = None, on_step: OnStep) -> Ch
         if name and (home / name / RECORD).is_file():
             return _recorded(home / name)
         with _workplace(home) as work:
-            on_step(f"getting sd-scripts {name or ''} from {source}".replace("  ", " "))
+            verb = "copying" if local.exists() else "downloading"
+            on_step(f"{verb} sd-scripts {name or ''} from {source}".replace("  ", " "))
             _acquire(source, local, commit, work / SOURCES)
             return _settle(home, work, release, commit, source)
 
 
 def listing() -> tuple[Checkout, ...]:
-    """Return the checkouts this tool made, oldest release first."""
+    """Return the checkouts this tool created, oldest release first."""
     made = [_recorded(record.parent) for record in sorted(paths.checkouts().glob(f"*/{RECORD}"))]
     return tuple(sorted(made, key=lambda c: (releases.order(c.like), c.folder)))
 
 
 def find(wanted: str) -> Checkout:
-    """Return the checkout made for a tag or commit.
+    """Return our checkout of a tag or commit.
 
     Raises:
-        UserError: there is none; the hint says how to get it.
+        UserError: there is none; the hint says how to download it.
     """
     release = releases.get(wanted)
     for made in listing():
@@ -141,7 +142,9 @@ def find(wanted: str) -> Checkout:
     name = release.tag if release else wanted
     if not release and not releases.is_commit(wanted):
         releases.find(wanted)  # says what is known
-    raise UserError(f"no checkout of {name}", hint=f"Run `kohya-presets checkout add {name}`.")
+    raise UserError(
+        f"there is no checkout of {name}", hint=f"Run `kohya-presets checkout add {name}`."
+    )
 
 
 def remove(wanted: str, *, force: bool = False) -> Path:
@@ -154,15 +157,15 @@ def remove(wanted: str, *, force: bool = False) -> Path:
     if (edited := edits(made)) and not force:
         some = ", ".join(edited[:5]) + (", ..." if len(edited) > 5 else "")
         raise UserError(
-            f"{made.scripts} was edited: {some}",
-            hint="Keep your edits elsewhere, or delete them too with --force.",
+            f"files in {made.scripts} were edited: {some}",
+            hint="Save your edits elsewhere, or delete them too with --force.",
         )
     delete(made.folder.parent)
     return made.folder.parent
 
 
 def edits(made: Checkout) -> list[str]:
-    """Return the files of a checkout of ours that differ from what came, patches of ours aside."""
+    """Return the edited files of a checkout of ours; our patches do not count as edits."""
     came = json.loads((made.folder.parent / FILES).read_text(encoding="utf-8"))
     now = _fingerprints(made.scripts)
     return sorted(file for file, was in came.items() if now.get(file) != was)
@@ -185,8 +188,8 @@ def _wanted(wanted: str | None, local: Path) -> tuple[Release | None, str | None
     elif releases.is_commit(wanted) and releases.get(wanted) is None:
         if len(wanted) != 40:
             raise UserError(
-                f"expected a commit's full 40 digits, found {wanted!r}",
-                hint="A short commit cannot be fetched; `git rev-parse` in a clone makes it full.",
+                f"expected a full commit of 40 digits, found {wanted!r}",
+                hint="Run `git rev-parse COMMIT` in a clone to see the full commit.",
             )
         return None, wanted.lower()
     else:
@@ -203,7 +206,7 @@ def _acquire(source: str, local: Path, commit: str | None, into: Path) -> None:
     elif local.is_dir():
         acquire.from_git(str(local.absolute()), str(commit), into)
     elif _looks_like_path(source):
-        raise UserError(f"expected a URL, a folder or a zip, found nothing at {source}")
+        raise UserError(f"expected a URL, a folder or a zip, but {source} does not exist")
     else:
         acquire.from_git(source, str(commit), into)
 
@@ -231,7 +234,7 @@ def _settle(
         is_a = known.exact[-1] if known.exact else f"like {known.like}"
         raise UserError(
             f"expected sd-scripts {release.tag} from {source}, found {is_a}",
-            hint="Leave the tag out to take it as it stands, or give another --from.",
+            hint="Leave out the tag to use these files as they are, or give another --from.",
         )
     if release is None and commit is None and known.exact:
         release = releases.find(known.exact[-1])
@@ -252,7 +255,7 @@ def _settle(
     }
     (work / FILES).write_text(json.dumps(files, indent=0) + "\n", encoding="utf-8", newline="\n")
     (work / RECORD).write_text(toml_text.table(record), encoding="utf-8", newline="\n")
-    if (home / name).exists():  # without a record: nothing that works was ever there
+    if (home / name).exists():  # without a record: it was never complete
         delete(home / name)
     work.replace(home / name)
     return _recorded(home / name)

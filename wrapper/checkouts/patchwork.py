@@ -1,4 +1,4 @@
-"""Patches in a checkout: which are there, and what putting one in or taking it out changes."""
+"""Patches in a checkout: which are applied, and what applying or reverting one changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ State = Literal["applied", "absent", "outdated", "altered", "does not fit"]
 
 @dataclass(frozen=True)
 class Status:
-    """What a checkout has of a patch, and why where that needs saying."""
+    """The state of a patch in a checkout, with the reason where it needs one."""
 
     patch: str
     state: State
@@ -36,12 +36,12 @@ class Status:
 
 
 def command(names: Sequence[str], where: str) -> str:
-    """Return what a person types to put patches into the checkout at `where`."""
+    """Return the command that applies patches to the checkout at `where`."""
     return f"kohya-presets patch apply {' '.join(names)} --checkout {where}"
 
 
 def applying(checkout: Checkout, patches: Sequence[Patch]) -> tuple[Change, ...]:
-    """Return what putting `patches` in changes; nothing of a patch that is there as it should be.
+    """Return the changes that apply `patches`; none for a patch that is applied already.
 
     Raises:
         AnchorError: a patch does not fit this release.
@@ -61,7 +61,7 @@ def applying(checkout: Checkout, patches: Sequence[Patch]) -> tuple[Change, ...]
 def reverting(
     checkout: Checkout, names: Sequence[str], *, even_edited: bool = False
 ) -> tuple[Change, ...]:
-    """Return what taking the patches called `names` out changes, whoever's version put them in.
+    """Return the changes that revert the patches called `names`, of any version.
 
     Raises:
         PatchError: a fence is broken, or was edited and `even_edited` is not set.
@@ -82,7 +82,7 @@ def reverting(
 
 
 def status(checkout: Checkout, patch: Patch) -> Status:
-    """Return what a checkout has of `patch`."""
+    """Return the state of `patch` in a checkout."""
     there = patch.name in carried(checkout)
     try:
         changes = applying(checkout, [patch])
@@ -98,17 +98,17 @@ def status(checkout: Checkout, patch: Patch) -> Status:
     to_change = {change.file for change in changes}
     if to_change.isdisjoint(change.file for change in gone):
         names = ", ".join(sorted(file.name for file in to_change))
-        return Status(patch.name, "altered", f"only part of it is there: nothing in {names}")
-    return Status(patch.name, "outdated", "of another version; apply it again")
+        return Status(patch.name, "altered", f"only part of it is applied: {names} lacks it")
+    return Status(patch.name, "outdated", "another version is applied; apply the patch again")
 
 
 def carried(checkout: Checkout) -> frozenset[str]:
-    """Return the names of the patches that a checkout has anything of."""
+    """Return the names of all patches that left lines in a checkout."""
     return carried_by(_marked(checkout))
 
 
 def carried_by(files: Sequence[Path]) -> frozenset[str]:
-    """Return the names of the patches that `files` have anything of."""
+    """Return the names of all patches that left lines in `files`."""
     found: set[str] = set()
     for file in files:
         text = file.read_text(encoding="utf-8", errors="replace")
@@ -137,7 +137,8 @@ def _places(checkout: Checkout, patch: Patch, files: Files) -> dict[Path, list[E
             names = " or ".join(edit.files)
             raise AnchorError(
                 f"expected one `{edit.anchor}` in {names}, found {sum(counts.values())}",
-                hint=f"{patch.name} was not made for this sd-scripts ({checkout.name}).",
+                hint=f"{patch.name} does not support this sd-scripts ({checkout.name}). "
+                "Use another release.",
             )
         places.setdefault(found[0], []).append(edit)
     return places
@@ -148,7 +149,10 @@ def _install(files: Files, file: Path, name: str, source: Path) -> None:
     if file.exists():
         header = _HEADER.match(text := files.text(file))
         if header is None or header[1] != name:
-            raise PatchError(f"{file} is in the way", hint="Move it: the patch brings its own.")
+            raise PatchError(
+                f"{file} exists already, and is not of this patch",
+                hint="Move or rename it: the patch installs a file of that name.",
+            )
         _untouched(header[2], text[header.end() :], file, even_edited=False)
     files.put(file, f"# kohya-presets: {name} {_digest(code)}\n{code}")
 
@@ -157,7 +161,7 @@ def _untouched(digest: str, code: str, file: Path, even_edited: bool) -> None:
     if not even_edited and _digest(code) != digest:
         raise PatchError(
             f"{file.name} was edited by hand",
-            hint="Keep your edit elsewhere, or lose it with `patch revert --even-edited`.",
+            hint="Save your edit elsewhere, then discard it with `patch revert --even-edited`.",
         )
 
 
@@ -166,7 +170,7 @@ def _digest(code: str) -> str:
 
 
 def _marked(checkout: Checkout) -> tuple[Path, ...]:
-    """Return the Python files that have anything of any patch in them."""
+    """Return the Python files that contain lines of a patch."""
     return tuple(f for f in _python_files(checkout.folder) if _MARK in f.read_bytes())
 
 

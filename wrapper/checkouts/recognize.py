@@ -1,4 +1,4 @@
-"""Know a folder of sd-scripts by what it contains: where its scripts lie, which release it is like.
+"""Recognize a folder of sd-scripts by its files: where its scripts are, which release it is like.
 
 A version string would not do: each Kohya GUI version pins a commit between two releases.
 """
@@ -33,10 +33,10 @@ class Likeness:
 
 
 def scripts_in(folder: Path) -> tuple[Path, Layout]:
-    """Return where the scripts of `folder` lie, and what kind of folder it is.
+    """Return where the scripts of `folder` are, and what kind of folder it is.
 
     Raises:
-        UserError: it holds no sd-scripts.
+        UserError: it does not contain sd-scripts.
     """
     gui = any((folder / sign).exists() for sign in GUI_SIGNS)
     if _holds(folder):
@@ -44,12 +44,14 @@ def scripts_in(folder: Path) -> tuple[Path, Layout]:
     if _holds(folder / "sd-scripts"):
         return folder / "sd-scripts", "gui-v23" if gui else "plain"
     if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}")
+        raise UserError(f"the folder {folder} does not exist")
     lacks = [sign for sign in SIGNS if not (folder / sign).is_file()]
-    hint = "Give the folder that sdxl_train.py lies in, or a Kohya GUI's own folder."
+    hint = "Give the folder that contains sdxl_train.py, or the folder of a Kohya GUI."
     if gui:
-        hint = "This Kohya GUI's sd-scripts was never fetched: run its setup first."
-    raise UserError(f"{folder} holds no sd-scripts: it has no {', no '.join(lacks)}", hint=hint)
+        hint = "This Kohya GUI has no sd-scripts yet. Run the setup of the GUI first."
+    raise UserError(
+        f"{folder} does not contain sd-scripts: it has no {', no '.join(lacks)}", hint=hint
+    )
 
 
 def likeness(scripts: Path) -> Likeness:

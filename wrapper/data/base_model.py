@@ -10,7 +10,7 @@ from typing import Any
 from kohya_presets.errors import UserError
 
 SUFFIX = ".safetensors"
-# Files of a repository that are no base model of their own.
+# Words in names of files that are not base models.
 _NOT_A_BASE = ("lora", "refiner", "vae", "offset", "inpaint", "controlnet", "fp16.safetensors")
 
 OnStep = Callable[[str], None]
@@ -28,17 +28,20 @@ class Base:
 def find(reference: str, *, on_step: OnStep) -> Base:
     """Return the base model `reference` names: a path, `owner/repo` or `owner/repo/file`.
 
-    A file that is here wins. A download goes to Hugging Face's own cache, and one that was cut
-    goes on where it stopped.
+    A local file wins. Downloads go to Hugging Face's own cache; an interrupted one continues
+    where it stopped.
 
     Raises:
-        UserError: it is nowhere, may not be had, or the disk is full.
+        UserError: it does not exist, cannot be downloaded, or the disk is full.
     """
     file = Path(reference).expanduser()
     if file.is_file():
         return Base(file.absolute(), reference)
     if is_path(reference):
-        raise UserError(f"expected a base model, found nothing at {reference}")
+        raise UserError(
+            f"the base model {reference} does not exist",
+            hint="Check the path. For Hugging Face, write OWNER/REPO or OWNER/REPO/FILE.",
+        )
     parts = _parts(reference)
     repository, name = "/".join(parts[:2]), "/".join(parts[2:])
     return _from_hub(reference, repository, name or None, on_step)
@@ -56,19 +59,19 @@ def choose(repository: str, files: list[str]) -> str:
         return likely[0]
     if not single:
         raise UserError(
-            f"{repository} has no single-file checkpoint (*{SUFFIX} at its top)",
-            hint="Give a repository that has one, or a file on this machine.",
+            f"{repository} has no single-file checkpoint (*{SUFFIX} in its top folder)",
+            hint="Choose a repository that has one, or give a file on this machine.",
         )
     # A name without its variants is the plain one: sd_xl_base_1.0 beside sd_xl_base_1.0_0.9vae.
     shortest = min(likely or single, key=len)
     if likely and all(f.startswith(shortest.removesuffix(SUFFIX)) for f in likely):
         return shortest
     listed = ", ".join(f"{repository}/{f}" for f in likely or single)
-    raise UserError(f"{repository} has several checkpoints", hint=f"Name one of them: {listed}")
+    raise UserError(f"{repository} has several checkpoints", hint=f"Choose one of them: {listed}")
 
 
 def is_path(reference: str) -> bool:
-    """Return whether `reference` is a file's path, there or not, and no `owner/repo[/file]`."""
+    """Return whether `reference` is a file's path, existing or not, and not `owner/repo[/file]`."""
     parts = _parts(reference)
     rooted = reference.startswith(("/", "\\", ".", "~")) or ":" in reference
     single = len(parts) == 1 or (len(parts) == 2 and reference.endswith(SUFFIX))
@@ -89,7 +92,7 @@ def _from_hub(reference: str, repository: str, name: str | None, on_step: OnStep
         if name is None:
             files = huggingface_hub.HfApi().list_repo_files(repository)
             name = choose(repository, files)
-        on_step(f"getting {repository}/{name} from Hugging Face")
+        on_step(f"downloading {repository}/{name} from Hugging Face, unless it is in the cache")
         file = Path(huggingface_hub.hf_hub_download(repository, name))
     except (
         *(HfHubHTTPError, HFValidationError, LocalEntryNotFoundError),
@@ -106,24 +109,28 @@ def _failure(reference: str, error: Any) -> UserError:
 
     if isinstance(error, errors.GatedRepoError):
         return UserError(
-            f"{reference} is gated: its owner gives access by name",
-            hint="Ask for access on its page, then `hf auth login` or set HF_TOKEN.",
+            f"{reference} is gated: you need access from its owner",
+            hint="Request access on its page first. Then run `hf auth login` or set HF_TOKEN.",
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return UserError(
             f"Hugging Face has no repository {reference}, or it is private",
-            hint="Check the name; for a private one, `hf auth login` or set HF_TOKEN.",
+            hint="Check the name. If it is private, run `hf auth login` or set HF_TOKEN.",
         )
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(
         error, errors.LocalEntryNotFoundError
     ):
-        return UserError(f"there is no such file: {reference}", hint="Check the file's name.")
+        return UserError(
+            f"Hugging Face has no such file: {reference}", hint="Check the name of the file."
+        )
     if isinstance(error, errors.HFValidationError):
         return UserError(f"expected a file or owner/repo[/file], found {reference!r}")
     if isinstance(error, OSError) and error.errno == 28:
-        return UserError("the disk is full", hint="Free space, or set HF_HOME to another disk.")
+        return UserError(
+            "the disk is full", hint="Free some space, or set HF_HOME to a folder on another disk."
+        )
     reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
     return UserError(
-        f"{reference} could not be had: {reason}",
-        hint="Run the same again: the download goes on where it stopped.",
+        f"could not download {reference}: {reason}",
+        hint="Check the connection, then run the same command again: the download continues.",
     )

@@ -17,7 +17,7 @@ State = Literal["new", "kept", "overwritten", "same"]
 
 @dataclass(frozen=True)
 class Caption:
-    """One caption file to be: its text, and what becomes of a file that is there already."""
+    """One caption file to write: its text, and what happens to an existing file."""
 
     file: Path
     text: str
@@ -42,7 +42,7 @@ def plan(folder: Path, *, overwrite: bool = False) -> tuple[Caption, ...]:
 
 
 def write(planned: Sequence[Caption]) -> None:
-    """Write the captions that are new or to be overwritten, each whole or not at all.
+    """Write the captions that are new or to be overwritten, each completely or not at all.
 
     Raises:
         UserError: one cannot be written.

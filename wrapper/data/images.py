@@ -1,4 +1,4 @@
-"""Look into images before sd-scripts does, which stops at a broken one dividing by zero."""
+"""Check images before sd-scripts does: a broken one makes it stop with a division by zero."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The Python that runs sd-scripts: found, made, examined."""
+"""The Python that runs sd-scripts: found, created, checked."""

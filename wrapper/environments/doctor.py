@@ -1,4 +1,4 @@
-"""Say what a run would use on this machine, and what of it does not fit together."""
+"""Report what a run would use on this machine, and which parts do not fit together."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Findings:
 
 
 def examine(release: str, folder: Path | None, python: str | None) -> Findings:
-    """Return what a run with these choices would use; nothing is fetched or made."""
+    """Return what a run with these choices would use; downloads and creates nothing."""
     driver = gpu.driver()
     facts = {
         "kohya-presets": f"{metadata.version('kohya-presets')}, Python {sys.version.split()[0]}",
@@ -51,12 +51,15 @@ def examine(release: str, folder: Path | None, python: str | None) -> Findings:
     }
     problems: list[Problem] = []
     if facts["git"] == "not found":
-        problems.append(_problem("no-git", "warning", "git was not found", "checkout --from ZIP"))
+        hint = "Install git, or use a zip: `kohya-presets checkout add TAG --from FILE.zip`."
+        problems.append(_problem("no-git", "warning", "git was not found", hint))
     found = _checkout(release, folder, problems)
-    facts["sd-scripts"] = f"{found.name}, {found.folder}" if found else f"{release}, not here yet"
+    facts["sd-scripts"] = (
+        f"{found.name}, {found.folder}" if found else f"{release}, not downloaded yet"
+    )
     used = _environment(found, python, problems)
     if used is None:
-        facts["environment"] = "not made yet"
+        facts["environment"] = "not created yet"
         return Findings(facts, tuple(problems))
     probe = environment.probe(used.python)
     facts["environment"] = f"Python {probe.python}, {used.python}"
@@ -75,16 +78,16 @@ def judge(probe: Probe, driver: Driver | None, pins: Mapping[str, str]) -> Itera
             repaired = package == "torchvision" and cpu_only
             optional = package == "bitsandbytes"
             severity = "warning" if repaired or optional else "error"
-            hint = "The rehearsal repairs this; a training run would not." if repaired else None
-            message = f"{package} does not import: {probe.broken[package]}"
+            hint = "The rehearsal works around this. A training run does not." if repaired else None
+            message = f"Python cannot import {package}: {probe.broken[package]}"
             yield _problem("broken-package", severity, message, hint)
     yield from _torch(probe, driver)
     for package, pin in pins.items():
         have = probe.packages.get(package)
         if have is not None and have.split("+")[0] != pin:
-            message = f"{package} {have} is installed, this release pins {pin}"
+            message = f"{package} {have} is installed, but this release requires {pin}"
             severity = "error" if package == "transformers" and _breaks(have, pin) else "warning"
-            yield _problem("pin", severity, message, f"pip install {package}=={pin}")
+            yield _problem("pin", severity, message, f"Run `pip install {package}=={pin}`.")
 
 
 def _torch(probe: Probe, driver: Driver | None) -> Iterator[Problem]:
@@ -93,19 +96,25 @@ def _torch(probe: Probe, driver: Driver | None) -> Iterator[Problem]:
     if all(minors):
         major, minor = int(minors[0][1]), int(minors[0][2])  # type: ignore[index]
         if major == 2 and int(minors[1][2]) != minor + _VISION_AHEAD:  # type: ignore[index]
-            message = f"torchvision {vision} does not belong to torch {torch}"
-            hint = f"pip install torchvision=={0}.{minor + _VISION_AHEAD}.*"
+            message = f"torchvision {vision} does not fit torch {torch}"
+            hint = f"Run `pip install torchvision==0.{minor + _VISION_AHEAD}.*`."
             yield _problem("torchvision", "error", message, hint)
     if driver is None:
-        hint = "Training needs an NVIDIA GPU; a rehearsal does not."
-        yield _problem("no-driver", "warning", "no NVIDIA driver answers", hint)
+        hint = "Training needs an NVIDIA GPU. A rehearsal runs without one."
+        yield _problem("no-driver", "warning", "no NVIDIA driver found", hint)
     elif probe.cuda is None:
-        message = f"torch {torch} was built without CUDA, though there is a GPU"
-        yield _problem("torch-cpu", "error", message, "Make the environment again: checkout remove")
+        message = f"torch {torch} was built without CUDA and cannot use the GPU"
+        hint = "Run `kohya-presets checkout remove TAG`: the next run creates a new environment."
+        yield _problem("torch-cpu", "error", message, hint)
     elif tuple(map(int, probe.cuda.split(".")[:2])) > driver.cuda:
         newest = ".".join(map(str, driver.cuda))
-        message = f"torch {torch} needs CUDA {probe.cuda}, driver {driver.version} runs {newest}"
-        yield _problem("driver", "error", message, "Update the driver, or use an older torch.")
+        message = (
+            f"torch {torch} needs CUDA {probe.cuda}, "
+            f"but driver {driver.version} supports CUDA {newest} at most"
+        )
+        yield _problem(
+            "driver", "error", message, "Update the NVIDIA driver, or install an older torch."
+        )
 
 
 def _breaks(have: str, pin: str) -> bool:
@@ -134,8 +143,10 @@ def _environment(
         return None
     if made := environment.find(found):
         return made
-    hint = "It is made when a run first needs it."
-    problems.append(_problem("environment", "warning", f"none made for {found.name} yet", hint))
+    hint = "The first run creates it."
+    problems.append(
+        _problem("environment", "warning", f"{found.name} has no environment yet", hint)
+    )
     return None
 
 

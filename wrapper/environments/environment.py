@@ -1,7 +1,7 @@
 """The trainer environment: the Python that runs sd-scripts, with the packages its release pins.
 
-Made beside the checkout, from the release's own requirements and our constraints for it. It is
-never the Python that runs this program: the two want different versions of nearly everything.
+Created beside the checkout, from the release's own requirements and our constraints for it. It is
+never the Python that runs this program: the two need different versions of nearly every package.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Environment:
     """A Python with sd-scripts' packages in it."""
 
     python: Path
-    made: bool  # by this program; else the user named it
+    made: bool  # created by this program; else the user named it
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What an environment said about itself."""
+    """What an environment reports about itself."""
 
     python: str
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -56,17 +56,17 @@ class Probe:
 
 
 def folder(checkout: Checkout) -> Path:
-    """Return where the environment of `checkout` lies or will lie."""
+    """Return where the environment of `checkout` is or will be."""
     if checkout.is_standin:
         return paths.home() / "environments" / "standin"
     beside = checkout.folder.parent
     if beside.parent == paths.checkouts():
         return beside / "environment"
-    return paths.home() / "environments" / checkout.like  # beside a folder that is not ours: no
+    return paths.home() / "environments" / checkout.like  # never beside the user's own folder
 
 
 def find(checkout: Checkout) -> Environment | None:
-    """Return the environment made for `checkout`, or None while there is none that is whole."""
+    """Return the environment created for `checkout`, or None if there is no complete one."""
     at = folder(checkout)
     return Environment(python_in(at), made=True) if (at / MARK).is_file() else None
 
@@ -75,31 +75,31 @@ def named(python: str) -> Environment:
     """Return the environment that the user's `--python` names.
 
     Raises:
-        UserError: it is no Python 3.
+        UserError: it is not a Python 3.
     """
     interpreter = interpreters.ask(Path(python).expanduser())
     if interpreter is None:
         raise UserError(
-            f"expected a Python interpreter, found {python!r}, which does not answer as one",
-            hint="Give the executable itself, e.g. .../kohya_ss/venv/bin/python.",
+            f"expected a Python 3 interpreter, but {python!r} is not one or does not run",
+            hint="Give the program itself, for example .../kohya_ss/venv/bin/python.",
         )
-    # As given, not resolved: a virtual environment is known by the path it is called by.
+    # As given, not resolved: Python finds its virtual environment by the path it is started with.
     return Environment(Path(python).expanduser().absolute(), made=False)
 
 
 def make(checkout: Checkout, *, on_line: OnLine, torch: str | None = None) -> Environment:
-    """Return the environment of `checkout`, made now if need be: minutes, and 2 to 7 GB.
+    """Return the environment of `checkout`, created if necessary: minutes, and 2 to 7 GB.
 
     `torch` is a version to use instead of the one chosen for this machine's driver.
 
     Raises:
         UserError: no fitting Python, too old a driver, pip failed, or the result does not work.
-            Nothing half-made is left.
+            No unfinished files are left.
     """
     at = folder(checkout)
     at.parent.mkdir(parents=True, exist_ok=True)
     with locks.held(at.with_suffix(".lock")):
-        if found := find(checkout):  # made while we waited for the lock
+        if found := find(checkout):  # created while we waited for the lock
             return found
         shutil.rmtree(at, ignore_errors=True)
         try:
@@ -110,13 +110,13 @@ def make(checkout: Checkout, *, on_line: OnLine, torch: str | None = None) -> En
 
 
 def probe(python: Path) -> Probe:
-    """Return what `python` has installed, what of it does not import, and which GPUs it sees."""
+    """Return the packages of `python`, which of them fail to import, and the GPUs it finds."""
     said = proc.run([python, PROBE], check=False, timeout_seconds=300)
     try:
         found: dict[str, Any] = json.loads(said.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError):
         reason = (said.stderr.strip() or said.stdout.strip() or "it printed nothing")[-300:]
-        raise UserError(f"{python} could not be asked for its packages: {reason}") from None
+        raise UserError(f"{python} could not list its packages: {reason}") from None
     return Probe(
         found["python"],
         found["packages"],
@@ -133,7 +133,7 @@ def constraints(release: str) -> Path:
 
 
 def requirements(text: str, build: TorchBuild) -> tuple[str, ...]:
-    """Return what pip is asked for: a release's own requirements, torch, and our extras.
+    """Return what pip shall install: a release's own requirements, torch, and our extras.
 
     `-e .` goes (the checkout is put on PYTHONPATH instead, so that it stays as it was cloned), and
     so does the pin of bitsandbytes: its version must carry a library for the CUDA that torch uses.
@@ -166,7 +166,7 @@ def _make(checkout: Checkout, at: Path, build: TorchBuild, on_line: OnLine) -> E
     if bad := [f"{name} ({found.broken[name]})" for name in needed & set(found.broken)]:
         raise UserError(
             f"the new environment does not work: {', '.join(bad)}",
-            hint="Run `kohya-presets doctor`, or name a working environment with --python EXE.",
+            hint="Run `kohya-presets doctor`, or give a working environment with --python EXE.",
         )
     record = {
         "format": 1,
@@ -196,12 +196,17 @@ def _pip(at: Path, listed: Path, constraint: Path, on_line: OnLine) -> None:
 def _pip_hint(tail: tuple[str, ...], log: Path) -> str:
     text = "\n".join(tail)
     if "No space left" in text:
-        return "The disk is full: the environment needs up to 7 GB. Set KOHYA_PRESETS_HOME."
+        return (
+            "The disk is full. The environment needs up to 7 GB. Free some space, or set "
+            "KOHYA_PRESETS_HOME to a folder on another disk."
+        )
     if "No matching distribution" in text or "ResolutionImpossible" in text:
-        return f"This Python may not suit the release; see {log}. --python EXE takes another one."
+        return (
+            f"This Python may not fit the release; see {log}. Give another one with --python EXE."
+        )
     if "Max retries" in text or "Temporary failure" in text or "NewConnectionError" in text:
-        return f"The package index could not be reached; see {log}. Then run the same again."
-    return f"The whole log is {log}."
+        return f"pip found no connection; see {log}. Check it, then run the same command again."
+    return f"See the full log: {log}"
 
 
 def _build(torch: str | None) -> TorchBuild:
@@ -211,13 +216,13 @@ def _build(torch: str | None) -> TorchBuild:
             if build.torch == torch:
                 return build
         known = ", ".join(build.torch for build in gpu.BUILDS)
-        raise UserError(f"no known build of torch {torch}", hint=f"Known: {known}.")
+        raise UserError(f"unknown torch version {torch}", hint=f"Known versions: {known}.")
     chosen = gpu.build_for(driver)
     if chosen is None and driver is not None:
         raise UserError(
-            f"driver {driver.version} runs CUDA {driver.cuda[0]}.{driver.cuda[1]} at most; "
-            f"torch needs {gpu.BUILDS[-1].cuda[0]}.{gpu.BUILDS[-1].cuda[1]}",
-            hint="Update the NVIDIA driver, or name a working environment with --python EXE.",
+            f"driver {driver.version} supports CUDA {driver.cuda[0]}.{driver.cuda[1]} at most, but "
+            f"torch needs CUDA {gpu.BUILDS[-1].cuda[0]}.{gpu.BUILDS[-1].cuda[1]}",
+            hint="Update the NVIDIA driver, or give a working environment with --python EXE.",
         )
     assert chosen is not None
     return chosen
@@ -229,7 +234,7 @@ def _requirements_file(checkout: Checkout) -> Path:
             return checkout.scripts / name
     raise UserError(
         f"{checkout.scripts} has no requirements.txt",
-        hint="Name the environment that runs it with --python EXE.",
+        hint="Give the environment of these scripts with --python EXE.",
     )
 
 

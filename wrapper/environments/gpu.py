@@ -49,7 +49,7 @@ WITHOUT_GPU = BUILDS[0]
 
 
 def driver() -> Driver | None:
-    """Return the driver of this machine, or None where there is none to ask."""
+    """Return the driver of this machine, or None where there is none."""
     banner = proc.run(["nvidia-smi"], check=False, timeout_seconds=30)
     listed = proc.run(
         ["nvidia-smi", QUESTION, "--format=csv,noheader,nounits"], check=False, timeout_seconds=30
@@ -60,7 +60,7 @@ def driver() -> Driver | None:
 
 
 def read(banner: str, listed: str) -> Driver | None:
-    """Return what nvidia-smi's two answers say; None where its banner has another form."""
+    """Return what nvidia-smi's two answers say; None if its banner has another form."""
     version = re.search(r"Driver Version:\s*([\d.]+)", banner)
     cuda = re.search(r"CUDA Version:\s*(\d+)\.(\d+)", banner)
     if version is None or cuda is None:

@@ -54,12 +54,12 @@ def choose(release: str) -> Interpreter:
     raise UserError(
         f"expected Python {names} for sd-scripts {release}, found only "
         f"{sys.version_info.major}.{sys.version_info.minor}",
-        hint=f"Install Python 3.{wanted[0]}, or name an environment with --python EXE.",
+        hint=f"Install Python 3.{wanted[0]}, or give an environment with --python EXE.",
     )
 
 
 def ask(executable: Path | str) -> Interpreter | None:
-    """Return what `executable` is, or None when it is no Python 3."""
+    """Return what `executable` is, or None when it is not a Python 3."""
     code = "import sys; print(sys.version_info[0], sys.version_info[1]); print(sys.executable)"
     said = proc.run([executable, "-c", code], check=False, timeout_seconds=60)
     numbers, _, path = said.stdout.strip().partition("\n")

@@ -17,7 +17,7 @@ from wrapper.data import base_model
 from wrapper.runs import preflight
 from wrapper.system import whole
 
-HEAD = "# Run these in the folder of sd-scripts, in its environment, one after the other.\n"
+HEAD = "# Run these commands in the sd-scripts folder, in its environment, one after the other.\n"
 
 
 def render(
@@ -33,8 +33,8 @@ def render(
     """Return the three files written into `out`: same input, same bytes.
 
     Raises:
-        PresetError: it has errors, as for `release`.
-        UserError: another file is there already, and `force` is not set.
+        PresetError: it has errors for `release`.
+        UserError: another file already exists, and `force` is not set.
     """
     _check(preset, releases.find(release).tag if release else releases.best_for(preset.releases))
     out = out.expanduser().resolve()
@@ -82,7 +82,7 @@ def _python(stage: str, options: dict[str, object]) -> tuple[str, ...]:
 
 def _patching(preset: Preset) -> str:
     needed = preset.patches
-    return f"# Once before: {patchwork.command(needed, '.')}\n" if needed else ""
+    return f"# Before the first run: {patchwork.command(needed, '.')}\n" if needed else ""
 
 
 def _is_repository(base: str) -> bool:
@@ -91,7 +91,7 @@ def _is_repository(base: str) -> bool:
 
 
 def _check(preset: Preset, tag: str) -> None:
-    nowhere = Path("sd-scripts")  # not looked into
+    nowhere = Path("sd-scripts")  # never opened
     checkout = Checkout(nowhere, nowhere, "plain", tag, tag)
     if wrong := errors(preflight.fit(preset, checkout)):
         raise PresetError(f"preset {preset.name!r} on {tag}", wrong)

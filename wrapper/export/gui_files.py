@@ -1,4 +1,4 @@
-"""Put presets into an installed Kohya GUI, and write what is read from its files."""
+"""Install presets into a Kohya GUI, and import its files as presets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TITLES = {"finetune": "Finetuning", "lora": "LoRA"}
 
 @dataclass(frozen=True)
 class Installed:
-    """A Kohya GUI's folder, and the version it is, or is like where its files were changed."""
+    """A Kohya GUI's folder, and its version, or the nearest one if its files were changed."""
 
     folder: Path
     tag: str
@@ -57,8 +57,8 @@ def installed(folder: Path) -> Installed:
     folder = folder.expanduser().resolve()
     file = next((folder / name for name in TAB_FILES if (folder / name).is_file()), None)
     if file is None:
-        hint = "Give the folder that holds kohya_gui.py and presets/."
-        raise UserError(f"expected a Kohya GUI in {folder}, found no {TAB_FILES[0]}", hint=hint)
+        hint = "Give the folder that contains kohya_gui.py and presets/."
+        raise UserError(f"{folder} is not a Kohya GUI folder: it has no {TAB_FILES[0]}", hint=hint)
     text = file.read_text(encoding="utf-8", errors="replace")
     exact = fields.of_fingerprint(releases.fingerprint(text))
     if exact:
@@ -88,8 +88,10 @@ def target(preset: Preset, gui: Installed) -> Path:
         UserError: the GUI has no tab for its script.
     """
     if preset.script not in fields.TABS:
-        started = " or ".join(fields.TABS)
-        raise UserError(f"expected a preset for {started}, found {preset.script}")
+        supported = " and ".join(fields.TABS)
+        raise UserError(
+            f"the Kohya GUI has no tab for {preset.script}; it has tabs for {supported}"
+        )
     folder = gui.presets(fields.TABS[preset.script])
     return folder / f"{preflight.name(preset.name)}.json"
 
@@ -97,31 +99,30 @@ def target(preset: Preset, gui: Installed) -> Path:
 def next_steps(
     exported: Exported, preset: Preset, file: Path, gui: Path, *, has_data: bool
 ) -> list[str]:
-    """Return what a person does in the GUI, whose folder is `gui`, after the file was put there."""
+    """Return the next steps in the GUI in the folder `gui`, after the file was installed."""
     tab = _TITLES[exported.tab.name]
     shown = f"user_presets{os.sep}{file.stem}"
     images = "image folder and " if not has_data or exported.tab.is_shell else ""
     folder = "" if has_data or exported.tab.name == "lora" else " and the dataset (metadata) folder"
     steps = [
-        "Restart the GUI: it looks for presets only when it starts.",
+        "Restart the GUI: it reads its presets only when it starts.",
         f"On the {tab} tab, under Training, fill in the base model, {images}output folder and "
         f"output name{folder}.",
-        f"Then choose the preset {shown}. Not before: the GUI unticks SDXL where it does not see "
-        "that a base model is one.",
+        f"Choose the preset {shown} last: choosing a model can clear the SDXL box.",
     ]
     if has_data and exported.tab.is_shell:
-        steps[1] += " The image folder is only counted."
+        steps[1] += " The GUI only counts the images in the image folder."
     return [*patching_step(preset, f'"{gui}"'), *steps]
 
 
 def patching_step(preset: Preset, gui: str = "THE_GUI") -> list[str]:
-    """Return how the patches that a preset needs come into a GUI, if it needs any."""
+    """Return how to apply the patches that a preset needs to a GUI, if it needs any."""
     needed = preset.patches
-    return [f"Before training: {patchwork.command(needed, gui)}"] if needed else []
+    return [f"Before training, run: {patchwork.command(needed, gui)}"] if needed else []
 
 
 def imported(file: Path, name: str | None, additions: Additions) -> Imported:
-    """Return what a file of the GUI's, or of sd-scripts, stands for.
+    """Return the import of a file of the GUI or of sd-scripts.
 
     Raises:
         UserError: there is no such file, or it is neither.
@@ -133,15 +134,15 @@ def imported(file: Path, name: str | None, additions: Additions) -> Imported:
         with file.open("rb") as opened:
             data = opened.read(saved_file.LARGEST + 1)
     except OSError as error:
-        raise UserError(f"expected a file at {file}, found: {error.strerror}") from error
+        raise UserError(f"cannot read {file}: {error.strerror}") from error
     return read.json_file(data, called, additions)
 
 
 def text(preset: Preset, presets: Catalogue, additions: Additions) -> str:
-    """Return a preset as its file, which was read back and found whole.
+    """Return the text of a preset's file, after reading it back without errors.
 
     Raises:
-        PresetError: it has errors; that would be ours.
+        PresetError: it has errors, which would be our bug.
     """
     text = to_toml(preset, provenance=bool(preset.provenance))
     with tempfile.TemporaryDirectory() as work:
@@ -174,4 +175,4 @@ def _keys(text: str, file: Path) -> list[str]:
         if isinstance(node, ast.FunctionDef) and node.name == "save_configuration":
             names = [a.arg for a in node.args.args]
             return [name for name in names if not name.startswith(("save_as", "file_path"))]
-    raise UserError(f"expected the finetune tab of a Kohya GUI in {file}, found something else")
+    raise UserError(f"{file} is not the finetune tab of a Kohya GUI: no save_configuration in it")

@@ -1,4 +1,4 @@
-"""Make a preset of the user's own, in the user's preset folder."""
+"""Create a preset in the user's own preset folder."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def new(
 
     Raises:
         PresetError: an override is wrong.
-        UserError: there is no such parent, or a preset of that name is there already.
+        UserError: there is no such parent, or a preset of that name already exists.
     """
     name = preflight.name(name.removesuffix(".toml"))
     file = paths.user_presets() / f"{name}.toml"
     if file.exists():
-        raise UserError(f"{file} is there already", hint="Edit it, or choose another name.")
-    # As the new file will find it: its own name means the one that comes after it.
+        raise UserError(f"{file} already exists", hint="Edit it, or choose another name.")
+    # As the new file will find it: there, its own name means the next preset of that name.
     path = Path(parent).expanduser()
     if path.suffix == ".toml" and path.is_file():
         parent = str(path.resolve())

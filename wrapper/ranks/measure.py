@@ -22,7 +22,7 @@ from wrapper.system.launch import Launch
 SCRIPT = Path(__file__).parent / "kp_rank.py"
 # kp_rank.py imports `patches.fast_lora` from here, in a Python that knows nothing of us.
 PATCHES = Path(patches.__file__).parents[1]
-UNUSABLE = 3  # the script's exit code: its last line says what is wrong with a checkpoint
+UNUSABLE = 3  # the script's exit code when a checkpoint is unusable: its last line says why
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def measure(question: Question, talk: Talk) -> Curve:
     """Return the curve: some minutes on a CPU, one pass over both files.
 
     Raises:
-        UserError: a file is no SDXL checkpoint, or is not usable, or both are the same.
+        UserError: a file is not a usable SDXL checkpoint, or both are the same.
     """
     for file in (question.base, question.tuned):
         weights.require(file)
@@ -54,12 +54,12 @@ def measure(question: Question, talk: Talk) -> Curve:
             raise UserError(done.tail[-1])
         if done.returncode or not out.is_file():
             said = "".join(f"\n  | {line}" for line in done.tail[-12:])
-            raise TrainerError(f"measuring stopped with exit code {done.returncode}{said}")
+            raise TrainerError(f"measuring the ranks failed with exit code {done.returncode}{said}")
         return curve.of(json.loads(out.read_text(encoding="utf-8")))
 
 
 def _environment(question: Question, talk: Talk) -> Environment:
-    """Return any Python that has torch: a checkout is needed only to find it by."""
+    """Return any Python that has torch: the checkout only helps to find one."""
     if question.python is not None:
         return environment.named(question.python)
     found = trainer.checkout_for(question.release, question.checkout, talk)

@@ -1,6 +1,6 @@
-"""The rehearsal: the same job on a miniature SDXL, with what cannot matter on a CPU replaced.
+"""The rehearsal: the same job on a miniature SDXL, without the settings that need a GPU.
 
-What is replaced is decided here, and each of it said.
+What is replaced is decided here, and every replacement is printed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ENV = {
 }
 _CPU_ONLY_REASON = "needs a GPU"
 _REPLACED: Mapping[str, tuple[Any, str]] = {  # option -> what it becomes (None: left out), and why
-    "mixed_precision": ("no", "fp16 on a CPU is emulated"),
+    "mixed_precision": ("no", "a CPU only emulates fp16"),
     "full_fp16": (None, _CPU_ONLY_REASON),
     "full_bf16": (None, _CPU_ONLY_REASON),
     "fp8_base": (None, _CPU_ONLY_REASON),
@@ -38,13 +38,13 @@ _REPLACED: Mapping[str, tuple[Any, str]] = {  # option -> what it becomes (None:
     "deepspeed": (None, _CPU_ONLY_REASON),
     "use_8bit_adam": (None, _CPU_ONLY_REASON),
     "persistent_data_loader_workers": (None, "no workers are started"),
-    "max_train_steps": (None, "the rehearsal counts its own"),
+    "max_train_steps": (None, "the rehearsal sets its own number of steps"),
 }
 
 
 @dataclass(frozen=True)
 class Replacement:
-    """One setting of the preset that the rehearsal replaces; None is "not given"."""
+    """One setting of the preset that the rehearsal replaces; None is "not set"."""
 
     key: str
     was: Any
@@ -52,12 +52,12 @@ class Replacement:
     why: str
 
     def __str__(self) -> str:
-        was, now = ("not given" if v is None else v for v in (self.was, self.now))
+        was, now = ("not set" if v is None else v for v in (self.was, self.now))
         return f"{self.key}: {was} -> {now} ({self.why})"
 
 
 def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Replacement, ...]]:
-    """Return the preset as it is rehearsed on `images` images, and what is not as it was."""
+    """Return the preset to rehearse with `images` images, and every replaced setting."""
     train, data = dict(preset.train), dict(preset.dataset)
     changes: list[Replacement] = []
 
@@ -81,9 +81,9 @@ def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Replacement, ...]]
     change(train, "train", "max_train_epochs", _epochs(train, data, images), f"about {STEPS} steps")
     if train.get("enable_ema"):
         now = min(train.get("ema_decay", EMA_DECAY), EMA_DECAY)
-        change(train, "train", "ema_decay", now, f"so that {STEPS} steps show in the average")
-    change(train, "train", "max_data_loader_n_workers", 0, "a worker takes longer to start")
-    small = "a miniature for a CPU"
+        change(train, "train", "ema_decay", now, f"makes {STEPS} steps visible in the average")
+    change(train, "train", "max_data_loader_n_workers", 0, "starting workers takes too long")
+    small = "small images for a CPU"
     change(data, "dataset", "resolution", [SIDE, SIDE], small)
     if data.get("enable_bucket"):
         change(data, "dataset", "min_bucket_reso", SIDE, small)

@@ -1,4 +1,4 @@
-"""What to try after a failed stage, told by the end of its log."""
+"""What to try after a failed stage, judged by the end of its log."""
 
 from __future__ import annotations
 
@@ -9,47 +9,63 @@ from collections.abc import Sequence
 _ADVICE: tuple[tuple[str, str], ...] = (
     (
         r"CUDA out of memory|OutOfMemoryError",
-        "Out of GPU memory: --set train.gradient_checkpointing=true, then "
-        "--set train.optimizer_type=AdamW8bit; another program on the GPU takes its share too.",
+        "The GPU ran out of memory. Close other programs that use the GPU. Then try "
+        "--set train.gradient_checkpointing=true, and after that "
+        "--set train.optimizer_type=AdamW8bit.",
     ),
-    (r"No space left on device", "The disk is full: free some space, then `resume` the run."),
+    (
+        r"No space left on device",
+        "The disk is full. Free some space, then run `kohya-presets resume RUN`.",
+    ),
     (
         r"No data found|画像がありません",
-        "sd-scripts found no image: check the folder given with --data.",
+        "sd-scripts found no images. Check the folder that you gave with --data.",
     ),
     (
         r"bitsandbytes.*(not|No module)|No bitsandbytes",
-        "The optimizer needs bitsandbytes in the trainer's environment; AdamW does not.",
+        "The optimizer needs the package bitsandbytes. Install it in the trainer environment, or "
+        "use --set train.optimizer_type=AdamW.",
     ),
-    (r"No module named '?lion_pytorch|No lion_pytorch", "Install lion-pytorch in the environment."),
+    (
+        r"No module named '?lion_pytorch|No lion_pytorch",
+        "Install lion-pytorch in the trainer environment.",
+    ),
     (
         r"No module named '?xformers|No xformers",
-        "xformers is not installed: --set train.sdpa=true and take xformers out.",
+        "xformers is not installed. Use --set train.xformers=false --set train.sdpa=true.",
     ),
     (
         r"caption file is empty",
-        "A caption file has no text: write one, or delete the file.",
+        "A caption file is empty. Write a caption into it, or delete the file.",
     ),
-    (r"position_ids", "This release wants an older transformers: run `kohya-presets doctor`."),
     (
-        # Packages tell of others that they can do without: only an error that stopped it counts.
+        r"position_ids",
+        "This sd-scripts release needs an older transformers. Run `kohya-presets doctor`.",
+    ),
+    (
+        # Packages also report optional packages as missing: only an error that stopped it counts.
         r"(?m)(ModuleNotFoundError|ImportError): .*No module named|^No module named",
-        "The trainer's environment lacks a package: run `kohya-presets doctor`.",
+        "A package is missing in the trainer environment. Run `kohya-presets doctor`.",
     ),
     (
         r"unrecognized arguments|error: argument|invalid choice",
-        "The script does not know an option: is it of another release than the preset's?",
+        "The script does not know one of the options. Check the preset for this release: "
+        "`kohya-presets validate PRESET --release TAG`.",
     ),
-    (r"NaN detected|loss=nan|avr_loss=nan", "The loss became NaN: no_half_vae, or a lower rate."),
+    (
+        r"NaN detected|loss=nan|avr_loss=nan",
+        "The loss became NaN. Try --set train.no_half_vae=true, or a lower train.learning_rate.",
+    ),
     (
         r"Killed|returncode.?-9|SIGKILL",
-        "Something killed the trainer, most often the system for want of memory. `resume` goes on.",
+        "The trainer was killed, usually because the machine ran out of memory (RAM). Close other "
+        "programs, then run `kohya-presets resume RUN`.",
     ),
 )
 
 
 def advise(tail: Sequence[str]) -> str | None:
-    """Return what to try next, or None when the log holds no known sign."""
+    """Return what to try next, or None when no known error is in the log."""
     text = "\n".join(tail)
     return next((advice for sign, advice in _ADVICE if re.search(sign, text)), None)
 
@@ -57,7 +73,7 @@ def advise(tail: Sequence[str]) -> str | None:
 def last_words(tail: Sequence[str]) -> str:
     """Return the line that says most about a failure: the last error, else the last line."""
     lines = [line.strip() for line in tail if line.strip()]
-    # accelerate reports the trainer's failure once more, after the trainer's own words.
-    told = [x for x in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", x)]
-    own = [x for x in told if "CalledProcessError" not in x]
-    return (own or told or lines or ["it printed nothing"])[-1][:300]
+    # accelerate reports the trainer's failure a second time, after the trainer's own error.
+    errors = [x for x in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", x)]
+    own = [x for x in errors if "CalledProcessError" not in x]
+    return (own or errors or lines or ["it printed nothing"])[-1][:300]

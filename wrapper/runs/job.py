@@ -1,6 +1,6 @@
-"""Plan a job: from a preset and the paths of this machine to one launch for each stage.
+"""Plan a job: turn a preset and the paths of this machine into one launch for each stage.
 
-Pure: nothing is read and nothing is written. `runner` carries a plan out.
+Pure: nothing is read and nothing is written. `runner` carries out the plan.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wrapper.rehearsal import adapt
 from wrapper.runs.manifest import Stage
 from wrapper.system.launch import RUN_MARK, Launch
 
-CPU_THREADS = 2  # of accelerate's launcher; what the Kohya GUI gives too
+CPU_THREADS = 2  # of accelerate's launcher; the Kohya GUI uses the same
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Site:
     """Where a job runs: folders and executables of this machine."""
 
     run_dir: Path
-    scripts: Path  # where sdxl_train.py lies
+    scripts: Path  # the folder of sdxl_train.py
     python: str  # of the trainer environment
     data: Path
     base: Path
@@ -47,8 +47,8 @@ class Plan:
 def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | None = None) -> Plan:
     """Return the whole job of `preset`, whose product is called `name`.
 
-    `seed` is used where the preset has none, so that a stage run again gives the same; `extra` are
-    training options of this run alone.
+    `seed` is used where the preset has none, so that a repeated stage gives the same result;
+    `extra` are training options of this run alone.
     """
     paths = _paths(name, site)
     config = {"seed": preset.train.get("seed", seed), **(extra or {})}
@@ -132,7 +132,7 @@ def _env(site: Site) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONUTF8": "1",
         "PYTHONIOENCODING": "utf-8",
-        "COLUMNS": "160",  # sd-scripts' log is wrapped to it
+        "COLUMNS": "160",  # sd-scripts wraps its log at this width
         RUN_MARK: str(site.run_dir),
         **site.env,
     }

@@ -1,7 +1,7 @@
-"""Everything that training wrote stays: moved into the run's folders, or set aside, never deleted.
+"""Keep everything that training wrote: move it into the run's folders or aside, never delete it.
 
 sd-scripts writes all of it into one folder: the model, checkpoints on the way, whole states of the
-training and sample pictures. `runner` makes that folder anew for each attempt.
+training and sample pictures. `runner` creates a new one for each attempt.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ SAMPLES, STATES = "sample", "-state"  # as sd-scripts calls the folder, and ends
 
 
 def set_aside(folder: Path) -> Path | None:
-    """Return the new name of what an earlier attempt left in `folder`; None where it left nothing.
+    """Return the new name of what an earlier attempt left in `folder`; None if it left no files.
 
     An empty folder is removed.
     """
@@ -27,23 +27,23 @@ def set_aside(folder: Path) -> Path | None:
 def move_in(folder: Path, run: Path, beside: Path) -> None:
     """Move all that is in `folder` into the run: `samples/`, `states/`, the rest to `beside`.
 
-    Nothing there is overwritten: what comes second gets a number at the end of its name.
+    No file is overwritten: a second one of the same name gets a number at the end.
     """
-    for found in sorted(folder.iterdir()):
+    for entry in sorted(folder.iterdir()):
         into = beside
-        if found.is_dir() and found.name == SAMPLES:
-            for picture in sorted(found.iterdir()):
+        if entry.is_dir() and entry.name == SAMPLES:
+            for picture in sorted(entry.iterdir()):
                 _move(picture, run / "samples")
-            found.rmdir()
+            entry.rmdir()
             continue
-        if found.is_dir() and found.name.endswith(STATES):
+        if entry.is_dir() and entry.name.endswith(STATES):
             into = run / "states"
-        _move(found, into)
+        _move(entry, into)
     folder.rmdir()
 
 
 def free_name(wanted: Path) -> Path:
-    """Return `wanted`, or where that is taken the first of "NAME-2", "NAME-3" ... that is not."""
+    """Return `wanted`, or if that exists the first of "NAME-2", "NAME-3" ... that does not."""
     name, number = wanted, 1
     while name.exists():
         number += 1
@@ -51,6 +51,6 @@ def free_name(wanted: Path) -> Path:
     return name
 
 
-def _move(found: Path, into: Path) -> None:
+def _move(entry: Path, into: Path) -> None:
     into.mkdir(parents=True, exist_ok=True)
-    found.rename(free_name(into / found.name))
+    entry.rename(free_name(into / entry.name))

@@ -1,6 +1,6 @@
 """`run.toml`: everything that went into a run and came out of it, and how far it got.
 
-Written whole and renamed into place after every change, so that a killed run can be taken up again.
+Written whole and renamed into place after every change, so that a killed run can be resumed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Kind = Literal["train", "rehearsal"]
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: what to start, what it makes in `work/`, where that belongs when it is whole."""
+    """One stage: what to start, the file it writes in `work/`, and where it goes when complete."""
 
     name: str
     launch: Launch
@@ -43,14 +43,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Run:
-    """A run's manifest; `facts` are tables for its reader: release, environment, base."""
+    """A run's manifest; `facts` are tables for a reader: release, environment, base model."""
 
     folder: Path
     kind: Kind
     preset: str
     name: str
     stages: tuple[Stage, ...]
-    text_encoders: bool  # whether they are trained, and so must be found in the LoRA
+    text_encoders: bool  # whether they are trained, and so must be in the LoRA
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def with_stage(self, changed: Stage) -> Run:
@@ -86,17 +86,17 @@ def write(run: Run) -> None:
 
 
 def read(folder: Path) -> Run:
-    """Return the run in `folder`, wherever the folder lies by now.
+    """Return the run in `folder`, wherever the folder is now.
 
     Raises:
-        UserError: it is no run, or `run.toml` was damaged.
+        UserError: it is not a run, or `run.toml` is damaged.
     """
     folder = folder.expanduser().resolve()
     file = folder / NAME
     if not file.is_file():
         raise UserError(
-            f"expected a run's folder, {folder} has no {NAME}",
-            hint="Runs lie in runs/NAME unless --runs said otherwise.",
+            f"{folder} is not a run folder: it has no {NAME}",
+            hint="Give the folder of a run, for example runs/NAME.",
         )
     source = toml_source.read(file)
     if source.problems:
@@ -104,7 +104,7 @@ def read(folder: Path) -> Run:
     values = dict(source.values)
     try:
         if values.pop("format") != FORMAT:
-            raise UserError(f"{file} is of a newer kohya-presets", hint="Upgrade it.")
+            raise UserError(f"a newer kohya-presets wrote {file}", hint="Update kohya-presets.")
         head = values.pop("run")
         stages = tuple(_stage(folder, name, table) for name, table in values.pop("stage").items())
         return Run(
@@ -117,7 +117,10 @@ def read(folder: Path) -> Run:
             values,
         )
     except (KeyError, TypeError) as error:
-        raise UserError(f"{file} was changed by hand and lacks {error}") from None
+        raise UserError(
+            f"{file} is damaged; missing or wrong: {error}",
+            hint="Restore the file, or start a new run with `kohya-presets train`.",
+        ) from None
 
 
 def _stage_table(folder: Path, stage: Stage) -> dict[str, Any]:

@@ -36,13 +36,14 @@ def name(text: str) -> str:
     """
     if not _NAME.fullmatch(text) or text.strip(". ") != text:
         raise UserError(
-            f"expected a name for files, found {text!r}", hint='Avoid / \\ : * ? " < > |'
+            f"{text!r} cannot be used as a file name",
+            hint='Do not use / \\ : * ? " < > | and no dot or space at the beginning or end.',
         )
     return text
 
 
 def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> Iterator[Problem]:
-    """Yield what of `preset` the checkout cannot do, and what its rules say of the settings."""
+    """Yield what the checkout does not support, and what the rules say about the settings."""
     yield from unknown_patches(preset)
     additions = registry.additions(paths.user_patches())
     against = Against(checkout.options_of, additions=additions, ignore=frozenset(ignore))
@@ -50,7 +51,7 @@ def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> 
 
 
 def unknown_patches(preset: Preset) -> Iterator[Problem]:
-    """Yield the patches that `preset` needs and nobody has."""
+    """Yield the patches that `preset` needs and that do not exist."""
     for name in preset.patches:
         try:
             registry.find(name, paths.user_patches())
@@ -60,12 +61,12 @@ def unknown_patches(preset: Preset) -> Iterator[Problem]:
 
 
 def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
-    """Yield the patches that `preset` needs and the checkout does not have as they are now."""
+    """Yield the patches that `preset` needs and whose current version is not in the checkout."""
     for name in preset.patches:
         found = patchwork.status(checkout, registry.find(name, paths.user_patches()))
         if found.state != "applied":
             state = f"{found.state} ({found.why})" if found.why else found.state
-            message = f"{preset.name} needs the patch {name!r}; in {checkout.folder} it is {state}"
+            message = f"{preset.name} needs the patch {name!r}, in {checkout.folder}: {state}"
             hint = patchwork.command([name], f'"{checkout.folder}"')
             yield Problem("patch", "error", Place(preset.file), message, hint)
 
@@ -81,32 +82,32 @@ def inputs(preset: Preset, data: Path, base: Path) -> Iterator[Problem]:
 
 
 def parts(preset: Preset) -> Iterator[Problem]:
-    """Yield the files beside the base model that the script needs and the preset has not."""
+    """Yield the files that the script needs beside the base model and the preset does not name."""
     for option in scripts.TRAINERS[preset.script].needs:
         file = preset.train.get(option)
         if not isinstance(file, str) or not Path(file).expanduser().is_file():
-            found = f"there is no file {file}" if file else "it is not given"
-            message = f"{preset.script} needs {option}: {found}"
-            hint = f"--set train.{option}=FILE, with its whole path"
+            fault = f"{file} does not exist" if file else "it is not set"
+            message = f"{preset.script} needs the file {option}, but {fault}"
+            hint = f"Add --set train.{option}=FILE, with the full path of the file."
             yield Problem("part", "error", Place(preset.file), message, hint)
 
 
 def environment(preset: Preset, probe: Probe, *, cpu: bool) -> Iterator[Problem]:
-    """Yield what the trainer environment lacks for `preset`; with `cpu`, no GPU is wanted."""
+    """Yield what the trainer environment lacks for `preset`; with `cpu`, no GPU is needed."""
     where = Place()
     ignored = {"torchvision"} if cpu else set()  # the rehearsal repairs that one itself
     for package in (*NEEDED, "torchvision"):
         if package in probe.broken and package not in ignored:
-            message = f"{package} does not import: {probe.broken[package]}"
-            yield Problem("broken-package", "error", where, message, "kohya-presets doctor")
+            message = f"Python cannot import {package}: {probe.broken[package]}"
+            yield Problem("broken-package", "error", where, message, "Run `kohya-presets doctor`.")
     optimizer = optimizers.named(str(preset.train.get("optimizer_type", "")))
     needed = (optimizer.package or "") if optimizer else ""
     if optimizer and needed in probe.broken:
         message = f"{optimizer.name} needs {needed}: {probe.broken[needed]}"
-        hint = f"pip install {needed}"
+        hint = f"Run `pip install {needed}` in the trainer environment."
         yield Problem("optimizer-package", "error", where, message, hint)
     if preset.train.get("xformers") and "xformers" in probe.broken:
-        hint = "Use --set train.xformers=false --set train.sdpa=true: as fast, and built in."
+        hint = "Use --set train.xformers=false --set train.sdpa=true: sdpa is a part of torch."
         yield Problem("xformers", "error", where, "xformers is not installed", hint)
     if not cpu:
         yield from _gpu(preset, probe)
@@ -117,16 +118,17 @@ def disk(preset: Preset, base: Path, runs: Path) -> Iterator[Problem]:
     try:
         needed = written(preset, weights.read(base))
     except UserError:
-        return  # `inputs` has said so
-    there = runs
-    while not there.exists():
-        there = there.parent
-    free = shutil.disk_usage(there).free
+        return  # `inputs` reports it
+    folder = runs
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
     if free < needed:
-        message = f"the run writes {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB free"
-        yield Problem(
-            "disk", "error", Place(there), message, "Free some, or choose another --runs."
+        message = (
+            f"the run writes about {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free"
         )
+        hint = "Free some space, or choose a folder on another disk with --runs DIR."
+        yield Problem("disk", "error", Place(folder), message, hint)
 
 
 def written(preset: Preset, base: Header) -> int:
@@ -148,17 +150,17 @@ def written(preset: Preset, base: Header) -> int:
 def _gpu(preset: Preset, probe: Probe) -> Iterator[Problem]:
     if not probe.devices:
         built = f"built for CUDA {probe.cuda}" if probe.cuda else "built without CUDA"
-        message = f"torch {probe.packages.get('torch')} ({built}) sees no GPU"
-        hint = "Run `kohya-presets doctor`; without a GPU there is `kohya-presets rehearse`."
+        message = f"torch {probe.packages.get('torch')} ({built}) finds no GPU"
+        hint = "Run `kohya-presets doctor`. Without a GPU, use `kohya-presets rehearse PRESET`."
         mixed = preset.train.get("mixed_precision", "no")
         yield Problem("no-gpu", "error" if mixed != "no" else "warning", Place(), message, hint)
     elif preset.vram_gib and probe.devices[0].memory_gib < 0.95 * preset.vram_gib - 1:
         device = probe.devices[0]
         message = (
-            f"{preset.name} is made for {preset.vram_gib:g} GB of GPU memory, "
-            f"{device.name} has {device.memory_gib:g}"
+            f"{preset.name} is meant for {preset.vram_gib:g} GB of GPU memory, "
+            f"but {device.name} has {device.memory_gib:g} GiB"
         )
-        hint = "It will likely run out; `kohya-presets list` shows what each preset needs."
+        hint = "GPU memory will probably run out. Choose a smaller preset: `kohya-presets list`."
         yield Problem("vram", "warning", Place(), message, hint)
 
 

@@ -1,4 +1,4 @@
-"""A rehearsal, from what was asked for to a run whose stages can start, and what it has shown."""
+"""A rehearsal: turn a request into a run that can start, and say what the run has proved."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wrapper.system.launch import RUN_MARK, Launch
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """A rehearsal ready to be carried out, and what it replaces of the preset."""
+    """A rehearsal ready to run, and the preset's settings that it replaces."""
 
     run: Run
     replaced: tuple[Replacement, ...]
@@ -34,14 +34,15 @@ class Rehearsal:
 
 
 def ready(request: Request, talk: Talk) -> Rehearsal:
-    """Return a rehearsal with its folder made; an earlier rehearsal in that folder is replaced.
+    """Return a rehearsal with its folder made; it replaces an earlier rehearsal there.
 
     Raises:
-        UserError: the preset is for a model of which there is no miniature.
+        UserError: the preset is for another model than SDXL.
     """
     if not scripts.is_sdxl(request.preset.script):
-        message = f"{request.preset.script} cannot be rehearsed: the miniature is an SDXL"
-        raise UserError(message, hint="`train --dry-run` shows what would be run.")
+        message = f"{request.preset.script} cannot be rehearsed: rehearsals are for SDXL only"
+        hint = "Run `kohya-presets train` with --dry-run to see its commands."
+        raise UserError(message, hint=hint)
     asked = requests.validate(request, talk)
     if request.standin:
         checkout = trainer.standin()
@@ -49,7 +50,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
         checkout = trainer.checkout_or_standin(request.release, request.checkout, talk)
     standin = checkout.is_standin
     if standin:
-        talk.warn("rehearsing with the stand-in, not with sd-scripts: it shows less")
+        talk.warn("rehearsing with the stand-in scripts, not with sd-scripts: this tests less")
     checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
     probe = environment.probe(used.python)
@@ -81,41 +82,46 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
 
 
 def proved(run: Run, standin: bool) -> tuple[str, ...]:
-    """Return what a rehearsal that came to its end has shown."""
+    """Return what a finished rehearsal has proved: only what this very run measured."""
     names = [stage.name for stage in run.stages if stage.name != "miniature"]
-    whose = "the stand-in's" if standin else "sd-scripts' own"
-    return (
-        f"{whose} scripts accept every option of the preset ({', '.join(names)})",
-        "the rendered config.toml and dataset.toml are read, images and captions are found",
-        "training moves the U-Net" + (" and both text encoders" if run.text_encoders else ""),
-        "each stage finds what the one before it made, and the LoRA is whole",
-    )
+    scripts_name = "the stand-in scripts" if standin else "sd-scripts"
+    lines = [
+        f"{scripts_name} accepted all options of the stages {', '.join(names)}",
+        "the trainer read config.toml, dataset.toml and the images",
+        f"each stage read the file of the stage before it, and {run.product.name} is complete",
+    ]
+    if "extract" in names:  # `runner` looked into the LoRA: it holds the difference
+        both = " and both text encoders" if run.text_encoders else ""
+        lines.append(f"training changed the U-Net{both}")
+    return tuple(lines)
 
 
 def not_proved(preset: Preset, standin: bool) -> tuple[str, ...]:
     """Return what a rehearsal cannot show."""
-    vram = f" ({preset.vram_gib:g} GB are meant)" if preset.vram_gib else ""
-    left = [
-        f"that it fits into the GPU's memory{vram}, and how fast it is there",
-        "mixed precision, xformers, 8-bit optimizers and whatever else was replaced above",
-        "your base model, and what the LoRA looks like",
+    vram = f" (the preset is meant for {preset.vram_gib:g} GB)" if preset.vram_gib else ""
+    lines = [
+        f"whether training fits into GPU memory{vram}, and how fast it is",
+        "mixed precision, xformers, 8-bit optimizers and all other settings replaced above",
+        "your base model, and the quality of the LoRA",
     ]
-    return ("that sd-scripts itself does any of this", *left) if standin else tuple(left)
+    if preset.extract is None:
+        lines.insert(0, "whether training changes the weights")
+    return ("whether sd-scripts itself works", *lines) if standin else tuple(lines)
 
 
 def _clear(folder: Path) -> None:
-    """Delete an earlier rehearsal; anything else in its place is not ours to delete."""
+    """Delete an earlier rehearsal; refuse to delete anything else."""
     if not folder.exists():
         return
     if manifest.read(folder).kind != "rehearsal":
-        raise UserError(f"{folder} is no rehearsal", hint="Choose another folder with --runs.")
+        raise UserError(f"{folder} is not a rehearsal", hint="Choose another --runs DIR.")
     with runner.lock(folder):
         pass
     shutil.rmtree(folder)
 
 
 def _count(request: Request) -> int:
-    """Return how many images will be rehearsed with; those given are checked."""
+    """Return the number of images to rehearse with; the user's own images are checked."""
     if request.data is None:
         return pictures.COUNT
     data = request.data.expanduser().resolve()
@@ -134,7 +140,7 @@ def _fill(request: Request, into: Path) -> None:
 
 
 def _miniature(run_dir: Path, scripts: Path, python: str, *, standin: bool) -> Stage:
-    """Return the stage that makes the checkpoint and the tokenizers to rehearse with."""
+    """Return the stage that creates the checkpoint and the tokenizers of the rehearsal."""
     maker = STANDIN / "make_checkpoint.py" if standin else ROOM / "kp_checkpoint.py"
     made = run_dir / "work" / "miniature" / "base.safetensors"
     argv = (
@@ -150,10 +156,10 @@ def _miniature(run_dir: Path, scripts: Path, python: str, *, standin: bool) -> S
 
 
 def _base(run_dir: Path) -> Path:
-    """Return where the miniature checkpoint of a run lies."""
+    """Return the path of a run's miniature checkpoint."""
     return run_dir / "miniature" / "base.safetensors"
 
 
 def _tokenizers(run_dir: Path) -> Path:
-    """Return where the tokenizers of a run lie."""
+    """Return the folder of a run's tokenizers."""
     return run_dir / "miniature" / "tokenizers"

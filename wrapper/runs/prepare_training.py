@@ -1,4 +1,4 @@
-"""Training, from what was asked for to a run that can start: checks first, then the folder."""
+"""Training: turn a request into a run that can start. Checks come first, then the folder."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from wrapper.screen.talk import Talk
 
 
 def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
-    """Return what `train` would run, with nothing fetched, made or written.
+    """Return what `train` would run; downloads and writes nothing.
 
     Raises:
-        PresetError: the preset has errors. Images, base model and machine are not looked at.
+        PresetError: the preset has errors. Images, base model and machine are not checked.
     """
     requests.validate(request, talk)
     at, python = trainer.expected(request.release, request.checkout)
@@ -39,17 +39,17 @@ def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
 
 
 def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
-    """Return a run with its folder made, after everything that can be checked was.
+    """Return a run with its folder created, after all checks.
 
     Raises:
-        ProblemsError: something does not fit; all of it is told.
-        UserError: the run's folder is taken, or a part could not be had.
+        ProblemsError: with everything that does not fit.
+        UserError: the run's folder exists, or a download failed.
     """
     preset, data = request.preset, data.expanduser().resolve()
     asked = requests.validate(request, talk)
     preflight.name(request.name)
     _free(request.folder)
-    # What costs nothing to look at comes before minutes of downloads.
+    # Quick checks come before minutes of downloads.
     requests.stop_at(preflight.parts(preset), talk, preset.script)
     found = image_folder.scan(data, caption_extension=request.caption_extension)
     requests.stop_at(images.problems(found), talk, f"the images in {data}")
@@ -70,7 +70,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         device="cuda" if probe.devices else None,
     )
     plan = job.plan(preset, request.name, where, seed=random.randrange(2**32))
-    talk.say(f"hashing {model.file.name}")
+    talk.say(f"computing the checksum of {model.file.name}")
     facts = trainer.facts(checkout, used, probe) | {
         "base": {
             "reference": model.reference,
@@ -86,6 +86,6 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
 def _free(folder: Path) -> None:
     if folder.exists():
         raise UserError(
-            f"there is a run in {folder} already",
-            hint=f'Go on with it: kohya-presets resume "{folder}", or choose another --name.',
+            f"the run folder {folder} already exists",
+            hint=f'Continue with `kohya-presets resume "{folder}"`, or choose another --name.',
         )

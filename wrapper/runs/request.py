@@ -1,4 +1,4 @@
-"""What a command asks a run to be, and the checks that come before every one."""
+"""What a command asks for, and the checks that come before every run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Request:
     python: str | None = None
     data: Path | None = None  # of a rehearsal; `train` always has some
     standin: bool = False
-    ignore: tuple[str, ...] = ()  # codes of rules that are not asked
+    ignore: tuple[str, ...] = ()  # codes of rules to leave out
 
     @property
     def folder(self) -> Path:
@@ -45,12 +45,12 @@ class Request:
 
 
 def validate(request: Request, talk: Talk) -> str | None:
-    """Stop at what is wrong with the preset before anything is downloaded; tell the warnings.
+    """Check the preset before anything is downloaded, and print the warnings.
 
     Returns of which sd-scripts the options were; None where that is not known before it is here.
 
     Raises:
-        PresetError: with all of it.
+        PresetError: with all errors of the preset.
     """
     expected = trainer.standin() if request.standin else None
     expected = expected or trainer.foreseen(request.release, request.checkout)
@@ -61,12 +61,12 @@ def validate(request: Request, talk: Talk) -> str | None:
 
 
 def fitting(request: Request, checkout: Checkout, asked: str | None, talk: Talk) -> Checkout:
-    """Return the checkout with the preset's patches, after all that can speak against it.
+    """Return the checkout with the preset's patches, after the checks of the preset.
 
     `asked` is what `validate` returned: the same options are not asked again.
 
     Raises:
-        ProblemsError: the preset does not fit it, or it lacks a patch and is not ours to change.
+        ProblemsError: the preset does not fit it, or a user's checkout lacks a patch.
     """
     preset, subject = request.preset, f"{request.preset.name} on {checkout.name}"
     if checkout.options_of != asked:
@@ -77,10 +77,10 @@ def fitting(request: Request, checkout: Checkout, asked: str | None, talk: Talk)
 
 
 def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
-    """Tell the warnings among `problems`.
+    """Print the warnings among `problems`.
 
     Raises:
-        ProblemsError: there are errors among them; it has all of those.
+        ProblemsError: with all errors among them.
     """
     found = list(problems)
     if wrong := errors(found):
@@ -96,7 +96,7 @@ def started(
     plan: Plan,
     facts: Mapping[str, Mapping[str, object]],
 ) -> Run:
-    """Return the run of `plan`, its folder made."""
+    """Return the run of `plan`, with its folder created."""
     additions = registry.additions(paths.user_patches())
     training = settings.of_preset(preset, checkout.options_of, additions).training
     both = all(training.text_encoders)

@@ -1,6 +1,6 @@
-"""Carry a run out, stage by stage, and take it up again where it stopped.
+"""Carry out a run, stage by stage, and continue it where it stopped.
 
-A stage is done when what it made is whole, moved into place, and its hash stands in the manifest.
+A stage is done when its file is complete, moved into place, and its hash is in the manifest.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from wrapper.system.launch import OnLine, Outcome
 
 
 class Watcher(Protocol):
-    """Who is told of a run's progress."""
+    """Receives the progress of a run."""
 
     def stage(self, name: str) -> AbstractContextManager[OnLine]:
-        """Enter when a stage starts; what is yielded gets its every line."""
+        """Enter when a stage starts; the yielded function receives every line it prints."""
 
     def say(self, text: str) -> None:
-        """Take a line for the reader."""
+        """Print a line for the reader."""
 
 
 def start(run: Run, files: Mapping[str, str]) -> Run:
-    """Make the run's folder with the files it starts from, and its manifest.
+    """Return the run, with its folder, first files and manifest created.
 
     Raises:
-        UserError: the folder is there already.
+        UserError: the folder already exists.
     """
     try:
         run.folder.mkdir(parents=True)
     except FileExistsError:
         raise UserError(
-            f"there is a run in {run.folder} already",
-            hint=f'Go on with it: kohya-presets resume "{run.folder}", or choose another --name.',
+            f"the run folder {run.folder} already exists",
+            hint=f'Continue with `kohya-presets resume "{run.folder}"`, or choose another --name.',
         ) from None
     for name, text in files.items():
         (run.folder / name).write_text(text, encoding="utf-8", newline="\n")
@@ -52,16 +52,16 @@ def start(run: Run, files: Mapping[str, str]) -> Run:
 
 
 def carry_out(run: Run, watcher: Watcher) -> Lora | None:
-    """Run every stage that is not done; return what the product is, None for a preset without LoRA.
+    """Return a description of the LoRA, None for a preset without one; runs all stages not done.
 
     Raises:
-        TrainerError: a stage failed, or made something unusable.
-        UserError: the run is at work elsewhere.
+        TrainerError: a stage failed, or wrote an unusable file.
+        UserError: another process is carrying out the run.
     """
     with lock(run.folder):
         for stage in run.stages:
             if is_done(stage):
-                watcher.say(f"{stage.name}: done before, {stage.output.name} is whole")
+                watcher.say(f"{stage.name}: already done ({stage.output.name} is intact)")
                 continue
             run = run.with_stage(_carry_out(run, stage, watcher))
         if run.stages[-1].expects != scripts.LORA:
@@ -70,17 +70,17 @@ def carry_out(run: Run, watcher: Watcher) -> Lora | None:
 
 
 def is_done(stage: Stage) -> bool:
-    """Return whether what the stage made is there.
+    """Return whether the stage's file is in place.
 
     Raises:
-        UserError: something else is there by now, which is not ours to overwrite.
+        UserError: another file is there now, which we must not overwrite.
     """
     if stage.state != "done" or not stage.output.is_file():
         return False
     if weights.sha256(stage.output) != stage.sha256:
         raise UserError(
-            f"{stage.output} was changed since {stage.name} made it",
-            hint="Move it away to have it made again.",
+            f"{stage.output} has changed since {stage.name} wrote it",
+            hint="Move it to another folder, then resume: the stage runs again.",
         )
     return True
 
@@ -88,11 +88,11 @@ def is_done(stage: Stage) -> bool:
 def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
     started = time.monotonic()
     if left := launch.at_work(run.folder):
-        watcher.say(f"{stage.name}: still at work (process {left[0].pid}), following it")
+        watcher.say(f"{stage.name}: still running (process {left[0].pid}), attaching to it")
         with watcher.stage(stage.name) as on_line:
             outcome = launch.follow(run.folder, stage.launch.log, on_line=on_line)
     elif stage.state == "running" and _whole(_found(stage)):
-        watcher.say(f"{stage.name}: it had finished when nobody looked")
+        watcher.say(f"{stage.name}: it finished while kohya-presets was not running")
         outcome = Outcome(None, 0.0, ())
     else:
         stage = replace(stage, state="running", started=manifest.now())
@@ -100,7 +100,7 @@ def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
         if earlier := keeping.set_aside(stage.makes.parent):
             where = earlier.relative_to(run.folder).as_posix()
             watcher.say(
-                f"{stage.name}: starting again; the files of the earlier attempt are in {where}"
+                f"{stage.name}: starting again (files of the earlier attempt are kept in {where})"
             )
         outcome = _launched(stage, watcher)
     stage = replace(
@@ -137,19 +137,21 @@ def _whole(file: Path) -> bool:
 
 
 def _settled(run: Run, stage: Stage) -> Stage:
-    """Return the stage done: its file checked, moved into place, its hash taken.
+    """Return the stage as done, with its file checked and moved into place, and its hash.
 
-    What else it wrote moves into the run too: other ranks and earlier checkpoints beside the file.
+    Its other files move into the run too: other ranks and earlier checkpoints beside the file.
     """
     file = _found(stage)
     try:
         found = weights.kind(weights.read(file))
     except UserError as error:
         raise TrainerError(
-            f"{stage.name} made an unusable file: {error}", hint=error.hint
+            f"{stage.name} produced an unusable file: {error}", hint=error.hint
         ) from None
     if found != stage.expects:
-        raise TrainerError(f"{stage.name} was to make {stage.expects}, it made {found}")
+        raise TrainerError(
+            f"{stage.name} should have produced {stage.expects} but produced {found}"
+        )
     digest = weights.sha256(file)
     stage.output.parent.mkdir(parents=True, exist_ok=True)
     file.replace(stage.output)
@@ -165,7 +167,8 @@ def _failure(stage: Stage, outcome: Outcome) -> TrainerError:
         said = failures.last_words(tail)
         what = f"{stage.name} stopped with exit code {outcome.returncode}: {said}"
     else:
-        what = f"{stage.name} ended without making {stage.makes.name}: {failures.last_words(tail)}"
+        said = failures.last_words(tail)
+        what = f"{stage.name} ended without writing {stage.makes.name}: {said}"
     return TrainerError(f"{what}\n  log: {stage.launch.log}", hint=hint)
 
 
@@ -178,7 +181,7 @@ def _tail(log: Path) -> tuple[str, ...]:
 
 
 def _trained(product: Path) -> Lora | None:
-    """Return what a LoRA holds that was trained as one; None for a kind without ranks (LoKr)."""
+    """Return the description of a LoRA trained directly; None for a kind without ranks (LoKr)."""
     try:
         return summary.describe(product)
     except UserError:
@@ -186,23 +189,26 @@ def _trained(product: Path) -> Lora | None:
 
 
 def _verified(run: Run) -> Lora:
-    made = summary.describe(run.product)
-    if run.text_encoders and not (made.text_encoder_1 and made.text_encoder_2):
+    lora = summary.describe(run.product)
+    if run.text_encoders and not (lora.text_encoder_1 and lora.text_encoder_2):
         raise TrainerError(
-            f"{run.product} holds no text-encoder modules, though the text encoders were trained: "
-            "none of their weights moved by more than extract.min_diff",
-            hint="Extract again with a smaller one, e.g. --set extract.min_diff=1e-6; it has to be "
-            "below what training changed, which the learning rate decides.",
+            f"{run.product} has no text-encoder modules, although the text encoders were trained: "
+            "none of their weights changed by more than extract.min_diff",
+            hint="Use a smaller value, for example --set extract.min_diff=1e-6, "
+            "or a higher learning rate.",
         )
-    if not made.unet:
-        raise TrainerError(f"{run.product} holds no U-Net modules: training changed nothing")
-    return made
+    if not lora.unet:
+        raise TrainerError(
+            f"{run.product} has no U-Net modules",
+            hint="Use a higher learning rate: training changed the U-Net too little to extract it.",
+        )
+    return lora
 
 
 def lock(folder: Path) -> AbstractContextManager[None]:
     """Return a lock on the run in `folder`: entering it raises where another process has it."""
     busy = UserError(
-        f"the run in {folder} is running in another kohya-presets",
-        hint="Wait for it, or stop that one.",
+        f"another kohya-presets is already working on the run in {folder}",
+        hint="Wait until it has finished, or stop it.",
     )
     return locks.held(folder / ".lock", busy)

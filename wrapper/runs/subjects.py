@@ -1,4 +1,4 @@
-"""Validate for a release or for a checkout at hand, and say what was found."""
+"""Validate for a release or a checkout, and print the report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wrapper.environments import gpu
 from wrapper.runs import preflight
 from wrapper.system import paths
 
-LAST = 10**9  # line of what stands on none
+LAST = 10**9  # sorts problems without a line to the end
 
 
 def against(
@@ -35,13 +35,14 @@ def against(
     """Return what to validate against: a folder's sd-scripts and its patches, or a release.
 
     Raises:
-        UserError: there is no such release or folder, or no rule of a code in `ignore`.
+        UserError: there is no such release, folder, or rule code in `ignore`.
     """
     codes = [*(rule.code for rule in rules.RULES), *estimate.CODES]
     if unknown := sorted(set(ignore) - set(codes)):
         hint = did_you_mean(unknown[0], codes)
-        told = "Advice and conflicts can be left out, not an option that is misspelled or misfit."
-        raise UserError(f"there is no rule {unknown[0]!r}", hint=f"{hint} {told}" if hint else told)
+        limit = "Only advice and conflict rules can be ignored."
+        hint = f"{hint} {limit}" if hint else limit
+        raise UserError(f"there is no rule {unknown[0]!r}", hint=hint)
     known_as, patches = known(release), frozenset[str]()
     if folder is not None:
         found = checkout.open_folder(folder)
@@ -57,10 +58,10 @@ def against(
 
 
 def known(release: str) -> str:
-    """Return the name under which the options of a release or commit are known.
+    """Return the name under which we know the options of a release or commit.
 
     Raises:
-        UserError: they are not; a checkout of it would be known by what it contains.
+        UserError: we do not know them; a downloaded checkout is recognized by its files.
     """
     for between in releases.between() if releases.is_commit(release) else ():
         if any(commit.startswith(release.lower()) for commit in between.commits):
@@ -72,11 +73,11 @@ def one(name: str, presets: Catalogue, against: Against, overrides: Sequence[str
     """Return the report on a preset, or on a file that sd-scripts reads."""
     path = Path(name).expanduser()
     if path.suffix == ".json" and path.is_file():
-        hint = "What the Kohya GUI saved: `kohya-presets gui import` makes a preset of it."
+        hint = f"If the Kohya GUI saved it, run `kohya-presets gui import {path}` first."
         raise UserError(f"expected a preset or a TOML file, found {path}", hint=hint)
     if path.suffix == ".toml" and path.is_file() and not everything.is_preset(path):
         if overrides:
-            raise UserError("--set is for presets", hint=f"Edit {path} itself.")
+            raise UserError("--set works only with presets", hint=f"Edit {path} instead.")
         return everything.file(path, against)
     report = everything.preset(name, presets, against, overrides=overrides)
     unknown = preflight.unknown_patches(report.preset) if report.preset else ()
@@ -88,7 +89,7 @@ def text(report: Report) -> str:
     wrong, rest = errors(report.problems), len(report.problems) - len(errors(report.problems))
     counts = [plural(len(wrong), "error")] if wrong else []
     counts += [plural(rest, "warning")] if rest else []
-    lines = [f"{report.subject} on {report.release}: {', '.join(counts) or 'nothing is wrong'}"]
+    lines = [f"{report.subject} on {report.release}: {', '.join(counts) or 'no problems found'}"]
     if report.memory:
         meant = report.preset.vram_gib if report.preset else None
         lines.append(f"  {estimate.summary(report.memory, meant)}")

@@ -1,4 +1,4 @@
-"""Find or make what a run stands on: the checkout and the trainer environment."""
+"""Find or create what a run needs: the checkout and the trainer environment."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ PATIENCE_SECONDS = 60  # patching takes less than one
 
 
 def checkout_for(release: str, folder: Path | None, talk: Talk) -> Checkout:
-    """Return the checkout in `folder`, or that of `release`, got now if it is not there yet."""
+    """Return the checkout in `folder`, or that of `release`, downloaded if necessary."""
     if folder is not None:
         return checkout.open_folder(folder)
     return checkout.add(release, on_step=talk.say)
 
 
 def checkout_or_standin(release: str, folder: Path | None, talk: Talk) -> Checkout:
-    """Return the checkout as `checkout_for` does, or the stand-in where upstream cannot be had."""
+    """Return the checkout as `checkout_for` does, or the stand-in if upstream is out of reach."""
     try:
         return checkout_for(release, folder, talk)
     except Unreachable as error:
@@ -49,23 +49,23 @@ def standin() -> Checkout:
 
 
 def with_patches(found: Checkout, names: Sequence[str], talk: Talk) -> Checkout:
-    """Return a checkout that carries these patches: put in now, if it is the tool's own.
+    """Return a checkout with these patches, applied if necessary to a checkout of ours.
 
-    A folder of the user's is left as it is; `preflight.patches` says what it lacks.
+    The user's own folder is not changed; `preflight.patches` says what it lacks.
 
     Raises:
-        PatchError: one of them cannot be put in.
+        PatchError: one of them cannot be applied.
     """
     patches = [registry.find(name, paths.user_patches()) for name in names]
     if found.is_standin:
         return _patched_standin(patches) if patches else found
     if not patches or not found.is_ours:
         return found
-    # Two runs may start at once: the second waits, and finds the patches there.
+    # Two runs may start at once: the second waits, and finds the patches applied.
     with rewrite.alone(found.folder, patience_seconds=PATIENCE_SECONDS):
         lacking = [p for p in patches if patchwork.status(found, p).state in ("absent", "outdated")]
         if lacking:
-            talk.say(f"patching {found.name}: {', '.join(p.name for p in lacking)}")
+            talk.say(f"applying patches to {found.name}: {', '.join(p.name for p in lacking)}")
             rewrite.carry_out(patchwork.applying(found, lacking))
     return found
 
@@ -89,7 +89,7 @@ def _patched_standin(patches: Sequence[Patch]) -> Checkout:
 
 
 def expected(release: str, folder: Path | None) -> tuple[Path, str]:
-    """Return the scripts and the Python that a run would use, made or not: for a dry run."""
+    """Return the scripts and the Python that a run would use, existing or not: for a dry run."""
     found = foreseen(release, folder)
     if found is None:
         at = paths.checkouts() / release[:12] / SOURCES
@@ -98,14 +98,14 @@ def expected(release: str, folder: Path | None) -> tuple[Path, str]:
 
 
 def foreseen(release: str, folder: Path | None) -> Checkout | None:
-    """Return the checkout that a run would use, made or not; None for a commit not known yet."""
+    """Return the checkout that a run would use, existing or not; None for an unknown commit."""
     if folder is not None:
         return checkout.open_folder(folder)
     if known := releases.get(release):
         at = paths.checkouts() / known.tag / SOURCES
         return Checkout(at, at, "plain", known.tag, known.tag)
     if not releases.is_commit(release):
-        releases.find(release)  # says what is known
+        releases.find(release)  # raises, and names the known ones
     for between in releases.between():
         if release.lower() in between.commits:
             near = options.nearest_release(between.name)
@@ -115,12 +115,12 @@ def foreseen(release: str, folder: Path | None) -> Checkout | None:
 
 
 def environment_for(found: Checkout, python: str | None, talk: Talk) -> Environment:
-    """Return the Python the user named, or the one beside the checkout, made now if need be."""
+    """Return the Python the user named, or the checkout's own, created if necessary."""
     if python is not None:
         return environment.named(python)
     if made := environment.find(found):
         return made
-    talk.say(f"making the trainer environment of {found.name}: once, some minutes")
+    talk.say(f"creating the trainer environment for {found.name} (once; takes a few minutes)")
     with talk.lines("pip") as on_line:
         return environment.make(found, on_line=on_line)
 
@@ -148,7 +148,7 @@ def facts(found: Checkout, used: Environment, probe: Probe) -> dict[str, Mapping
 
 
 def _known(names: Iterable[str]) -> Iterator[Patch]:
-    """Yield those of `names` that there is a patch of; a checkout may carry one that is gone."""
+    """Yield the patches of `names` that still exist; a checkout may have one that is gone."""
     for name in sorted(names):
         with contextlib.suppress(UserError):
             yield registry.find(name, paths.user_patches())

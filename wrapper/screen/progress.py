@@ -74,9 +74,9 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def shown(title: str, console: Console) -> Iterator[OnLine]:
-    """Yield a function to be given every line of a stage; it keeps the reader informed.
+    """Yield a function that takes every line of a stage and shows its progress.
 
-    On a terminal a bar is redrawn; elsewhere a plain line comes now and then, and at the end.
+    On a terminal a bar is redrawn; elsewhere a plain line comes every 20 seconds and at the end.
     """
     if console.is_terminal:
         with _bar(title, console) as on_line:

@@ -23,15 +23,15 @@ class Talk:
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """Say one line."""
+        """Print one line."""
         self.console.print(text, markup=False)
 
     def warn(self, text: str) -> None:
-        """Say one line that should not be overlooked."""
+        """Print one line as a warning."""
         self.console.print(f"warning: {text}", style="yellow", markup=False)
 
     def problems(self, found: Iterable[Problem]) -> None:
-        """Say each problem with its hint."""
+        """Print each problem with its hint."""
         for problem in found:
             style = "red" if problem.severity == "error" else "yellow"
             self.console.print(paragraph(problem), style=style, markup=False)
@@ -46,7 +46,7 @@ class Talk:
 
     @contextmanager
     def lines(self, title: str) -> Iterator[OnLine]:
-        """Show what pip is at: a redrawn line on a terminal, packages as they come elsewhere."""
+        """Show what pip does: one redrawn line on a terminal, a line for each package elsewhere."""
         if self.console.is_terminal:
             with self.console.status(title) as status:
                 yield lambda line: status.update(f"{title}: {line[:100]}")

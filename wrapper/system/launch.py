@@ -1,7 +1,7 @@
 """The door to long processes: start one, follow its log, stop it with everything it started.
 
 The child writes straight into its log file and we read that file, so no pipe ties it to us: when
-this program is killed, hours of paid training go on, and `follow` takes them up again.
+this program is killed, hours of paid training continue, and `follow` attaches to them again.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class Outcome:
 
 
 def run(launch: Launch, *, on_line: OnLine) -> Outcome:
-    """Return how the process ended, its every line in the log and given to `on_line` on the way.
+    """Return how the process ended, with every line in the log and passed to `on_line`.
 
     A bar redrawn with carriage returns arrives as one line for each state. Ctrl-C stops the whole
-    process group: it is asked, then told, then killed.
+    process group: first an interrupt, then terminate, then kill.
     """
     started = time.monotonic()
     launch.log.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def run(launch: Launch, *, on_line: OnLine) -> Outcome:
 
 
 def follow(run_dir: Path, log: Path, *, on_line: OnLine) -> Outcome:
-    """Return how the processes still at work for `run_dir` ended; Ctrl-C stops them as in `run`."""
+    """Return how the processes still running for `run_dir` ended; Ctrl-C stops them as in `run`."""
     started = time.monotonic()
     offset = log.stat().st_size if log.exists() else 0
     try:
@@ -83,7 +83,7 @@ def follow(run_dir: Path, log: Path, *, on_line: OnLine) -> Outcome:
 
 
 def at_work(run_dir: Path) -> list[psutil.Process]:
-    """Return the processes that a former call started for `run_dir` and that still live."""
+    """Return the processes that an earlier call started for `run_dir` and that still run."""
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _marked(p, run_dir)]
 
 

@@ -1,4 +1,4 @@
-"""Where the tool keeps its own state. Nothing else of the user's is ever written to."""
+"""Where the tool keeps its own state."""
 
 from __future__ import annotations
 

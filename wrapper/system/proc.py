@@ -1,4 +1,4 @@
-"""The door to short processes: run one to its end, captured, and say clearly when it failed."""
+"""The door to short processes: run one, capture its output, report failures clearly."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ class Result:
 
 
 class ProcessError(UserError):
-    """A short process could not be started, ran too long, or said no."""
+    """A short process could not start, ran too long, or failed."""
 
     def __init__(self, result: Result, *, hint: str | None = None) -> None:
         said = (result.stderr.strip() or result.stdout.strip()).splitlines()
         detail = "".join(f"\n  | {line}" for line in said[-12:])
         command = " ".join(result.argv)
-        super().__init__(f"`{command}` ended with exit code {result.returncode}{detail}", hint=hint)
+        super().__init__(
+            f"`{command}` failed with exit code {result.returncode}{detail}", hint=hint
+        )
         self.result = result
 
 

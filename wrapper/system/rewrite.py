@@ -32,7 +32,7 @@ class Files:
         self._after: dict[Path, str | None] = {}
 
     def text(self, file: Path) -> str:
-        """Return what the file says, after what was planned for it so far."""
+        """Return the file's text, with the changes planned so far."""
         if file not in self._after:
             data = file.read_bytes()
             self._before[file] = data
@@ -43,7 +43,7 @@ class Files:
         return self._after[file] or ""
 
     def put(self, file: Path, text: str | None) -> None:
-        """Plan what the file shall say; None: that it shall not be there."""
+        """Plan the file's new text; None deletes the file."""
         self._before.setdefault(file, None)
         self._after[file] = text
 
@@ -58,11 +58,13 @@ def alone(folder: Path, *, patience_seconds: float = 0) -> Iterator[None]:
     """Keep other processes from rewriting files of the same folder meanwhile.
 
     Raises:
-        PatchError: one is at it, and still is when the patience is over.
+        PatchError: another process still holds the folder when the patience is over.
     """
     # Not in the folder itself: patches leave without a trace.
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    busy = PatchError(f"another process is patching {folder}", hint="Wait for it, then try again.")
+    busy = PatchError(
+        f"another process is patching {folder}", hint="Wait until it has finished, then try again."
+    )
     file = Path(tempfile.gettempdir()) / f"kohya-presets-{key}.lock"
     with locks.held(file, busy, seconds=patience_seconds):
         yield
@@ -93,9 +95,11 @@ def _check(change: Change) -> None:
     if change.before is None:
         return
     if file.read_bytes() != change.before:
-        raise PatchError(f"{file} was changed meanwhile", hint="Try again.")
+        raise PatchError(f"{file} has just changed on disk", hint="Run the same command again.")
     if not file.stat().st_mode & stat.S_IWUSR:
-        raise PatchError(f"{file} is read-only", hint="Make it writable, then try again.")
+        raise PatchError(
+            f"{file} is read-only", hint="Make it writable, then run the same command again."
+        )
 
 
 def _diff(change: Change, folder: Path) -> Iterator[bytes]:

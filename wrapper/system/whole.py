@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and never over somebody else's."""
+"""Write files completely or not at all, and never over existing ones without `force`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> list[Path]:
     """Return the files written: all that were asked for, or none.
 
     Raises:
-        UserError: one is there already with another text, and `force` is not set; or it cannot be
-            written.
+        UserError: one exists with another text, and `force` is not set; or it cannot be written.
     """
     if not force:
         require_free(file for file, text in files.items() if not _holds(file, text))
@@ -59,10 +58,10 @@ def put(files: Mapping[Path, bytes | None]) -> None:
 
 
 def require_free(files: Iterable[Path]) -> None:
-    """Raise UserError where one of `files` is there already."""
+    """Raise UserError if one of `files` already exists."""
     for file in files:
         if file.exists() or file.is_symlink():
-            raise UserError(f"{file} is there already", hint="Give --force to replace it.")
+            raise UserError(f"{file} already exists", hint="Add --force to overwrite it.")
 
 
 def _beside(file: Path, content: bytes) -> Path:

@@ -1,7 +1,7 @@
 """What each version of the Kohya GUI saves in a tab's file, and what it sends to sd-scripts.
 
-Read from its sources by `tools/gui/make.py`; the file holds changes, each tag told against the one
-before. This is the one table between fields and options: `export` and `read` both go by it.
+`tools/gui/make.py` reads this from its sources; the file holds changes, each tag against the one
+before. It is the only table between fields and options: `export` and `read` both use it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Field(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """How an option comes about: from a field, by `forms`, where another field fits `guard`."""
+    """How an option is made: from a field, by `forms`, if another field has the `guard` value."""
 
     option: str
     field: str | None
@@ -56,11 +56,11 @@ class Network(NamedTuple):
 
 @dataclass(frozen=True)
 class Tab:
-    """One tab of one version. `drops` says what its TOML never holds: "zero", "false", "nothing".
+    """One tab of one version. `drops` says what its TOML leaves out: "zero", "false", "nothing".
 
-    "zero" also means false; with "nothing" there is no TOML but a command line. `whole` are the
-    fields that lose their decimals in loading. `extra_first`: its additional parameters come before
-    the options they were to override, and so do not.
+    "zero" also means false; "nothing" means a command line instead of TOML. `whole` are the fields
+    that lose their decimals when loaded. `extra_first`: its additional parameters come before the
+    other options, and so cannot override them.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Tab:
 
     @property
     def is_shell(self) -> bool:
-        """Whether it puts a line together for a shell, in place of a TOML file."""
+        """Whether it builds a command line for a shell instead of a TOML file."""
         return self.drops == "nothing"
 
     @property
@@ -109,7 +109,7 @@ def find(text: str) -> str:
     tag = text if text.startswith("v") else f"v{text}"
     if tag in tags():
         return tag
-    known = f"Known are {tags()[0]} to {tags()[-1]}."
+    known = f"Use {tags()[0]} to {tags()[-1]}."
     raise UserError(
         f"there is no version {text!r} of the Kohya GUI", hint=did_you_mean(tag, tags()) or known
     )
@@ -128,7 +128,7 @@ def for_script(script: str, tag: str) -> Tab:
     """
     found = tab(TABS[script], tag, scripts.TRAINERS[script].model)
     if found.model == "FLUX" and "flux1_checkbox" not in found.fields:
-        raise UserError(f"{tag} of the Kohya GUI knows no FLUX", hint="It came with v25.0.0.")
+        raise UserError(f"Kohya GUI {tag} cannot train FLUX", hint="Use v25.0.0 or newer.")
     return found
 
 

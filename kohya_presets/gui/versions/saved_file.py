@@ -8,12 +8,11 @@ from typing import Any, NoReturn
 
 from kohya_presets.errors import UserError
 from kohya_presets.gui.versions import fields
-from kohya_presets.problems import plural
 from kohya_presets.sdscripts import releases
 
 LARGEST = 4 * 1024 * 1024  # bytes; the GUI's own files have some 10 000
-HINT = "Give a file that the GUI's finetune or LoRA tab saved."
-# Keys that each tab alone saves: a part of them is in every file of it, of whatever version.
+HINT = "Use a JSON file that the GUI's finetune or LoRA tab saved."
+# Keys that only this tab saves; every file of it, of any version, has some of them.
 _SIGNS: Mapping[str, frozenset[str]] = {
     "lora": frozenset({"LoRA_type", "network_dim", "network_alpha", "unet_lr", "text_encoder_lr"}),
     "finetune": frozenset(
@@ -21,17 +20,17 @@ _SIGNS: Mapping[str, frozenset[str]] = {
         | {"train_dir", "full_path", "train_text_encoder", "sdxl_checkbox"}
     ),
 }
-_TWIN = "v22.1.5"  # a slip of upstream's: this tag names the tree of v23.1.5
+_TWIN = "v22.1.5"  # a mistake of upstream: this tag has the files of v23.1.5
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """Return the object that a file's bytes say.
+    """Return the object in a file's bytes.
 
     Raises:
-        UserError: they are too many, in no known encoding, no JSON, or no object.
+        UserError: too many bytes, an unknown encoding, not JSON, or not an object.
     """
     if len(data) > LARGEST:
-        message = f"expected a small JSON file, found {plural(len(data), 'byte')}"
+        message = f"the file is too large for a GUI file: {len(data) / 1e6:.1f} MB"
         raise UserError(message, hint=HINT)
     try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
@@ -43,7 +42,7 @@ def parse(data: bytes) -> dict[str, Any]:
         message = f"expected JSON, found at line {error.lineno}: {error.msg}"
         raise UserError(message, hint=HINT) from error
     except RecursionError as error:
-        raise UserError("expected a flat JSON object, found one nested too deeply") from error
+        raise UserError("the JSON is nested too deeply for a GUI file") from error
     except ValueError as error:  # an integer of thousands of digits
         raise UserError(f"expected JSON, found: {str(error).split(';')[0]}", hint=HINT) from error
     if not isinstance(found, dict):
@@ -56,13 +55,13 @@ def tab(keys: Collection[str]) -> str:
     """Return which tab saved a file with these keys.
 
     Raises:
-        UserError: neither of the two did.
+        UserError: neither tab did.
     """
     signs = {name: len(set(keys) & signs) for name, signs in _SIGNS.items()}
     best = max(signs, key=lambda name: signs[name])
     if not signs[best]:
         some = ", ".join(repr(key)[:40] for key in sorted(keys)[:5]) or "none"
-        raise UserError(f"expected keys of a Kohya GUI's tab, found {some}", hint=HINT)
+        raise UserError(f"expected a file of the Kohya GUI, found these keys: {some}", hint=HINT)
     return best
 
 

@@ -1,4 +1,4 @@
-"""The few things about the GUI's fields that its sources do not say in a form we can read."""
+"""Facts about the GUI's fields that `tools/gui` cannot read from its sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MODELS = (
     "anima_checkbox",
     "lumina_checkbox",
 )
-# Places on one machine: left out of an export, so that what is on the screen stays.
+# Local paths: left out of an export, so that the values on the screen stay.
 PATHS = frozenset(
     {
         "pretrained_model_name_or_path",
@@ -30,7 +30,7 @@ PATHS = frozenset(
         "ae",  # of FLUX, whose other parts are below
     }
 )
-# Places too, but what is on the screen would change the training: an export empties them.
+# Local paths too, but the value on the screen would change the training: an export clears them.
 EMPTIED = frozenset(
     {
         "dataset_config",
@@ -43,8 +43,8 @@ EMPTIED = frozenset(
     }
 )
 SECRETS = frozenset({"wandb_api_key", "huggingface_token"})
-# v25.0.0 to v25.2.2 hand each of these to the next one's widget: what such a file says is not what
-# was on the screen. None of them is for SDXL.
+# v25.0.0 to v25.2.2 pass each of these to the next widget, so the file does not have the value
+# from the screen. None of them is for SDXL.
 MISWIRED = frozenset(
     {
         "sd3_fused_backward_pass",
@@ -68,11 +68,11 @@ OLDER: Mapping[str, str] = {
     "lora_network_weights": "network_weights",
     "stop_text_encoder_training_pct": "stop_text_encoder_training",
 }
-# Fields that only choose among others, or are the GUI's own and worth a word.
+# Fields that only choose among others or are the GUI's own, with a note for the report.
 SAY: Mapping[str, str] = {
-    "noise_offset_type": "it only chooses which kind of noise is sent",
-    "stop_text_encoder_training": "a share of the steps, which only the running GUI counts",
-    "sample_prompts": "the GUI makes a file of it; name one with train.sample_prompts",
+    "noise_offset_type": "it only selects which noise options are sent",
+    "stop_text_encoder_training": "a percentage of the steps, which only the GUI can compute",
+    "sample_prompts": "save the prompts to a file and set train.sample_prompts to it",
 }
 # What the fields that only the GUI itself reads are set to, where the version has them.
 FIXED: Mapping[str, object] = {
@@ -106,13 +106,13 @@ FIXED: Mapping[str, object] = {
     "noise_offset_type": "Original",
     "t5xxl_lr": 0,
 }
-# What of it is otherwise for another model; None: a field like any other.
+# Differences from FIXED for another model; None: a field like any other.
 MODEL: Mapping[str, Mapping[str, object]] = {
     "SDXL": {},
     "SD": {"sdxl": False, "v2": None, "v_parameterization": None},
     "FLUX": {"sdxl": False, "flux1_checkbox": True},
 }
-# Where every value that the field can have is sent: the one that changes least.
+# Fields whose every value is sent: the value that changes least.
 LEAST: Mapping[str, object] = {"save_precision": "float", "save_model_as": "safetensors"}
 # Options for which 0 is the same as not given.
 ZERO_IS_OFF = frozenset(
@@ -142,7 +142,7 @@ SAME_AS_ABSENT: Mapping[str, object] = {
     "resolution": "",
     "prior_loss_weight": 1.0,
 }
-# Sent whatever the preset says, and without effect on what is trained.
+# Always sent, and without effect on the training.
 HARMLESS = frozenset({"dynamo_backend", "sample_sampler", "wandb_run_name", "train_data_dir"})
 # A rate that is not given is the learning rate.
 RATES = ("learning_rate_te1", "learning_rate_te2", "text_encoder_lr", "unet_lr")

@@ -33,9 +33,9 @@ def read(text: str, known: Mapping[str, Option]) -> tuple[dict[str, Any], list[t
         said = " ".join([f"--{name}" if name else "", *given]).strip()
         option = known.get(name)
         if option is None:
-            lost.append((said, "no option of this script"))
+            lost.append((said, "not an option of this script"))
         elif (value := _value(option, given)) is None:
-            lost.append((said, f"not what {name} takes"))
+            lost.append((said, f"not a valid value for {name}"))
         else:
             found[name] = value
     return found, lost

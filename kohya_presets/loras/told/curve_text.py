@@ -9,7 +9,7 @@ from kohya_presets.loras import curve as curves
 from kohya_presets.loras.curve import DIRECT, HIGH, LOW, Curve, Detour, Row
 from kohya_presets.problems import plural
 
-MARKS = {LOW: f"the guide's {HIGH}, then {LOW}", DIRECT: f"the guide's {DIRECT} directly"}
+MARKS = {LOW: f"the guide's {HIGH} resized to {LOW}", DIRECT: f"the guide's {DIRECT} directly"}
 
 
 def text(curve: Curve) -> str:
@@ -49,7 +49,7 @@ def advice(curve: Curve) -> str:
         return f"{_spread(curve)}; {guide}."
     rank, kept, size = curve.ranks[at], curve.all.retained[at], megabytes(curve.sizes[at])
     return (
-        f"Rank {rank} keeps {kept:.1%} of the change in {size}, and doubling it adds less than "
+        f"Rank {rank} keeps {kept:.1%} of the change in {size}; doubling the rank adds less than "
         f"{curves.LITTLE:.0%}; {guide}."
     )
 
@@ -60,41 +60,42 @@ def megabytes(size: int) -> str:
 
 
 def detour(curve: Curve) -> tuple[str, ...]:
-    """Return what is to be said of the guide's detour, a line each."""
+    """Return the lines about the detour: the results of both ways, and their difference."""
     if not curve.detours:
         return ()
     said = [
-        f"Extracting at {HIGH} and resizing to {LOW}, against extracting at {LOW}, in the "
+        f"Extracting at {HIGH} and resizing to {LOW}, compared with extracting at {LOW}, in the "
         f"{plural(len(curve.detours), 'module')} that changed most:"
     ]
     for words, suffix in (
         ("computed in fp32", ""),
         ("stored as fp16", "_fp16"),
-        ("clamped at 0.99 too, as sd-scripts does when not told to", "_clamped"),
+        ("also clamped at 0.99, the default of sd-scripts", "_clamped"),
     ):
         direct, through, apart = (
             _span(curve.detours, f"{name}{suffix}") for name in ("direct", "through", "apart")
         )
-        said.append(f"  {words}: off the change by {through}, directly {direct}; apart by {apart}")
+        said.append(f"  {words}: error {through}, directly {direct}; difference of the two {apart}")
     return tuple(said)
 
 
 def _spread(curve: Curve) -> str:
     before, last = curve.all.retained[-2:]
     half = curves.reaching(curve, 0.5)
-    takes = "more than any here"
+    takes = "a higher rank than these"
     if half is not None:
         takes = f"rank {curve.ranks[half]} ({megabytes(curve.sizes[half])})"
     return (
-        f"The change is spread over many directions, as noise is: doubling rank {curve.ranks[-2]} "
-        f"still adds {last - before:.0%} of it, and half of it takes {takes}"
+        f"The change is spread over many directions, like noise: doubling rank {curve.ranks[-2]} "
+        f"still adds {last - before:.0%} of it, and to keep half of it takes {takes}"
     )
 
 
 def _by_rank(curve: Curve) -> Iterator[str]:
     rows = (curve.all, *curve.parts)
     left = f", {curve.unchanged} unchanged" if curve.unchanged else ""
-    yield f"Of the squared change in {plural(curve.all.modules, 'module')}{left}, a rank keeps:"
+    modules = plural(curve.all.modules, "module")
+    yield f"How much of the squared change each rank keeps ({modules}{left}):"
     yield ""
     yield f"{'rank':>6}" + "".join(f"{row.name:>16}" for row in rows) + f"{'fp16 file':>12}"
     for index, (rank, size) in enumerate(zip(curve.ranks, curve.sizes, strict=True)):

@@ -8,8 +8,8 @@ from typing import Any
 from kohya_presets.loras.difference import Apart, Difference
 from kohya_presets.problems import plural
 
-ROUNDING = 5e-4  # of the norm: what storing both as fp16 may do
-EXACT = 1e-12  # relative: what double precision adds up to, other on each processor
+ROUNDING = 5e-4  # of the norm: the most that storing both as fp16 may change
+EXACT = 1e-12  # relative: the rounding of double precision, which depends on the processor
 FARTHEST = 5
 
 
@@ -32,24 +32,24 @@ def values(found: Difference) -> dict[str, Any]:
 
 
 def sentence(found: Difference) -> str:
-    """Return what the numbers come to."""
+    """Return the result in one sentence."""
     said = _sentence(found)
-    return f"Of what is compared: {said}" if any(found.others) else said
+    return f"In the compared layers: {said}" if any(found.others) else said
 
 
 def _sentence(found: Difference) -> str:
     relative = found.all.relative
     if found.all.distance <= EXACT * found.all.norm_a:
-        return "Both make the same change."
+        return "A and B make the same change."
     if relative is None:
         return "A changes nothing."
-    how = f"B's change is off A's by {relative:.3%} of it"
-    return f"{how}: no more than fp16 rounds." if relative <= ROUNDING else f"{how}."
+    how = f"B differs from A by {100 * relative:.3f} %"
+    return f"{how}, which is fp16 rounding." if relative <= ROUNDING else f"{how}."
 
 
 def _lines(found: Difference) -> Iterator[str]:
     for letter, file, lone in zip("AB", found.files, found.lone, strict=True):
-        only = f", {len(lone)} modules only in it, e.g. {lone[0]}" if lone else ""
+        only = f", {plural(len(lone), 'module')} only in {letter}, e.g. {lone[0]}" if lone else ""
         yield f"{letter}  {file}{only}"
     yield ""
     yield f"{'block':<18}{'|A|':>10}{'|B|':>10}{'|A-B|':>10}{'of |A|':>10}{'cosine':>10}"
@@ -58,14 +58,14 @@ def _lines(found: Difference) -> Iterator[str]:
     far = sorted(found.modules, key=lambda each: each.distance, reverse=True)[:FARTHEST]
     if found.all.distance:
         yield ""
-        yield "farthest apart"
+        yield "largest differences"
         yield from (
             f"  {each.name}  |A-B| {each.distance:.4g}, |A| {each.norm_a:.4g}" for each in far
         )
     yield ""
     for letter, others in zip("AB", found.others, strict=True):
         for kind, count in others.items():
-            yield f"{letter} has {plural(count, 'layer')} with {kind}, which is not compared."
+            yield f"{letter} has {plural(count, 'layer')} with {kind}: not compared."
     yield sentence(found)
 
 

@@ -49,12 +49,13 @@ def values(info: Info, findings: Sequence[Problem]) -> dict[str, Any]:
 def _head(info: Info) -> Iterator[str]:
     precision = ", ".join(info.precisions)
     yield f"{info.file.name}: rank {_span(info.all.ranks)}, {precision}, {info.size / 1e6:.1f} MB"
-    told = [info.metadata[key] for key in _BASE_KEYS if key in info.metadata]
-    shapes = f"the shapes are those of {info.shapes_of}" if info.shapes_of else "unknown by shapes"
-    yield f"  made for  {', '.join(told) or 'no word of it in the metadata'}; {shapes}"
+    models = [info.metadata[key] for key in _BASE_KEYS if key in info.metadata]
+    unknown = "model not recognized from shapes"
+    shapes = f"the shapes are those of {info.shapes_of}" if info.shapes_of else unknown
+    yield f"  made for  {', '.join(models) or 'not in the metadata'}; {shapes}"
     parts = (f"{part.name} {len(part.modules)}" for part in info.parts)
     yield f"  modules   {', '.join(parts)}"
-    yield f"  norm      {info.all.norm:.4g} of all it changes in the weights"
+    yield f"  norm      {info.all.norm:.4g} (total weight change)"
 
 
 def _table(info: Info) -> Iterator[str]:
@@ -70,7 +71,7 @@ def _table(info: Info) -> Iterator[str]:
 def _findings(findings: Sequence[Problem]) -> Iterator[str]:
     yield ""
     if not findings:
-        yield "It is what its name and metadata say."
+        yield "The file matches its name and metadata."
     for problem in findings:
         yield problems.paragraph(problem)
 

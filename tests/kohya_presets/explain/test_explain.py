@@ -124,7 +124,7 @@ def test_every_setting_of_a_shipped_preset_is_explained(name: str, shipped: Cata
 
 @pytest.mark.parametrize("name", ADDITIONS.options("sdxl_train.py", ADDITIONS.names))
 def test_every_option_of_a_patch_is_explained(name: str) -> None:
-    assert "releases  none by itself; with the patch" in told(name)
+    assert "releases  only with the patch" in told(name)
     assert Key("train", name) in written.every()
 
 
@@ -235,7 +235,7 @@ train.min_snr_gamma
   facts
     type      a number
     default   none
-    releases  every one
+    releases  all
     place     [train] of sdxl_train.py, sdxl_train_network.py, train_network.py and
               flux_train_network.py
     GUI       Min SNR gamma
@@ -249,11 +249,11 @@ train.min_snr_gamma
         ("learning_rate", "a100-ema, a6000, skynet: 1e-06\n    adacoor: 1.0\n    lion: 1e-07"),
         ("extract.dim", "a100-ema, a6000, skynet: 512\n    adacoor, lion: 128"),
         ("learning_rate_te1", "releases  since v0.7.1"),
-        ("learning_rate_te1", "guide\n    says nothing about it"),
-        ("huber_scale", "Only its facts are known here."),
+        ("learning_rate_te1", "guide\n    does not mention it"),
+        ("huber_scale", "No description yet, only facts."),
         ("huber_scale", "no shipped preset sets it"),
         ("network_dim", "place     [train] of sdxl_train_network.py, train_network.py and"),
-        ("output_dir", "in no preset: set for each run"),
+        ("output_dir", "not in presets, set for each run"),
         ("caption_extension", 'default   ".caption"'),
         ("num_repeats", "default   1"),
         ("flip_aug", "default   false"),
@@ -288,7 +288,7 @@ def test_conflicts_are_told_at_the_end() -> None:
         ("Min SNR gama", "Did you mean 'min_snr_gamma'"),
         ("extract.dims", "Did you mean 'dim'"),
         ("skynt", "Did you mean 'skynet'?"),
-        ("resize.dim", "There is extract.dim."),
+        ("resize.dim", "Did you mean extract.dim?"),
         ("zzzz", "kohya-presets show PRESET"),
     ],
 )
@@ -325,7 +325,7 @@ def test_a_preset_is_told_line_by_line(shipped: Catalogue) -> None:
 
 def test_a_setting_without_a_reason_says_so(make: Make) -> None:
     told = shown.text(lookup.named("mine", make(mine=GOOD), ADDITIONS))
-    assert "  dim = 8                    no reason is given\n" in told
+    assert "  dim = 8                    no reason given\n" in told
     assert "  sdxl_train.py, releases >=0.7.1, patches: none\n" in told
 
 
@@ -335,5 +335,5 @@ def test_an_option_goes_before_a_preset_of_its_name_and_tells_of_it(make: Make) 
     found = lookup.named("seed", presets, ADDITIONS)
     assert isinstance(found, lookup.Explanation)
     assert found.namesake == file
-    assert "a preset of that name too" in shown.text(found)
+    assert "A preset has this name too" in shown.text(found)
     assert isinstance(lookup.named(str(file), presets, ADDITIONS), lookup.PresetExplanation)

@@ -60,7 +60,7 @@ def test_images_in_sub_folders_are_counted(tmp_path: Path) -> None:
     put(tmp_path / "10_korra", a_png="a", b_png="b")
     (problem,) = image_folder.problems(image_folder.scan(tmp_path))
     assert problem.code == "images-deeper"
-    assert "2 images in its sub-folders" in problem.message
+    assert "2 images in its subfolders" in problem.message
 
 
 def test_some_names_are_told_not_all(tmp_path: Path) -> None:

@@ -28,8 +28,10 @@ START = b'{"sdxl_checkbox": true, "dataset_repeats": "1", '
         pytest.param(b"learning_rate = 1", "expected JSON", id="no JSON"),
         pytest.param(b"[1, 2]", "expected a JSON object, found an array", id="array"),
         pytest.param(b'"x"', "expected a JSON object, found a string", id="string"),
-        pytest.param(b"{}", "expected keys of a Kohya GUI's tab, found none", id="no keys"),
-        pytest.param(b'{"a": 1}', "found 'a'", id="other keys"),
+        pytest.param(
+            b"{}", "expected a file of the Kohya GUI, found these keys: none", id="no keys"
+        ),
+        pytest.param(b'{"a": 1}', "found these keys: 'a'", id="other keys"),
         pytest.param(b"[" * 100_000, "nested too deeply", id="deep array"),
         pytest.param(START + b'"x": ' + b'{"a":' * 100_000, "nested too deeply", id="deep object"),
         pytest.param(START + b'"seed": NaN}', "the number NaN", id="NaN"),
@@ -37,7 +39,7 @@ START = b'{"sdxl_checkbox": true, "dataset_repeats": "1", '
         pytest.param(START + b'"seed": ' + b"9" * 5000 + b"}", "expected JSON", id="huge integer"),
         pytest.param(b"\xff\xfe\x00", "expected UTF-8", id="half of UTF-16"),
         pytest.param(b'{"a": "\xe9"}', "expected UTF-8", id="Latin-1"),
-        pytest.param(b" " * (50 * 1024 * 1024), "expected a small JSON file", id="50 MB"),
+        pytest.param(b" " * (50 * 1024 * 1024), "too large for a GUI file", id="50 MB"),
         pytest.param(b"\x00\x01\x02", "expected JSON", id="binary"),
     ],
 )

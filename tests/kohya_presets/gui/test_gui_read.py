@@ -119,18 +119,18 @@ def test_a_value_becomes_the_option_that_it_means(
 @pytest.mark.parametrize(
     ("values", "key", "kind", "why"),
     [
-        ({"output_dir": "C:\\out"}, "output_dir", "dropped", "a place on one machine"),
+        ({"output_dir": "C:\\out"}, "output_dir", "dropped", "belongs to one machine or run"),
         ({"wandb_api_key": "abc"}, "wandb_api_key", "dropped", "a secret"),
-        ({"clip_g": True, "sd3_checkbox": False}, "clip_g", "dropped", "v25 saved another"),
+        ({"clip_g": True, "sd3_checkbox": False}, "clip_g", "dropped", "v25 saves another"),
         ({"seed": float("1e18")}, "seed", "dropped", "expected"),
         ({"seed": [1]}, "seed", "dropped", "expected"),
         ({"seed": None}, "seed", "dropped", "null"),
-        ({"nonsense": 1}, "nonsense", "dropped", "no version of the GUI reads it"),
+        ({"nonsense": 1}, "nonsense", "dropped", "no version of the GUI knows it"),
         ({"network_dim": 1}, "network_dim", "dropped", "a field of the lora tab"),
         ({"max_resolution": "512,512"}, "max_resolution", "converted", "resolution = [512, 512]"),
         ({"train_batch_size": 4}, "train_batch_size", "renamed", "batch_size"),
         ({"random_crop": True}, "random_crop", "mapped", ""),
-        ({"random_crop": False}, "random_crop", "default", "says what holds anyway"),
+        ({"random_crop": False}, "random_crop", "default", "same as the default"),
         ({"mixed_precision": "fp99"}, "mixed_precision", "dropped", "expected one of"),
         ({"generate_caption_database": True}, "generate_caption_database", "default", ""),
     ],
@@ -145,9 +145,12 @@ def test_words_that_are_no_option_are_named() -> None:
     found = imported({**TUNE, "additional_parameters": "--no_such=1 --seed x"})
     assert became(found, "additional_parameters --no_such 1") == (
         "dropped",
-        "no option of this script",
+        "not an option of this script",
     )
-    assert became(found, "additional_parameters --seed x") == ("dropped", "not what seed takes")
+    assert became(found, "additional_parameters --seed x") == (
+        "dropped",
+        "not a valid value for seed",
+    )
 
 
 def test_a_lora_file_becomes_a_preset_of_the_lora_script(tmp_path: Path) -> None:
@@ -221,7 +224,7 @@ def test_a_lora_of_another_model_becomes_a_preset_for_its_script(
 
 def test_flux_came_with_a_version() -> None:
     preset = imported({**LORA, "sdxl": False, "flux1_checkbox": True}).preset
-    with pytest.raises(UserError, match="knows no FLUX"):
+    with pytest.raises(UserError, match="cannot train FLUX"):
         export.export(preset, "v24.1.7", ADDITIONS)
 
 

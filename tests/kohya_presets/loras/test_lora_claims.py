@@ -35,12 +35,12 @@ def test_a_name_that_is_right_or_says_nothing_is_not_spoken_of(name: str, tmp_pa
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
-        ("korra-128", "lora-name-rank", "its name says rank 128, it is 16"),
-        ("korra_dim8", "lora-name-rank", "its name says rank 8, it is 16"),
-        ("korra 32dim", "lora-name-rank", "its name says rank 32, it is 16"),
-        ("korra_100MB", "lora-name-size", "its name says 100mb, it is 0.1 MB"),
-        ("korra-1gb", "lora-name-size", "its name says 1gb, it is 0.1 MB"),
-        ("korra_bf16", "lora-name-precision", "its name says bf16, it is stored as fp16"),
+        ("korra-128", "lora-name-rank", "the file name says rank 128, but the rank is 16"),
+        ("korra_dim8", "lora-name-rank", "the file name says rank 8, but the rank is 16"),
+        ("korra 32dim", "lora-name-rank", "the file name says rank 32, but the rank is 16"),
+        ("korra_100MB", "lora-name-size", "the file name says 100mb, but the file has 0.1 MB"),
+        ("korra-1gb", "lora-name-size", "the file name says 1gb, but the file has 0.1 MB"),
+        ("korra_bf16", "lora-name-precision", "the file name says bf16, but it is stored as fp16"),
     ],
 )
 def test_a_name_that_is_wrong_is_told(name: str, code: str, message: str, tmp_path: Path) -> None:
@@ -68,22 +68,22 @@ def test_metadata_that_fits_is_not_spoken_of(metadata: dict[str, str], tmp_path:
         (
             {"ss_network_dim": "512"},
             "lora-metadata-rank",
-            "its metadata says ss_network_dim 512, the largest is 16",
+            "the metadata says ss_network_dim 512, but the largest rank is 16",
         ),
         (
             {"ss_network_alpha": "8"},
             "lora-metadata-alpha",
-            "its metadata says ss_network_alpha 8, it is 16",
+            "the metadata says ss_network_alpha 8, but alpha is 16",
         ),
         (
             {"modelspec.architecture": "stable-diffusion-v1/lora"},
             "lora-metadata-base",
-            "its metadata says stable-diffusion-v1/lora, its shapes are those of SDXL",
+            "the metadata says stable-diffusion-v1/lora, but the shapes are of SDXL",
         ),
         (
             {"sshs_model_hash": "0" * 64},
             "lora-hash",
-            "its weights are not those that its metadata has the hash of (sshs_model_hash)",
+            "the weights do not match the hash in the metadata (sshs_model_hash)",
         ),
     ],
 )
@@ -99,7 +99,7 @@ def test_convolutions_have_a_rank_of_their_own(tmp_path: Path) -> None:
     made |= lora_files.halves("lora_unet_output_blocks_0_0_in_layers_2", up, down, alpha=4)
     metadata = {"ss_network_dim": "16", "ss_network_args": '{"conv_dim": "8"}'}
     found = said(lora_files.write(tmp_path / "a.safetensors", made, metadata))
-    text = "its metadata says ss_network_args: conv_dim 8, the largest is 4"
+    text = "the metadata says ss_network_args: conv_dim 8, but the largest rank is 4"
     assert found == {"lora-metadata-rank": text}
 
 
@@ -110,14 +110,14 @@ def without(*names: str) -> dict[str, Matrix]:
 
 @pytest.mark.parametrize(
     ("lacking", "told"),
-    [((TE1, TE2), "text encoder 1 and text encoder 2"), ((TE2,), "text encoder 2")],
+    [((TE1, TE2), "text encoder 1 and no text encoder 2"), ((TE2,), "text encoder 2")],
 )
 def test_missing_text_encoders_are_told(
     lacking: tuple[str, ...], told: str, tmp_path: Path
 ) -> None:
     found = said(lora_files.write(tmp_path / "a.safetensors", without(*lacking)))
     assert list(found) == ["lora-no-text-encoder"]
-    assert found["lora-no-text-encoder"].startswith(f"nothing of {told}: trained without, or left")
+    assert found["lora-no-text-encoder"].startswith(f"no {told}: not trained, or left")
 
 
 def test_a_missing_unet_is_told(tmp_path: Path) -> None:
@@ -133,10 +133,10 @@ def test_what_is_easily_overlooked_is_told(tmp_path: Path) -> None:
     made["lora_unet_x.hada_w1_a"] = np.ones((2, 2), "float32")
     found = said(lora_files.write(tmp_path / "a.safetensors", made))
     assert found == {
-        "lora-still": f"1 module without any change: {UNET}",
-        "lora-no-alpha": "no alpha in 1 module: taken for the rank, as sd-scripts does",
+        "lora-still": f"1 module without effect: {UNET}",
+        "lora-no-alpha": "no alpha in 1 module: sd-scripts uses the rank instead",
         "lora-mixed-precision": "stored as fp32 and fp16",
-        "lora-not-measured": "1 layer with LoHa, which the norms leave out",
+        "lora-not-measured": "1 layer with LoHa, not included in the norms",
     }
 
 
@@ -145,7 +145,7 @@ def test_the_layer_that_sdxl_does_not_use_is_told_as_such(tmp_path: Path) -> Non
     made = lora_files.whole(4)
     made |= lora_files.halves(name, np.zeros((4, 2), "float32"), np.ones((2, 4), "float32"), 2)
     found = said(lora_files.write(tmp_path / "a.safetensors", made))
-    text = "1 module without any change: all of te1 layer 11, whose output SDXL does not use"
+    text = "1 module without effect: all of te1 layer 11, whose output SDXL does not use"
     assert found == {"lora-still": text}
 
 

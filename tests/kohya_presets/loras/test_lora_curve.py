@@ -76,8 +76,8 @@ def test_the_advice_is_one_sentence_with_the_guides_choices(made: Curve) -> None
     assert curve.enough(made) == 4  # 4 to 8 adds little, but 8 to 16 does not
     said = curve_text.advice(made)
     assert said == (
-        "Rank 16 keeps 99.2% of the change in 0.0 MB, and doubling it adds less than 1%; "
-        "the guide's 512, then 16 keeps 99.2% (0.0 MB) and "
+        "Rank 16 keeps 99.2% of the change in 0.0 MB; doubling the rank adds less than 1%; "
+        "the guide's 512 resized to 16 keeps 99.2% (0.0 MB) and "
         "the guide's 128 directly keeps 100.0% (0.0 MB)."
     )
 
@@ -87,28 +87,29 @@ def test_a_change_without_an_end_is_said_to_have_none() -> None:
     found = curve.of(measured(module(UNET, [1280, 1280], 1.0, *kept)))
     assert curve.enough(found) is None
     assert curve_text.advice(found).startswith(
-        "The change is spread over many directions, as noise is: doubling rank 512 still adds 40% "
-        "of it, and half of it takes rank 1024 (5.2 MB); the guide's 512, then 16 keeps 1.2%"
+        "The change is spread over many directions, like noise: doubling rank 512 still adds 40% "
+        "of it, and to keep half of it takes rank 1024 (5.2 MB); "
+        "the guide's 512 resized to 16 keeps 1.2%"
     )
 
 
 def test_the_text_marks_the_guides_choices(made: Curve) -> None:
     lines = curve_text.text(made).splitlines()
-    assert lines[0] == "Of the squared change in 2 modules, 1 unchanged, a rank keeps:"
+    assert lines[0] == "How much of the squared change each rank keeps (2 modules, 1 unchanged):"
     assert lines[2].endswith("fp16 file")
     marked = [line for line in lines if "<-" in line]
     assert [line.split()[0] for line in marked] == ["16", "128"]
-    assert marked[0].endswith("<- the guide's 512, then 16")
+    assert marked[0].endswith("<- the guide's 512 resized to 16")
     assert "input_blocks_4            2  80.0%  90.0%  90.0%  90.5%  99.0% 100.0%" in "\n".join(
         lines
     )
     assert lines[-4:] == [
-        "Extracting at 512 and resizing to 16, against extracting at 16, in the 1 module that "
-        "changed most:",
-        "  computed in fp32: off the change by 50 %, directly 50 %; apart by 0.0001 %",
-        "  stored as fp16: off the change by 51 %, directly 50 %; apart by 0.02 %",
-        "  clamped at 0.99 too, as sd-scripts does when not told to: off the change by 51 %, "
-        "directly 50 %; apart by 0.02 %",
+        "Extracting at 512 and resizing to 16, compared with extracting at 16, in the 1 module "
+        "that changed most:",
+        "  computed in fp32: error 50 %, directly 50 %; difference of the two 0.0001 %",
+        "  stored as fp16: error 51 %, directly 50 %; difference of the two 0.02 %",
+        "  also clamped at 0.99, the default of sd-scripts: error 51 %, "
+        "directly 50 %; difference of the two 0.02 %",
     ]
 
 
@@ -132,7 +133,7 @@ def test_the_plot_is_well_formed_and_has_a_line_for_each_part(made: Curve) -> No
         assert [y for _, y in points] == pytest.approx(expected, abs=0.06)
         assert [x for x, _ in points] == sorted(x for x, _ in points)
     texts = [element.text for element in svg.iter(f"{space}text")]
-    assert "the guide's 512, then 16" in texts
+    assert "the guide's 512 resized to 16" in texts
     assert "the guide's 128 directly" in texts
 
 

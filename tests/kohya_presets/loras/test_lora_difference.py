@@ -85,7 +85,7 @@ def test_loras_of_different_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="have no module in common"):
         between(tmp_path, a, lora_files.random_module(TE1, 4))
     b = lora_files.halves(UNET, np.ones((24, 2)), np.ones((2, 99)))
-    with pytest.raises(UserError, match=r"is \(24, 20\) in .*, \(24, 99\) in .*: not for the same"):
+    with pytest.raises(UserError, match=r"is \(24, 20\) in .*, but \(24, 99\) in .*"):
         between(tmp_path, a, b)
 
 
@@ -93,8 +93,8 @@ def test_what_is_not_compared_is_said(tmp_path: Path) -> None:
     made = lora_files.halves(UNET, np.ones((4, 1)), np.ones((1, 9)), alpha=1)
     found = between(tmp_path, made, {**made, f"{UNET}.dora_scale": np.ones((4, 1))})
     assert difference_text.text(found).splitlines()[-2:] == [
-        "B has 1 layer with DoRA, which is not compared.",
-        "Of what is compared: Both make the same change.",
+        "B has 1 layer with DoRA: not compared.",
+        "In the compared layers: A and B make the same change.",
     ]
     assert difference_text.values(found)["not_compared"] == [{}, {"DoRA": 1}]
 
@@ -112,10 +112,10 @@ def test_the_text_ends_with_a_sentence(tmp_path: Path) -> None:
         "U-Net                      6         9         3   50.000%   1.00000",
         "all                        6         9         3   50.000%   1.00000",
         "",
-        "farthest apart",
+        "largest differences",
         f"  {UNET}  |A-B| 3, |A| 6",
         "",
-        "B's change is off A's by 50.000% of it.",
+        "B differs from A by 50.000 %.",
     ]
     assert json.loads(json.dumps(difference_text.values(found)))["all"]["relative"] == 0.5
 
@@ -123,9 +123,9 @@ def test_the_text_ends_with_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("scale", "sentence"),
     [
-        (1.0, "Both make the same change."),
-        (1.0004, "B's change is off A's by 0.040% of it: no more than fp16 rounds."),
-        (1.01, "B's change is off A's by 1.000% of it."),
+        (1.0, "A and B make the same change."),
+        (1.0004, "B differs from A by 0.040 %, which is fp16 rounding."),
+        (1.01, "B differs from A by 1.000 %."),
     ],
 )
 def test_the_sentence_says_what_it_comes_to(scale: float, sentence: str, tmp_path: Path) -> None:

@@ -127,18 +127,18 @@ def test_a_kernel_between_two_1x1_is_measured(tmp_path: Path) -> None:
 def test_what_is_not_finite_is_named(bad: float, tmp_path: Path) -> None:
     made = lora_files.random_module(UNET, 4)
     made[f"{UNET}.lora_up.weight"][3, 1] = bad
-    with pytest.raises(UserError, match=rf"{UNET}\.lora_up\.weight holds inf or nan"):
+    with pytest.raises(UserError, match=rf"{UNET}\.lora_up\.weight contains inf or NaN"):
         read(lora_files.write(tmp_path / "a.safetensors", made))
 
 
 def test_numbers_of_an_unknown_kind_are_named(tmp_path: Path) -> None:
     made = {name: array.astype("uint8") for name, array in lora_files.whole().items()}
-    with pytest.raises(UserError, match=r"is stored as U8, expected F64, F32, F16, BF16"):
+    with pytest.raises(UserError, match=r"has the type U8, known: F64, F32, F16, BF16"):
         read(lora_files.write(tmp_path / "a.safetensors", made))
 
 
 def test_a_header_that_lies_about_sizes_is_named(tmp_path: Path) -> None:
     file = tensors.write(tmp_path / "a.safetensors", tensors.lora(), dtype="F16")
     file.write_bytes(file.read_bytes().replace(b'"F16"', b'"F32"'))
-    with pytest.raises(UserError, match=r"bytes are no \(32, 16\) of F32"):
+    with pytest.raises(UserError, match=r"bytes do not fit \(32, 16\) as F32"):
         read(file)

@@ -57,9 +57,9 @@ def test_the_text_is_a_table_with_everything_in_it(tmp_path: Path) -> None:
     lines = info_text.text(info.of(file), ()).splitlines()
     assert lines == [
         f"a.safetensors: rank 1 to 2, fp64, {file.stat().st_size / 1e6:.1f} MB",
-        "  made for  sdxl_base_v1-0; unknown by shapes",
+        "  made for  sdxl_base_v1-0; model not recognized from shapes",
         "  modules   U-Net 1, text encoder 2 1",
-        "  norm      7.211 of all it changes in the weights",
+        "  norm      7.211 (total weight change)",
         "",
         "block              modules      rank     alpha       norm   squared",
         "input_blocks_4           1         1         1          6     69.2%",
@@ -68,7 +68,7 @@ def test_the_text_is_a_table_with_everything_in_it(tmp_path: Path) -> None:
         "text encoder 2           1         2         2          4     30.8%",
         "all                      2    1 to 2    1 to 2      7.211    100.0%",
         "",
-        "It is what its name and metadata say.",
+        "The file matches its name and metadata.",
         "",
         "metadata",
         "  ss_base_model_version: sdxl_base_v1-0",
@@ -108,8 +108,8 @@ def hostile(folder: Path, name: str) -> Path:
     [
         ("missing", "No such file"),
         ("empty", "is empty"),
-        ("text", "is none"),
-        ("cut", "is cut short"),
+        ("text", "is not a safetensors file"),
+        ("cut", "is incomplete"),
         ("odd", "has no readable safetensors header"),
         ("backwards", "has no readable safetensors header"),
         ("checkpoint", "expected a LoRA, .* is an SDXL checkpoint"),

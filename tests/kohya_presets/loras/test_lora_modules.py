@@ -43,17 +43,17 @@ def test_a_convolution_keeps_its_kernel(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tensors", "said"),
     [
-        ({"a.lora_down.weight": ones(4, 8)}, "lacks the other half of a.lora_down.weight"),
-        ({"a.lora_up.weight": ones(8, 4)}, "lacks the other half of a.lora_up.weight"),
+        ({"a.lora_down.weight": ones(4, 8)}, "has no second matrix for a.lora_down.weight"),
+        ({"a.lora_up.weight": ones(8, 4)}, "has no second matrix for a.lora_up.weight"),
         (
             {"a.lora_down.weight": ones(4, 8), "a.lora_up.weight": ones(8, 5)},
-            r"the halves of a do not fit: \(4, 8\) and \(8, 5\)",
+            r"the matrices of a do not fit together: \(4, 8\) and \(8, 5\)",
         ),
         ({"a.lora_down.weight": ones(4), "a.lora_up.weight": ones(8, 4)}, "do not fit"),
         ({"a.lora_down.weight": ones(0, 8), "a.lora_up.weight": ones(8, 0)}, "do not fit"),
-        ({"lora_unet_a.hada_w1_a": ones(8, 4)}, "holds LoHa only"),
-        ({"x": ones(2)}, "is something that is no Stable Diffusion model"),
-        ({}, "is something that is no Stable Diffusion model"),
+        ({"lora_unet_a.hada_w1_a": ones(8, 4)}, "has only LoHa"),
+        ({"x": ones(2)}, "is not a Stable Diffusion model"),
+        ({}, "is not a Stable Diffusion model"),
     ],
 )
 def test_what_is_no_lora_is_said(tensors: dict[str, Matrix], said: str, tmp_path: Path) -> None:

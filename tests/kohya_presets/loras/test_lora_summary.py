@@ -34,5 +34,5 @@ def test_half_a_module_is_an_error(tmp_path: Path) -> None:
     shapes = tensors.lora()
     del shapes["lora_unet_b.lora_up.weight"]
     file = tensors.write(tmp_path / "a.safetensors", shapes)
-    with pytest.raises(UserError, match=r"lacks the other half of lora_unet_b\.lora_down"):
+    with pytest.raises(UserError, match=r"has no second matrix for lora_unet_b\.lora_down"):
         summary.describe(file)

@@ -35,7 +35,7 @@ def test_a_header_tells_names_shapes_and_metadata(tmp_path: Path) -> None:
         (("model.diffusion_model.x",), "a checkpoint without text encoders or VAE"),
         (("down_blocks.0.x", "conv_in.weight"), "a U-Net in Diffusers' form"),
         (("double_blocks.0.x",), "a Flux model"),
-        (("x",), "something that is no Stable Diffusion model"),
+        (("x",), "not a Stable Diffusion model"),
     ],
 )
 def test_weights_are_known_by_their_names(
@@ -59,8 +59,8 @@ def test_a_lora_is_no_base_model(tmp_path: Path) -> None:
         (b"version https://git-lfs.github.com/spec/v1\noid", "git-lfs pointer"),
         (b"PK\x03\x04" + bytes(90), "is a pickle"),
         (b"\x80\x02}q\x00" + bytes(90), "is a pickle"),
-        (bytes(100), "expected a safetensors file"),
-        ((500).to_bytes(8, "little") + b'{"x": 1', "cut short"),
+        (bytes(100), "is not a safetensors file"),
+        ((500).to_bytes(8, "little") + b'{"x": 1', "is incomplete"),
         ((2).to_bytes(8, "little") + b"{]" + bytes(9), "no readable safetensors header"),
         ((8).to_bytes(8, "little") + b'{"x": 1}', "no readable safetensors header"),
     ],
@@ -77,7 +77,7 @@ def test_what_is_no_weights_file_is_called_by_its_name(
 @pytest.mark.parametrize("cut", [1, 100])
 def test_a_file_that_was_cut_short_is_found(cut: int, tmp_path: Path) -> None:
     file = tensors.write(tmp_path / "half.safetensors", tensors.SDXL, cut=cut)
-    with pytest.raises(UserError, match="is cut short"):
+    with pytest.raises(UserError, match="is incomplete"):
         weights.read(file)
 
 

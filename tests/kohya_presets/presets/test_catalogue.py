@@ -84,7 +84,7 @@ def test_a_missing_preset_suggests_a_near_one(shipped: Catalogue) -> None:
 
 
 def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="found nothing at"):
+    with pytest.raises(UserError, match="there is no preset file"):
         Catalogue(()).load(str(tmp_path / "gone.toml"))
 
 

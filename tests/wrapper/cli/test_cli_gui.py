@@ -37,7 +37,7 @@ def test_export_prints_json_and_talks_on_stderr() -> None:
     assert done.exit_code == 0
     assert json.loads(done.stdout)["learning_rate"] == 1.0
     assert f"adacoor for the finetune tab of {fields.tags()[-1]}: 1 added" in done.stderr
-    assert "--optimizer_type=AdaCoor in the additional parameters" in done.stderr
+    assert "--optimizer_type=AdaCoor in Additional parameters" in done.stderr
 
 
 def test_export_to_a_file_never_overwrites_unasked(tmp_path: Path) -> None:

@@ -38,21 +38,21 @@ def test_info_tells_as_text_and_as_json(tmp_path: Path) -> None:
     file = lora_files.write(tmp_path / "korra-32.safetensors", lora_files.whole(4))
     said = run("info", file).stdout
     assert said.startswith("korra-32.safetensors: rank 4, fp32")
-    assert "its name says rank 32, it is 4 [lora-name-rank]" in said
+    assert "the file name says rank 32, but the rank is 4 [lora-name-rank]" in said
     found = json.loads(run("info", file, "--json").stdout)
     assert [finding["code"] for finding in found["problems"]] == ["lora-name-rank"]
     assert found["blocks"][0]["name"] == "input_blocks_4"
 
 
 def test_info_of_no_lora_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected a weights file"):
+    with pytest.raises(UserError, match="cannot read the weights file"):
         run("info", tmp_path / "missing.safetensors")
 
 
 def test_diff_tells_as_text_and_as_json(tmp_path: Path) -> None:
     a = lora_files.write(tmp_path / "a.safetensors", lora_files.random_module(UNET, 4, 4))
     b = lora_files.write(tmp_path / "b.safetensors", lora_files.random_module(UNET, 4, 8))
-    assert run("diff", a, b).stdout.endswith("B's change is off A's by 100.000% of it.\n")
+    assert run("diff", a, b).stdout.endswith("B differs from A by 100.000 %.\n")
     assert json.loads(run("diff", a, b, "--json").stdout)["all"]["relative"] == pytest.approx(1)
 
 
@@ -98,10 +98,14 @@ def test_rank_tells_as_text(tmp_path: Path, trainer_python: str) -> None:
     base, tuned = models(tmp_path, {TO_Q: diagonal(4, 3), CONVOLUTION: convolution})
     words = ("--base", base, "--tuned", tuned, "--python", trainer_python)
     said = run("rank", *words).stdout
-    assert said.startswith("Of the squared change in 1 module, 4 unchanged, a rank keeps:\n")
-    assert "\nRank 2 keeps 100.0% of the change in 0.0 MB, and doubling it adds less" in said
+    assert said.startswith(
+        "How much of the squared change each rank keeps (1 module, 4 unchanged):\n"
+    )
+    assert "\nRank 2 keeps 100.0% of the change in 0.0 MB; doubling the rank adds less" in said
     said = run("rank", *words, "--conv").stdout
-    assert said.startswith("Of the squared change in 2 modules, 4 unchanged, a rank keeps:\n")
+    assert said.startswith(
+        "How much of the squared change each rank keeps (2 modules, 4 unchanged):\n"
+    )
     assert "input_blocks_1 " in said
 
 
@@ -112,7 +116,7 @@ def test_rank_of_what_is_no_change_or_not_finite_is_an_error(
     words = ("--base", base, "--python", trainer_python)
     with pytest.raises(UserError, match=rf"{TO_Q}: expected finite numbers, found inf or nan"):
         run("rank", *words, "--tuned", tuned)
-    with pytest.raises(UserError, match="has the same weights as the base"):
+    with pytest.raises(UserError, match="the tuned model and the base have the same weights"):
         run("rank", *words, "--tuned", base)
 
 

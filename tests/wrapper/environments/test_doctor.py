@@ -73,8 +73,8 @@ def test_a_transformers_that_breaks_an_old_release_is_an_error() -> None:
 
 def test_nothing_is_made_or_fetched(home: Path) -> None:
     findings = doctor.examine("v0.10.1", None, None)
-    assert "not here yet" in findings.facts["sd-scripts"]
-    assert findings.facts["environment"] == "not made yet"
+    assert "not downloaded yet" in findings.facts["sd-scripts"]
+    assert findings.facts["environment"] == "not created yet"
     assert not home.exists()
 
 

@@ -94,7 +94,7 @@ def test_an_environment_lies_beside_a_checkout_of_ours_and_never_in_the_users() 
 
 
 def test_a_python_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected a Python interpreter"):
+    with pytest.raises(UserError, match="expected a Python 3 interpreter"):
         environment.named(str(tmp_path / "python"))
 
 
@@ -120,7 +120,7 @@ def test_a_probe_of_something_else_is_an_error(tmp_path: Path) -> None:
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\necho I am no Python\n", "utf-8")
     fake.chmod(stat.S_IRWXU)
-    with pytest.raises(UserError, match="could not be asked"):
+    with pytest.raises(UserError, match="could not list its packages"):
         environment.probe(fake)
 
 

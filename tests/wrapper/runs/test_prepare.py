@@ -97,7 +97,7 @@ def test_a_run_records_what_went_in(asked: tuple[Request, Path, str]) -> None:
 def test_a_runs_name_is_taken_once(asked: tuple[Request, Path, str]) -> None:
     request, data, base = asked
     prepare_training.ready(request, data, base, Talk())
-    with pytest.raises(UserError, match="there is a run in") as caught:
+    with pytest.raises(UserError, match="already exists") as caught:
         prepare_training.ready(request, data, base, Talk())
     assert "resume" in (caught.value.hint or "")
 

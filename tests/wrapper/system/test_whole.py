@@ -22,7 +22,7 @@ def test_all_are_written_with_unix_line_ends(tmp_path: Path) -> None:
 def test_another_file_stays_unless_it_is_asked_for(tmp_path: Path) -> None:
     first, second = tmp_path / "a", tmp_path / "b"
     second.write_text("mine", "utf-8")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         whole.write({first: "x", second: "y"})
     assert not first.exists()
     assert second.read_text("utf-8") == "mine"

@@ -14,7 +14,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 def load(path, args):
     """Return batches of (image, caption, dataset options), each as often as its repeats say."""
     if not path:
-        raise ValueError("the stand-in finds its images through --dataset_config only")
+        raise ValueError("the stand-in needs --dataset_config to find its images")
     config = toml.load(path)
     general = _known(config.get("general", {}), "general")
     batches = []
@@ -49,7 +49,7 @@ def _known(options, level):
 
 def _images(options):
     folder = Path(options["image_dir"])
-    if not folder.is_dir():  # upstream goes on without it as well
+    if not folder.is_dir():  # upstream continues without it too
         print(f"not a folder: {folder}")
         return []
     files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES)
