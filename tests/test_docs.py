@@ -24,7 +24,8 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^[ ]*```(\w*)\n(.*?)^[ ]*```$", re.MULTILINE | re.DOTALL)
 TOPS = ("kohya_presets", "patches", "wrapper", "tests", "tools", "bench", "docs")
 NAMED = re.compile(rf"(?<![\w/.~$-])(?:{'|'.join(TOPS)})/[\w./-]*\w/?")
-TO_BE_MADE = ("gentle.toml", "patches/signum", "kp_signum")  # by who follows CONTRIBUTING.md
+# By who follows CONTRIBUTING.md, and by the build of a wheel.
+TO_BE_MADE = ("gentle.toml", "patches/signum", "kp_signum", "_installed")
 
 
 def name(page: Path) -> str:

@@ -134,8 +134,9 @@ def log(logs: dict[str, Any], lr_scheduler: Any) -> None:
             logs[f"lr/d*lr{name}"] = float(rate)
 
 
-def _rate(p: Tensor, grad: Tensor, total: Tensor, group: dict[str, Any]) -> Tensor:
-    g, v = (t.reshape(-1)[:SEEN].float() for t in (grad, total))
+def _rate(p: Tensor, g: Tensor, v: Tensor, group: dict[str, Any]) -> Tensor:
+    """Return how far a step of `group` moved the first weights of p on average."""
+    g, v = (t.reshape(-1)[:SEEN].float() for t in (g, v))
     step = group["epsilon"] * g / (v.sqrt() + group["epsilon"])
     return group["lr"] * step.abs().mean()
 

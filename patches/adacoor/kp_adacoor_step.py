@@ -21,8 +21,9 @@ def adacoor(
     weight_decay: float = 0.0,
     stochastic_rounding: bool = False,
 ) -> None:
-    """Take one step: sum <- sum + epsilon g^2, p <- p - lr epsilon g / (sqrt(sum) + epsilon).
+    """Take one step: v <- v + epsilon g^2, p <- p - lr epsilon g / (sqrt(v) + epsilon).
 
+    With p of `params`, g of `grads` and v of `sums`; p <- p (1 - lr weight_decay) comes first.
     Computed in fp32 and rounded into `sums` and `params` once each, whatever their dtypes.
     """
     grads = [g.float() for g in grads]

@@ -2,9 +2,9 @@
 
 Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 2.0 and newer.
 
-A LoRA is up (m x R) times down (R x n) with R much smaller than m and n. With up = Q_u R_u and
-down = R_d Q_d, Q orthonormal, the product's decomposition is that of the small core R_u R_d
-(R x R), turned by Q_u and Q_d.
+A LoRA is up (m x R) times down (R x n) with R much smaller than m and n. With up^T = up_lower Q_up
+and down = down_lower Q_down, both Q of orthonormal rows, the product's decomposition is that of the
+small core up_lower^T down_lower (R x R), turned by Q_up and Q_down.
 """
 
 from __future__ import annotations
@@ -44,27 +44,25 @@ def decompose(up: Tensor, down: Tensor, rank: int | None = None) -> Decomposed:
     if up.shape[1] != down.shape[0]:
         found = f"{tuple(up.shape)} and {tuple(down.shape)}"
         raise ValueError(f"expected as many columns of up as rows of down, found {found}")
-    up_core, turn_up = _triangular(up.float().T)
-    down_core, turn_down = _triangular(down.float())
-    core = times(up_core.T, down_core)
+    up_lower, turn_up = _triangular(up.float().T)
+    down_lower, turn_down = _triangular(down.float())
+    core = times(up_lower.T, down_lower)
     if rank is not None and rank <= PART * min(core.shape):
         first = kp_lowrank.truncate(core, rank, more=MORE)
         values = first.values
-        inner = first.up / values.clamp(min=torch.finfo(values.dtype).tiny)
-        return Decomposed(turn_up(inner.T).T, values, turn_down(first.down))
-    inner, values, outer = torch.linalg.svd(core, full_matrices=False)
-    return Decomposed(turn_up(inner[:, :rank].T).T, values[:rank], turn_down(outer[:rank]))
+        left = first.up / values.clamp(min=torch.finfo(values.dtype).tiny)
+        return Decomposed(turn_up(left.T).T, values, turn_down(first.down))
+    left, values, right = torch.linalg.svd(core, full_matrices=False)
+    return Decomposed(turn_up(left[:, :rank].T).T, values[:rank], turn_down(right[:rank]))
 
 
 def _triangular(rows: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Return L (R x q) with rows (R x n) = L Q, Q orthonormal, and a function that gives x Q."""
-    factor = kp_krylov.cholesky_rows(rows, SMALLEST_PIVOT)
-    if factor is not None:  # so all are finite: to look at each takes as long as all else
+    """Return `lower` (R x q) with rows (R x n) = lower Q, Q orthonormal, and what gives x Q."""
+    lower = kp_krylov.cholesky_rows(rows, SMALLEST_PIVOT)
+    if lower is not None:  # so all are finite: to look at each takes as long as all else
         return (
-            factor,
-            lambda x: times(
-                torch.linalg.solve_triangular(factor, x, upper=False, left=False), rows
-            ),
+            lower,
+            lambda x: times(torch.linalg.solve_triangular(lower, x, upper=False, left=False), rows),
         )
     if not torch.isfinite(rows).all():
         raise ValueError("expected finite numbers, found inf or nan")

@@ -2,9 +2,10 @@
 
 Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 2.0 and newer.
 
-With random rows Q, the space of Q, Q A^T A, Q (A^T A)^2, ... holds A's largest directions nearly as
-well as their own after a few steps (Golub and Underwood 1977; that this takes fewer products with A
-than subspace iteration: Musco and Musco 2015). How many it takes is seen on the way.
+With random rows X, the space of X, X tall^T tall, X (tall^T tall)^2, ... holds the largest
+directions of `tall` nearly as well as their own after a few steps (Golub and Underwood 1977; that
+this takes fewer products with it than subspace iteration: Musco and Musco 2015). How many it takes
+is seen on the way.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 from .kp_products import lower_gram, times
 
 TOLERANCE = 1.9e-3  # of the least squared error: the error itself is at most 1.001 of the least
-SETTLED = 3e-8  # of |A|^2: what fp32 cannot tell from nothing
+SETTLED = 3e-8  # of norm^2: what fp32 cannot tell from nothing
 SHRINKING = (0.15, 0.95)  # by what the gain of a step is taken to shrink to that of the next
 SLOWLY = 0.4  # from here on, it will shrink slower still than it seems
 ALIKE = 0.01  # squared values so near to each other; flat noise has 0.024 over a block and more
@@ -27,11 +28,12 @@ ALIKE = 0.01  # squared values so near to each other; flat noise has 0.024 over 
 def largest(
     tall: Tensor, rank: int, norm: float, seed: int, more: int
 ) -> tuple[Tensor, Tensor, float] | None:
-    """Return V (rank x k, orthonormal), V tall^T (rank x length) and the least error there is.
+    """Return directions (rank x side, orthonormal), their images, and the least error there is.
 
-    With K the space's orthonormal rows (d x k), the r best directions in it are the top
-    eigenvectors of (A K^T)^T (A K^T). Their sum of eigenvalues E grows to that of all directions by
-    steps that shrink about geometrically; see `_to_come`.
+    Images are directions tall^T (rank x length). With `basis` the space's orthonormal rows, the
+    best directions in it are the top eigenvectors of basis tall^T tall basis^T. The sum of their
+    eigenvalues, `energy`, grows to that of all directions by steps that shrink about geometrically;
+    see `_to_come`.
     """
     side = tall.shape[1]
     size = 16 if rank <= 48 else 32
@@ -62,7 +64,7 @@ def largest(
 
 @dataclass(frozen=True)
 class _Parts:
-    """The largest eigenvalues (ascending), their sum, and their vectors as rows (rank x d)."""
+    """The largest eigenvalues (ascending), their sum, and their vectors as rows (rank x filled)."""
 
     values: Tensor
     energy: float
@@ -82,12 +84,12 @@ class _Parts:
 
 
 class _Space:
-    """A block Krylov space of A^T A, which grows by `size` directions at a time.
+    """A block Krylov space of tall^T tall, which grows by `size` directions at a time.
 
-    With c = `scale`: `basis` (d x k) are its orthonormal rows K, `images` (d x length) is c K A^T,
-    and `inner` (d x d, its lower triangle) is images images^T. In exact arithmetic that has but
-    three diagonals of blocks, and two of them are known without the images: so it is computed as
-    long as no block had to be made up (`chained`).
+    `basis` (filled x side) are its orthonormal rows, `images` (filled x length) is
+    scale basis tall^T, and `gram` (filled x filled, its lower triangle) is images images^T. In
+    exact arithmetic that has but three diagonals of blocks, and two of them are known without the
+    images: so it is computed as long as no block had to be made up (`chained`).
     """
 
     def __init__(self, tall: Tensor, scale: float, size: int, most: int, seed: int) -> None:
@@ -96,7 +98,7 @@ class _Space:
         self.generator = torch.Generator(device=tall.device).manual_seed(seed)
         self.basis = tall.new_empty(most, side)
         self.images = tall.new_empty(most, length)
-        self.inner = tall.new_zeros(most, most)
+        self.gram = tall.new_zeros(most, most)
         self.filled = 0
         self.chained = True
 
@@ -114,7 +116,7 @@ class _Space:
             last = slice(self.filled - self.size, self.filled)
             following = times(self.images[last], self.tall).mul_(self.scale)
             rows, follows = _next_block(following, self.basis[: self.filled], self.generator)
-            self.inner[at, last] = rows @ following.T
+            self.gram[at, last] = rows @ following.T
         else:
             size = (self.size, self.basis.shape[1])
             start = torch.randn(size, generator=self.generator, device=self.tall.device)
@@ -125,25 +127,25 @@ class _Space:
         image = self.images[at]
         torch.mul(times(rows, self.tall.T), self.scale, out=image)
         known = at if self.chained else slice(self.filled)
-        self.inner[at, known] = image @ self.images[known].T
+        self.gram[at, known] = image @ self.images[known].T
         return follows
 
     def parts(self, rank: int, with_directions: bool) -> _Parts:
-        """Return the `rank` largest parts of A in this space.
+        """Return the `rank` largest parts of `tall` in this space.
 
         Their energy is computed in double precision where it is nearly all there is.
         """
-        inner = self.inner[: self.filled, : self.filled]
+        gram = self.gram[: self.filled, : self.filled]
         directions = None
         if with_directions:
-            values, vectors = torch.linalg.eigh(inner)
+            values, vectors = torch.linalg.eigh(gram)
             directions = vectors[:, -rank:].flip(1).T
         else:
-            values = torch.linalg.eigvalsh(inner)
+            values = torch.linalg.eigvalsh(gram)
         energy = float(values[-rank:].double().sum())
         side = self.basis.shape[1]
         if side - energy <= 1e-3 * side:
-            energy = float(torch.linalg.eigvalsh(inner.double())[-rank:].sum())
+            energy = float(torch.linalg.eigvalsh(gram.double())[-rank:].sum())
         return _Parts(values[-rank:], energy, directions)
 
     def best(self, parts: _Parts, to_come: float, norm: float) -> tuple[Tensor, Tensor, float]:
@@ -157,22 +159,22 @@ class _Space:
 
 
 def cholesky_rows(rows: Tensor, smallest_pivot: float) -> Tensor | None:
-    """Return L (b x b, lower) with rows = L Q, Q orthonormal; None where that loses too much."""
-    lengths, factor = _cholesky(rows, smallest_pivot)
-    return None if factor is None else factor.mul_(lengths[:, None])
+    """Return `lower` (b x b) with rows = lower Q, Q orthonormal; None where that loses too much."""
+    lengths, lower = _cholesky(rows, smallest_pivot)
+    return None if lower is None else lower.mul_(lengths[:, None])
 
 
 def _cholesky(rows: Tensor, smallest_pivot: float) -> tuple[Tensor, Tensor | None]:
-    """Return the rows' lengths, and L (b x b, lower) with rows = diag(lengths) L Q, or None.
+    """Return the rows' lengths, and `lower` (b x b) with rows = diag(lengths) lower Q, or None.
 
-    L's rows have length 1, so rows of very different lengths are fine.
+    The rows of `lower` have length 1, so `rows` of very different lengths are fine.
     """
     gram = lower_gram(rows)
     lengths = gram.diagonal().sqrt()
-    factor, failed = torch.linalg.cholesky_ex(gram.div_(lengths).div_(lengths[:, None]))
+    lower, failed = torch.linalg.cholesky_ex(gram.div_(lengths).div_(lengths[:, None]))
     # What is not a number, as for a row of zeros, is no more than the smallest either.
-    fine = not bool(failed) and float(factor.diagonal().min()) >= smallest_pivot
-    return lengths, factor if fine else None
+    fine = not bool(failed) and float(lower.diagonal().min()) >= smallest_pivot
+    return lengths, lower if fine else None
 
 
 def _up(number: int, step: int) -> int:
@@ -182,8 +184,8 @@ def _up(number: int, step: int) -> int:
 def _to_come(energies: list[float]) -> tuple[float, float]:
     """Return how much the energy will still grow, and how much after the next step; inf if unknown.
 
-    The last gain D is taken to shrink to rho D, rho^2 D, ... with rho its ratio to the one before:
-    to come is D rho / (1 - rho). (The last gain alone stops too early.) Where it shrinks slowly,
+    The last gain is taken to shrink to rho last, rho^2 last, ... with rho = last / before: to come
+    is last rho / (1 - rho). (The last gain alone stops too early.) Where it shrinks slowly,
     as for values that fall in a line, rho itself grows with each step: up to twice as much is
     expected there.
     """
@@ -211,11 +213,11 @@ def _next_block(rows: Tensor, basis: Tensor, generator: torch.Generator) -> tupl
     for known in (basis[-2 * len(rows) :], basis) if len(basis) else (basis,):
         if len(known):
             block = torch.addmm(block, times(block, known.T), known, alpha=-1)
-        lengths, factor = _cholesky(block, 1e-2)
-        if factor is None or bool((lengths <= 1e-4 * before).any()):
+        lengths, lower = _cholesky(block, 1e-2)
+        if lower is None or bool((lengths <= 1e-4 * before).any()):
             return _refilled(block, before, basis, generator), False
         # To multiply with the inverse of a small triangle is sooner than to solve.
-        turn = torch.linalg.solve_triangular(factor, torch.diag(1 / lengths), upper=False)
+        turn = torch.linalg.solve_triangular(lower, torch.diag(1 / lengths), upper=False)
         block = turn @ block
         before = torch.ones_like(lengths)
     return block, True

@@ -2,14 +2,15 @@
 
 Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 2.0 and newer.
 
-By Eckart and Young (1936) no matrix of rank r is nearer to A than U_r S_r V_r^T, the first r parts
-of its singular value decomposition, at the distance sqrt(s_{r+1}^2 + s_{r+2}^2 + ...). All of the
-decomposition is many times the work of its first parts. Here these come from a block Krylov space,
-grown until the error is as good as least; for ranks that are no small part of the matrix, from the
-eigenvectors of its Gram matrix.
+By Eckart and Young (1936) no matrix of rank r is nearer to a matrix than the first r parts of its
+singular value decomposition. Their distance is the root of the sum of the other values' squares.
+All of the decomposition is many times the work of its first parts. Here these come from a block
+Krylov space, grown until the error is as good as least; for ranks that are no small part of the
+matrix, from the eigenvectors of its Gram matrix.
 
-The error is known without the matrix: where V has orthonormal rows,
-|A - A V^T V|^2 = |A|^2 - |A V^T|^2. That every result meets this is checked (the certificate).
+The error is known without the matrix: where `directions` are orthonormal rows, and `images` is
+directions tall^T, |tall - images^T directions|^2 = |tall|^2 - |images|^2. That every result meets
+this is checked (the certificate).
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from torch import Tensor
 from . import kp_krylov
 from .kp_products import lower_gram, times
 
-FLOOR = 2e-4  # of |A|: what fp32 may add to the error; the fp16 of a LoRA file adds 3e-4
+FLOOR = 2e-4  # of the norm: what fp32 may add to the error; the fp16 of a LoRA file adds 3e-4
 GRAM_FROM = 0.11  # rank per smaller side: from here on, the eigenvectors of all are had sooner
 ORTHONORMAL = 1e-3  # how far rows may be from it
-SMALL_RESIDUAL = 1e-4  # of |A|^2: below it, the difference of squares is measured directly
+SMALL_RESIDUAL = 1e-4  # of norm^2: below it, the difference of squares is measured directly
 
 
-# (tall, rank, norm, seed, more) -> V (r x k, orthonormal rows), their images V tall^T
-# (r x length), and the least possible error; None where it did not get there.
+# (tall, rank, norm, seed, more) -> directions (rank x side, orthonormal), their images
+# directions tall^T (rank x length), and the least possible error; None: it did not get there.
 Kept = tuple[Tensor, Tensor, float]
 Method = Callable[[Tensor, int, float, int, int], "Kept | None"]
 
@@ -80,7 +81,7 @@ class LowRank:
 def truncate(matrix: Tensor, rank: int, *, seed: int = 0, more: int = 0) -> LowRank:
     """Return the approximation of `matrix` (m x n, fp32) by one of `rank`, or of what it has.
 
-    Its error is at most 1.001 of the least possible, or FLOOR |A| above that: `error` is computed,
+    Its error is at most 1.001 of the least possible, or FLOOR norm above that: `error` is computed,
     the least is foretold from how it shrank. (Of 652 spectra, many made to mislead it, 8 came to
     1.0010 to 1.0017, a few values that tower over flat noise among them.) `seed` decides the random
     start: the same gives the same. `more` steps after that is reached bring the parts
@@ -103,8 +104,7 @@ def truncate(matrix: Tensor, rank: int, *, seed: int = 0, more: int = 0) -> LowR
     for name, method in _methods(rank, tall.shape[1]).items():
         found = method(tall, rank, norm, seed, more)
         if found is not None:
-            inner, images, best = found
-            made = _made(matrix, tall, inner, images, norm, best, name)
+            made = _made(matrix, tall, *found, norm, name)
             if made is not None:
                 return made
     raise NotCertifiedError(f"no decomposition of a {tuple(matrix.shape)} matrix of norm {norm:g}")
@@ -132,61 +132,61 @@ def _methods(rank: int, side: int) -> dict[str, Method]:
 
 
 def _gram(tall: Tensor, rank: int, norm: float, seed: int, more: int) -> Kept | None:
-    """Return (V, tall V^T as rows, least error) from all eigenvectors of tall^T tall."""
+    """Return directions, images and least error from all eigenvectors of tall^T tall."""
     scale = math.sqrt(tall.shape[1]) / norm
     scaled = tall * scale
     try:
         values, vectors = torch.linalg.eigh(lower_gram(scaled.T))
     except torch.linalg.LinAlgError:
         return None
-    inner = vectors[:, -rank:].flip(1).T.contiguous()
+    directions = vectors[:, -rank:].flip(1).T.contiguous()
     left = float(values[:-rank].clamp(min=0).double().sum()) / scale**2
-    return inner, times(inner, tall.T), math.sqrt(left)
+    return directions, times(directions, tall.T), math.sqrt(left)
 
 
 def _svd(tall: Tensor, rank: int, norm: float, seed: int, more: int) -> Kept | None:
-    """Return (V, tall V^T as rows, least error) from the whole decomposition."""
-    _, values, inner = torch.linalg.svd(tall / norm, full_matrices=False)
+    """Return directions, images and least error from the whole decomposition."""
+    _, values, directions = torch.linalg.svd(tall / norm, full_matrices=False)
     left = float(values[rank:].double().square().sum())
-    return inner[:rank], inner[:rank] @ tall.T, math.sqrt(left) * norm
+    return directions[:rank], directions[:rank] @ tall.T, math.sqrt(left) * norm
 
 
 def _made(
     matrix: Tensor,
     tall: Tensor,
-    inner: Tensor,
+    directions: Tensor,
     images: Tensor,
-    norm: float,
     best: float,
+    norm: float,
     method: str,
 ) -> LowRank | None:
     """Return the result from orthonormal rows and their images, None where the check fails."""
-    gram = (inner @ inner.T).double()
+    gram = (directions @ directions.T).double()
     off = float((gram - _eye(gram)).abs().max())
     unit = images / norm
     if not off <= ORTHONORMAL or not math.isfinite(norm_of(unit)):
         return None
-    # |A - A V^T V|^2, exactly, for rows that are nearly orthonormal.
+    # |tall - images^T directions|^2, exactly, for directions that are nearly orthonormal.
     kept = float(((unit @ unit.T).double() * (2 * _eye(gram) - gram)).sum())
     squared = 1 - kept
     if squared < SMALL_RESIDUAL:
-        squared = _residual(tall, inner, images, norm)
+        squared = _residual(tall, directions, images, norm)
     error = norm * math.sqrt(squared)
     values = torch.linalg.vector_norm(unit, dim=1) * norm  # whose squares may be beyond fp32
     if matrix.shape[0] >= matrix.shape[1]:
-        up, down = images.T, inner
+        up, down = images.T, directions
     else:
-        up = inner.T * values
+        up = directions.T * values
         down = images / values.clamp(min=torch.finfo(values.dtype).tiny)[:, None]
     best = max(min(best, error) - FLOOR * norm, 0.0)
     return LowRank(up, down, values, norm, error, best, method)
 
 
-def _residual(tall: Tensor, inner: Tensor, images: Tensor, norm: float) -> float:
-    """Return |tall - images^T inner|^2 / norm^2, a piece at a time."""
+def _residual(tall: Tensor, directions: Tensor, images: Tensor, norm: float) -> float:
+    """Return |tall - images^T directions|^2 / norm^2, a piece at a time."""
     total = 0.0
     for rows, image in zip(tall.split(1024), images.split(1024, dim=1), strict=True):
-        total += norm_of(torch.addmm(rows, image.T, inner, alpha=-1) / norm) ** 2
+        total += norm_of(torch.addmm(rows, image.T, directions, alpha=-1) / norm) ** 2
     return total
 
 

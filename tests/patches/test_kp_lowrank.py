@@ -203,8 +203,8 @@ def test_a_failed_certificate_falls_back(monkeypatch: pytest.MonkeyPatch) -> Non
     krylov = kp_lowrank.kp_krylov
 
     def slanted(*args: Any) -> Any:
-        inner, images, best = krylov_largest(*args)
-        return inner + 0.01, images, best
+        directions, images, best = krylov_largest(*args)
+        return directions + 0.01, images, best
 
     krylov_largest = krylov.largest
     monkeypatch.setattr(krylov, "largest", slanted)

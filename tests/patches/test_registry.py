@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from kohya_presets.errors import UserError
+from kohya_presets.sdscripts.options import TYPES
 from patches import engine, registry
 from patches.registry import PatchFileError
 from wrapper.rehearsal.adapt import STANDIN
@@ -70,6 +72,17 @@ def test_the_documented_example_is_a_patch(tmp_path: Path) -> None:
     patched = engine.apply(source, "sophia", [edit])
     assert "from library.kp_sophia import Sophia" in patched
     assert engine.revert(patched, "sophia") == source
+
+
+def test_the_documented_option_is_one(tmp_path: Path) -> None:
+    text = (registry.SHIPPED / "README.md").read_text("utf-8")
+    example = text.split("```toml\n")[2].split("```")[0]
+    found = registry.load(write(tmp_path, f"{GOOD}\n{example}"))
+    ((option, scripts),) = found.addition.options
+    assert (option.name, option.type, option.default) == ("sophia_rho", "float", 0.04)
+    assert scripts == ("sdxl_train.py",)
+    types = text.split("- `type` is ")[1].split("\n- ")[0]
+    assert set(re.findall(r"`([a-z ]+)`", types)) <= set(TYPES)
 
 
 def test_a_name_of_yours_goes_before_one_of_ours(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_a_trainer_that_ends_well_and_makes_nothing_is_an_error(folder: Path) ->
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(("--cut=4",), "cut short"), (("--makes=lora",), "a LoRA")],
+    [(("--cut=4",), "incomplete"), (("--makes=lora",), "a LoRA")],
     ids=["cut short", "another kind"],
 )
 def test_an_unusable_file_is_an_error_and_stays_where_it_is(
