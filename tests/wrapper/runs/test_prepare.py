@@ -68,6 +68,7 @@ def asked(
 
 
 @pytest.mark.trainer
+@pytest.mark.every_release  # the command line's rehearsals do the same
 def test_what_is_ready_trains_a_lora(
     asked: tuple[Request, Path, str], trainer_python: str, tmp_path: Path
 ) -> None:

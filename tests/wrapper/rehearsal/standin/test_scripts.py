@@ -94,6 +94,7 @@ def test_a_large_min_diff_leaves_both_text_encoders_out(trained: tuple[Bench, Re
     assert modules(bench.extract("--min_diff=0.5", to="less.safetensors")) == {"unet": 24}
 
 
+@every_release
 def test_convolutions_take_part_where_conv_dim_is_given(trained: tuple[Bench, Result]) -> None:
     bench, _ = trained
     full = bench.extract("--min_diff=1e-6", "--conv_dim=32", to="full.safetensors")
@@ -118,6 +119,7 @@ def test_a_dynamic_resize_gives_layers_ranks_of_their_own(
     assert metadata(small)["ss_network_dim"] == "Dynamic"
 
 
+@every_release
 def test_text_encoders_that_were_not_trained_are_left_out(bench: Bench) -> None:
     bench.edit("config.toml", "train_text_encoder = true\n", "")
     bench.train("--max_train_epochs=1")
@@ -135,6 +137,7 @@ def test_text_encoders_that_were_not_trained_are_left_out(bench: Bench) -> None:
         pytest.param(
             ("--optimizer_type=torch.optim.RMSprop", "--optimizer_args", "eps=1e-7"),
             id="by its class path",
+            marks=every_release,
         ),
     ],
 )
