@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from kohya_presets.sdscripts import releases
 from tests.upstream.conftest import Rehearsed
-from tests.usually import usually
 
 PRESETS = ("skynet", "lion", "a6000", "adacoor", "a100-ema")
 RELEASES = ("v0.8.7", "v0.10.1", "v0.7.1", "v0.9.1", "v0.11.1")
 USUAL = {("skynet", "v0.10.1"), ("lion", "v0.8.7")}
 RANKS = {"skynet": 16, "lion": 128, "a6000": 16, "adacoor": 128, "a100-ema": 16}
 
-pytestmark = [
-    pytest.mark.upstream,
-    pytest.mark.xdist_group("upstream"),  # they share one home
-    pytest.mark.trainer,
-]
+pytestmark = [pytest.mark.upstream, pytest.mark.trainer]
+
+
+def _grouped(preset: str, release: str) -> Any:
+    """Return a case, grouped by release: they share its checkout, and the default's with others."""
+    group = pytest.mark.xdist_group("upstream" if release == releases.DEFAULT else release)
+    marks = [group] if (preset, release) in USUAL else [group, pytest.mark.every_release]
+    return pytest.param(preset, release, marks=marks)
 
 
 @pytest.mark.parametrize(
-    ("preset", "release"), usually(itertools.product(PRESETS, RELEASES), USUAL)
+    ("preset", "release"), itertools.starmap(_grouped, itertools.product(PRESETS, RELEASES))
 )
 def test_the_real_scripts_make_a_whole_lora(
     preset: str,
