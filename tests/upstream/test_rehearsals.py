@@ -27,7 +27,7 @@ def _grouped(preset: str, release: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("preset", "release"), itertools.starmap(_grouped, itertools.product(PRESETS, RELEASES))
+    ("preset", "release"), [_grouped(*case) for case in itertools.product(PRESETS, RELEASES)]
 )
 def test_the_real_scripts_make_a_whole_lora(
     preset: str,
