@@ -101,7 +101,7 @@ def not_proved(preset: Preset, standin: bool) -> tuple[str, ...]:
     vram = f" (the preset is meant for {preset.vram_gib:g} GB)" if preset.vram_gib else ""
     lines = [
         f"whether training fits into GPU memory{vram}, and how fast it is",
-        "mixed precision, xformers, 8-bit optimizers and all other settings replaced above",
+        "mixed precision, xformers, 8-bit optimizers and all other settings changed above",
         "your base model, and the quality of the LoRA",
     ]
     if preset.extract is None:
