@@ -77,8 +77,7 @@ class Patch:
 
 def every(own: Path | None = None) -> tuple[Patch, ...]:
     """Return the shipped patches and those in the folder `own`, by name."""
-    folders = [at for place in (SHIPPED, own) if place for at in place.glob(f"*/{FILE}")]
-    found = {patch.name: patch for patch in (load(file.parent) for file in folders)}
+    found = {patch.name: patch for patch in map(load, _folders(own))}
     return tuple(found[name] for name in sorted(found))
 
 
@@ -91,12 +90,11 @@ def find(wanted: str, own: Path | None = None) -> Patch:
     """
     if (Path(wanted) / FILE).is_file():
         return load(Path(wanted).resolve())
-    for place in (own, SHIPPED):
-        for folder in (wanted, wanted.replace("-", "_")) if place else ():
-            if place and (place / folder / FILE).is_file():
-                return load(place / folder)
-    folders = {at.parent.name for p in (own, SHIPPED) if p for at in p.glob(f"*/{FILE}")}
-    known = sorted(folder.replace("_", "-") for folder in folders)
+    folders = {folder.name: folder for folder in _folders(own)}  # the user's over ours
+    for name in (wanted, wanted.replace("-", "_")):
+        if name in folders:
+            return load(folders[name])
+    known = sorted(name.replace("_", "-") for name in folders)
     hint = did_you_mean(wanted, known) or f"Known: {', '.join(known)}. Or give a folder."
     raise UserError(f"there is no patch {wanted!r}", hint=hint)
 
@@ -104,11 +102,10 @@ def find(wanted: str, own: Path | None = None) -> Patch:
 def additions(own: Path | None = None) -> Additions:
     """Return what the shipped patches and those in `own` add; one with errors adds nothing."""
     found: dict[str, Addition] = {}
-    for place in (SHIPPED, own):
-        for file in sorted(place.glob(f"*/{FILE}")) if place else ():
-            with contextlib.suppress(PatchFileError):  # `patch list` reports its errors
-                patch = load(file.parent)
-                found[patch.name] = patch.addition
+    for folder in _folders(own):
+        with contextlib.suppress(PatchFileError):  # `patch list` reports its errors
+            patch = load(folder)
+            found[patch.name] = patch.addition
     return Additions(tuple(found[name] for name in sorted(found)))
 
 
@@ -151,6 +148,12 @@ def _edit(values: Mapping[str, Any]) -> Edit:
         function=values.get("function"),
         root=values.get("root", "scripts"),
     )
+
+
+def _folders(own: Path | None) -> Iterator[Path]:
+    """Yield the folders of all patches: the shipped ones, then those in the folder `own`."""
+    for place in (SHIPPED, own):
+        yield from sorted(file.parent for file in place.glob(f"*/{FILE}")) if place else ()
 
 
 def _option(values: Mapping[str, Any]) -> Option:

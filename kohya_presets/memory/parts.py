@@ -1,6 +1,6 @@
 """The GPU memory of each part of a training, from its settings and the facts.
 
-See `memory` for how the facts were measured, and how good they are.
+See `estimate` for how the facts were measured, and how good they are.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Parts(NamedTuple):
         """The facts' word for the dtypes: no, fp16, or full_fp16 where weights have it too."""
         full = next((key for key in ("full_fp16", "full_bf16") if self.train(key)), None)
         name = full or str(self.train("mixed_precision") or "no")
-        return name.replace("bf16", "fp16")  # see `memory`
+        return name.replace("bf16", "fp16")  # see `estimate`
 
     @property
     def width(self) -> int:

@@ -1,6 +1,6 @@
 """The GPU memory of an optimizer: its state, and the work space of one step.
 
-Measured on the real optimizers with the shapes of SDXL's tensors, in fp32 and in half (`memory`):
+Measured on the real optimizers with the shapes of SDXL's tensors, in fp32 and in half (`estimate`):
 those of torch and Lion keep their state in the dtype of the weights, others in their own.
 """
 

@@ -34,25 +34,33 @@ def of_preset(s: Settings) -> Iterator[Problem]:
                 yield from option(s, table, key, value)
 
 
-def require(made: Preset, additions: Additions) -> None:
-    """Raise if a setting alone is wrong: misspelled, of the wrong type, or not a choice.
+def require(made: Preset, additions: Additions) -> Settings:
+    """Return the settings of a preset for the release it is best for, each of them right alone.
 
     Raises:
-        PresetError: with all wrong settings, for the newest release that the preset is for.
+        PresetError: some are misspelled, of the wrong type, or not a choice; with all of them.
     """
     found = settings.of_preset(made, releases.best_for(made.releases), additions)
     if wrong := errors(of_preset(found)):
         raise PresetError(f"preset {made.name!r}", wrong)
+    return found
 
 
 def option(s: Settings, table: str, key: str, value: Any) -> Iterator[Problem]:
     """Yield what is wrong with one setting for the release, script and patches of `s`."""
-    yield from _setting(table, key, value, s.known(table), s)
+    # Lines are looked up only if something is wrong.
+    known = s.known(table)
+    if key not in known:
+        yield _unknown(table, key, s.place(table, key), known, s)
+    elif fault := options.check(known[key], value):
+        yield _misfit(table, known[key], value, fault, s)
+    elif fault := _unreadable(value):
+        yield Problem("unreadable-value", "error", s.place(table, key), fault)
 
 
 def dataset_key(s: Settings, level: str, part: Table, key: str) -> Iterator[Problem]:
     """Yield what is wrong with one key of a part of a dataset file."""
-    known, where = options.dataset(s.release), s.place
+    known, where = s.known("dataset"), s.place
     if key in known and level not in known[key].levels:
         wanted = " or ".join(_level(name) for name in known[key].levels)
         message = f"{key} is not allowed in {_level(level)}"
@@ -62,7 +70,7 @@ def dataset_key(s: Settings, level: str, part: Table, key: str) -> Iterator[Prob
         message = f"{key} is not allowed in a subset of {_subset(part)}"
         yield Problem("wrong-level", "error", where("dataset", key), message)
     else:
-        yield from _setting("dataset", key, part[key], known, s)
+        yield from option(s, "dataset", key, part[key])
 
 
 def missing(release: str, subset: Table, where: Place) -> Iterator[Problem]:
@@ -82,22 +90,6 @@ def _subset(part: Table) -> str:
 
 def _level(name: str) -> str:
     return {"general": "[general]", "dataset": "[[datasets]]"}.get(name, "[[datasets.subsets]]")
-
-
-def _setting(
-    table: str,
-    key: str,
-    value: Any,
-    known: Mapping[str, Option],
-    s: Settings,
-) -> Iterator[Problem]:
-    # Lines are looked up only if something is wrong.
-    if key not in known:
-        yield _unknown(table, key, s.place(table, key), known, s)
-    elif fault := options.check(known[key], value):
-        yield _misfit(table, known[key], value, fault, s)
-    elif fault := _unreadable(value):
-        yield Problem("unreadable-value", "error", s.place(table, key), fault)
 
 
 def _misfit(table: str, known: Option, value: Any, fault: str, s: Settings) -> Problem:

@@ -78,11 +78,8 @@ def preset(
     """
     found = inherit.inspect(presets.find(name), find=presets.find, overrides=overrides)
     problems = list(found.problems)
-    if found.preset is None:
-        if not found.is_jumbled:
-            problems += _settings_alone(found, against)
-        return Report(name, against.release, tuple(problems))
-    if found.is_jumbled:
+    if found.preset is None or found.is_jumbled:
+        problems += [] if found.is_jumbled else _settings_alone(found, against)
         return Report(name, against.release, tuple(problems))
     report = loaded(found.preset, against)
     reported = {problem.where.key for problem in problems}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from kohya_presets.presets.preset import Preset
-from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.additions import Additions
-from kohya_presets.training import settings
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate import each_setting
 from patches import registry
@@ -13,21 +11,15 @@ from wrapper.cli.options import presets
 from wrapper.system import paths
 
 
-def preset(name: str, overrides: tuple[str, ...] = ()) -> Preset:
-    """Return a preset of which each setting by itself is right.
+def preset(name: str, overrides: tuple[str, ...] = ()) -> tuple[Preset, Settings]:
+    """Return a preset of which each setting by itself is right, and these settings.
 
     Raises:
         UserError: there is none of that name.
         PresetError: it has errors.
     """
     found = presets().load(name, overrides=overrides)
-    each_setting.require(found, additions())
-    return found
-
-
-def settings_of(preset: Preset) -> Settings:
-    """Return the settings of a preset for the release it is best for."""
-    return settings.of_preset(preset, releases.best_for(preset.releases), additions())
+    return found, each_setting.require(found, additions())
 
 
 def additions() -> Additions:

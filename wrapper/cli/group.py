@@ -10,9 +10,7 @@ from kohya_presets.problems import did_you_mean
 
 
 class Group(click.Group):
-    """A group of commands; those added to it are groups of this kind too."""
-
-    group_class = type
+    """A group of commands, in the order they were written."""
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each command with the whole first sentence of its help."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from kohya_presets.errors import UserError
 from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
 from kohya_presets.sdscripts import scripts
 from wrapper.data import base_model, images
 from wrapper.environments import environment
-from wrapper.runs import job, preflight, trainer
+from wrapper.runs import job, preflight, runner, trainer
 from wrapper.runs import request as requests
 from wrapper.runs.job import Plan, Site
 from wrapper.runs.manifest import Run
@@ -48,7 +47,8 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     preset, data = request.preset, data.expanduser().resolve()
     asked = requests.validate(request, talk)
     preflight.name(request.name)
-    _free(request.folder)
+    if request.folder.exists():
+        raise runner.taken(request.folder)
     # Quick checks come before minutes of downloads.
     requests.stop_at(preflight.parts(preset), talk, preset.script)
     found = image_folder.scan(data, caption_extension=request.caption_extension)
@@ -81,11 +81,3 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         "data": {"folder": str(data), "images": len(found.images)},
     }
     return requests.started(request, "train", preset, checkout, plan, facts)
-
-
-def _free(folder: Path) -> None:
-    if folder.exists():
-        raise UserError(
-            f"the run folder {folder} already exists",
-            hint=f'Continue with `kohya-presets resume "{folder}"`, or choose another --name.',
-        )

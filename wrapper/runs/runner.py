@@ -41,14 +41,17 @@ def start(run: Run, files: Mapping[str, str]) -> Run:
     try:
         run.folder.mkdir(parents=True)
     except FileExistsError:
-        raise UserError(
-            f"the run folder {run.folder} already exists",
-            hint=f'Continue with `kohya-presets resume "{run.folder}"`, or choose another --name.',
-        ) from None
+        raise taken(run.folder) from None
     for name, text in files.items():
         (run.folder / name).write_text(text, encoding="utf-8", newline="\n")
     manifest.write(run)
     return run
+
+
+def taken(folder: Path) -> UserError:
+    """Return the error that a run's folder already exists."""
+    hint = f'Continue with `kohya-presets resume "{folder}"`, or choose another --name.'
+    return UserError(f"the run folder {folder} already exists", hint=hint)
 
 
 def carry_out(run: Run, watcher: Watcher) -> Lora | None:
@@ -162,12 +165,10 @@ def _settled(run: Run, stage: Stage) -> Stage:
 
 def _failure(stage: Stage, outcome: Outcome) -> TrainerError:
     tail = outcome.tail or _tail(stage.launch.log)
-    hint = failures.advise(tail)
+    hint, said = failures.advise(tail), failures.last_words(tail)
     if outcome.returncode:
-        said = failures.last_words(tail)
         what = f"{stage.name} stopped with exit code {outcome.returncode}: {said}"
     else:
-        said = failures.last_words(tail)
         what = f"{stage.name} ended without writing {stage.makes.name}: {said}"
     return TrainerError(f"{what}\n  log: {stage.launch.log}", hint=hint)
 

@@ -45,8 +45,9 @@ def put(files: Mapping[Path, bytes | None]) -> None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 beside[file] = _beside(file, content)
         for file in files:
-            done[file] = file.read_bytes() if file.exists() else None
+            before = file.read_bytes() if file.exists() else None
             _settle(file, beside.get(file))
+            done[file] = before
     except OSError:
         for file, before in list(done.items())[::-1]:
             _settle(file, None if before is None else _beside(file, before))

@@ -22,8 +22,8 @@ def command(preset: str, overrides: tuple[str, ...], provenance: bool, as_json: 
     Example:
         kohya-presets show lion --provenance
     """
-    found = checked.preset(preset, overrides)
-    needed = estimate.of(checked.settings_of(found))
+    found, settings = checked.preset(preset, overrides)
+    needed = estimate.of(settings)
     if not as_json:
         click.echo(preset_files.to_toml(found, provenance=provenance), nl=False)
         if needed:

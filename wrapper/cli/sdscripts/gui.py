@@ -62,7 +62,7 @@ def export(
         )
     if data and not (out or install):
         raise click.UsageError("--data writes a second file. Add --out FILE or --install FOLDER.")
-    found = checked.preset(preset, overrides)
+    found, settings = checked.preset(preset, overrides)
     if install:
         there = gui_files.installed(install)
         tag, out = there.tag, gui_files.target(found, there)
@@ -72,7 +72,7 @@ def export(
     else:
         tag = fields.find(gui) if gui else fields.tags()[-1]
     file = out.expanduser().resolve() if out else Path(f"{found.name}.json")
-    made = gui_files.made(found, tag, file, checked.additions(), data=data)
+    made = gui_files.made(found, tag, file, settings.additions, data=data)
     _tell(f"{found.name} for the {made.exported.tab.name} tab of {tag}", made.exported.report)
     if out is None:
         click.echo(made.exported.text, nl=False)
@@ -104,9 +104,10 @@ def import_(file: Path, name: str | None, out: Path | None, force: bool, all_: b
     Example:
         kohya-presets gui import "SDXL - LoRA adafactor v1.0.json" --out presets/adafactor.toml
     """
-    found = gui_files.imported(file.expanduser(), name, checked.additions())
+    additions = checked.additions()
+    found = gui_files.imported(file.expanduser(), name, additions)
     _tell(f"{file.name}, {found.read_as}", found.report, all_=all_)
-    text = gui_files.text(found.usable(), presets(), checked.additions())
+    text = gui_files.text(found.usable(), presets(), additions)
     if out is None:
         click.echo(text, nl=False)
         return
