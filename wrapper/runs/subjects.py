@@ -11,7 +11,7 @@ from kohya_presets import problems
 from kohya_presets.errors import UserError
 from kohya_presets.memory import estimate
 from kohya_presets.presets.catalogue import Catalogue
-from kohya_presets.problems import Problem, did_you_mean, errors, paragraph, plural
+from kohya_presets.problems import Problem, did_you_mean
 from kohya_presets.sdscripts import releases
 from kohya_presets.training.settings import IMAGES
 from kohya_presets.validate import everything, rules
@@ -21,8 +21,6 @@ from wrapper.checkouts import checkout, patchwork
 from wrapper.environments import gpu
 from wrapper.runs import preflight
 from wrapper.system import paths
-
-LAST = 10**9  # sorts problems without a line to the end
 
 
 def against(
@@ -84,18 +82,15 @@ def one(name: str, presets: Catalogue, against: Against, overrides: Sequence[str
     return replace(report, problems=(*report.problems, *unknown))
 
 
-def text(report: Report) -> str:
-    """Return the report as a person reads it."""
-    wrong, rest = errors(report.problems), len(report.problems) - len(errors(report.problems))
-    counts = [plural(len(wrong), "error")] if wrong else []
-    counts += [plural(rest, "warning")] if rest else []
-    lines = [f"{report.subject} on {report.release}: {', '.join(counts) or 'no problems found'}"]
+def text(report: Report, *, advice: bool = False) -> str:
+    """Return the report as a person reads it, advice in full or as one line."""
+    found = problems.counts(report.problems) or "no problems found"
+    lines = [f"{report.subject} on {report.release}: {found}"]
     if report.memory:
         meant = report.preset.vram_gib if report.preset else None
         lines.append(f"  {estimate.summary(report.memory, meant)}")
-    for problem in sorted(report.problems, key=lambda p: (p.severity, p.where.line or LAST)):
-        lines.append(paragraph(problem, indent="  "))
-    return "\n".join(lines)
+    shows = "" if advice else "add --advice to see them"
+    return "\n".join([*lines, *problems.paragraphs(report.problems, indent="  ", advice=shows)])
 
 
 def values(report: Report) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from wrapper.runs import subjects
 @click.option(
     "--images", type=click.IntRange(min=1), metavar="NUMBER", help="Number of training images."
 )
+@click.option("--advice", is_flag=True, help="Show the advice of the guide and of other users.")
 @json_option
 def command(
     names: tuple[str, ...],
@@ -43,12 +44,13 @@ def command(
     overrides: tuple[str, ...],
     ignore: tuple[str, ...],
     images: int | None,
+    advice: bool,
     as_json: bool,
 ) -> None:
     """Check presets, or sd-scripts' own TOML files, before you pay for a GPU.
 
-    An error stops a run. A warning is advice from the guide or from other users. If there are
-    errors, the exit code is 3.
+    An error stops a run. A warning says that a run will not do what its settings say. Advice is
+    what the guide and other users would do. If there are errors, the exit code is 3.
 
     \b
     Example:
@@ -60,6 +62,6 @@ def command(
     if as_json:
         print_json({"reports": [subjects.values(report) for report in reports]})
     else:
-        click.echo("\n\n".join(map(subjects.text, reports)))
+        click.echo("\n\n".join(subjects.text(report, advice=advice) for report in reports))
     if any(report.has_errors for report in reports):
         sys.exit(PresetError.exit_code)
