@@ -16,7 +16,7 @@ from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Place, Problem
 from kohya_presets.sdscripts import optimizers, scripts
 from kohya_presets.validate import everything
-from kohya_presets.validate.everything import Against
+from kohya_presets.validate.report import Against
 from patches import registry
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout

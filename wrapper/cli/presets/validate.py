@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from kohya_presets.errors import PresetError
+from kohya_presets.sdscripts import scripts
 from wrapper.cli.options import (
     ignore_option,
     json_option,
@@ -36,6 +37,12 @@ from wrapper.runs import subjects
     "--images", type=click.IntRange(min=1), metavar="NUMBER", help="Number of training images."
 )
 @click.option("--advice", is_flag=True, help="Show the advice of the guide and of other users.")
+@click.option(
+    "--script",
+    type=click.Choice(tuple(scripts.KNOWN)),
+    metavar="NAME",
+    help="The script that a training config is for, if it is not the one recognized.",
+)
 @json_option
 def command(
     names: tuple[str, ...],
@@ -45,6 +52,7 @@ def command(
     ignore: tuple[str, ...],
     images: int | None,
     advice: bool,
+    script: str | None,
     as_json: bool,
 ) -> None:
     """Check presets, or sd-scripts' own TOML files, before you pay for a GPU.
@@ -52,13 +60,15 @@ def command(
     An error stops a run. A warning says that a run will not do what its settings say. Advice is
     what the guide and other users would do. If there are errors, the exit code is 3.
 
+    A training config and its dataset config are checked as one.
+
     \b
     Example:
         kohya-presets validate skynet --release v0.9.1
         kohya-presets validate config.toml dataset.toml --checkout ~/kohya_ss
     """
     against = subjects.against(release, checkout, ignore=ignore, images=images)
-    reports = [subjects.one(name, presets(), against, overrides) for name in names]
+    reports = subjects.every(names, presets(), against, overrides, script)
     if as_json:
         print_json({"reports": [subjects.values(report) for report in reports]})
     else:
