@@ -21,6 +21,7 @@ from wrapper.runs.job import Plan, Site
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
+from wrapper.system import names
 from wrapper.system.launch import RUN_MARK, Launch
 
 
@@ -43,6 +44,9 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
         message = f"{request.preset.script} cannot be rehearsed: rehearsals are for SDXL only"
         hint = "Run `kohya-presets train` with --dry-run to see its commands."
         raise UserError(message, hint=hint)
+    names.usable(request.preset.name)  # of the model and the LoRA
+    names.usable(request.name)
+    _require_replaceable(request.folder)
     asked = requests.validate(request, talk)
     if request.standin:
         checkout = trainer.standin()
@@ -83,7 +87,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
 
 def proved(run: Run, standin: bool) -> tuple[str, ...]:
     """Return what a finished rehearsal has proved: only what this very run measured."""
-    names = [stage.name for stage in run.stages if stage.name != "miniature"]
+    stages = [stage.name for stage in run.stages if stage.name != "miniature"]
     scripts_name = "the stand-in scripts" if standin else "sd-scripts"
     lines = [
         f"{scripts_name} accepted all options of the stages {', '.join(names)}",
@@ -111,13 +115,19 @@ def not_proved(preset: Preset, standin: bool) -> tuple[str, ...]:
 
 def _clear(folder: Path) -> None:
     """Delete an earlier rehearsal; refuse to delete anything else."""
+    _require_replaceable(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _require_replaceable(folder: Path) -> None:
+    """Raise UserError unless there is nothing at `folder`, or a rehearsal that has ended."""
     if not folder.exists():
         return
     if manifest.read(folder).kind != "rehearsal":
         raise UserError(f"{folder} is not a rehearsal", hint="Choose another --runs DIR.")
     with runner.lock(folder):
-        pass
-    shutil.rmtree(folder)
+        runner.require_idle(folder)
 
 
 def _count(request: Request) -> int:
