@@ -231,7 +231,8 @@ def _head_problems(source: Source, head: Mapping[str, Any], folder: Path) -> Ite
         expected = " or ".join(map(repr, dict.fromkeys(spelled)))
         message = f"expected the folder's name {expected}, found {name!r}"
         yield Problem("name", "error", source.place("patch", "name"), message)
-    for file in head.get("runtime", ()):
+    runtime = head.get("runtime", ())
+    for file in runtime if isinstance(runtime, list) else ():
         if not re.fullmatch(r"kp_\w+\.py", str(file)) or not (folder / str(file)).is_file():
             message = f"expected a file kp_….py in the folder of {FILE}, found {file!r}"
             yield Problem("runtime", "error", source.place("patch", "runtime"), message)
