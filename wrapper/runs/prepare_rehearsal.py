@@ -90,7 +90,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     _fill(request, where.data)
     additions = registry.additions(paths.user_patches())
     training = settings.of_preset(preset, checkout.options_of, additions).training
-    parts = tuple(_NAMES[part] for part in training.parts)
+    parts = tuple(_NAMES[part] for part, rate in training.rates.items() if rate != 0)
     return Rehearsal(run, preset, parts, changes, standin)
 
 
