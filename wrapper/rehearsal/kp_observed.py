@@ -37,7 +37,7 @@ class Observer:
         def parse_args(parser: Any, *args: Any, **options: Any) -> Any:
             self.used = parse(parser, *args, **options)
             self.known = [action.dest for action in parser._actions]
-            self._watch_dataset()
+            self._watch_library()
             return self.used
 
         argparse.ArgumentParser.parse_args = parse_args  # type: ignore[method-assign]
@@ -53,26 +53,34 @@ class Observer:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(seen, default=str), encoding="utf-8")
 
-    def _watch_dataset(self) -> None:
-        module: Any = sys.modules.get("library.train_util")
-        dataset = getattr(module, "BaseDataset", None)
-        if self.images is None and hasattr(module, "load_image"):
-            self.images = images = set()
-            module.load_image = _before(module.load_image, lambda file, *_: images.add(str(file)))
-        if self.captions is None and hasattr(dataset, "process_caption"):
-            self.captions = captions = set()
-            # As it was read: prefixes, shuffling and dropout come after.
-            dataset.process_caption = _before(
-                dataset.process_caption, lambda _, __, caption, *___: captions.add(str(caption))
-            )
+    def _watch_library(self) -> None:
+        """Note what its loader of images and its dataset are given, wherever a module has them."""
+        for module in [m for name, m in sys.modules.items() if name.startswith("library.")]:
+            if hasattr(module, "load_image"):
+                self.images = set() if self.images is None else self.images
+                module.load_image = _noted(module.load_image, self._note_image)
+            dataset = getattr(module, "BaseDataset", None)
+            if hasattr(dataset, "process_caption"):
+                self.captions = set() if self.captions is None else self.captions
+                dataset.process_caption = _noted(dataset.process_caption, self._note_caption)
+
+    def _note_image(self, file: Any, *_: Any) -> None:
+        assert self.images is not None
+        self.images.add(str(file))
+
+    def _note_caption(self, dataset: Any, subset: Any, caption: Any, *_: Any) -> None:
+        # As it was read: prefixes, shuffling and dropout come after.
+        assert self.captions is not None
+        self.captions.add(str(caption))
 
 
-def _before(function: Any, note: Callable[..., None]) -> Any:
+def _noted(function: Any, note: Callable[..., None]) -> Any:
     def noted(*args: Any, **options: Any) -> Any:
         note(*args)
         return function(*args, **options)
 
-    return noted
+    noted.is_noted = True  # type: ignore[attr-defined]
+    return function if hasattr(function, "is_noted") else noted
 
 
 def main(prepare: Callable[[], None] | None = None) -> None:

@@ -67,6 +67,24 @@ def test_options_in_effect_and_what_was_read_are_written_down(script: Path) -> N
     ]
 
 
+def test_a_loader_of_another_module_is_watched_too(script: Path) -> None:
+    """v0.11.1 has it in library.utils, and its dataset imports it from there."""
+    (script.parent / "library" / "utils.py").write_text(LIBRARY, "utf-8")
+    (script.parent / "library" / "dataset.py").write_text(
+        "from library.utils import BaseDataset, load_image\nload = lambda x: load_image(x)\n",
+        "utf-8",
+    )
+    (script.parent / "library" / "train_util.py").write_text(
+        "from library.dataset import BaseDataset, load, load_image as load_image\n", "utf-8"
+    )
+    script.write_text(
+        SCRIPT.replace('train_util.load_image("a.png", alpha=True)', 'train_util.load("b.png")'),
+        "utf-8",
+    )
+    _, seen = observed(script)
+    assert (seen["images"], seen["captions"]) == (["b.png"], ["a disc"])
+
+
 def test_a_script_that_fails_fails_as_before_and_leaves_what_it_used(script: Path) -> None:
     script.write_text(f"{SCRIPT}\nsys.exit(3)\n", "utf-8")
     _, seen = observed(script, code=3)
