@@ -21,7 +21,7 @@ from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.validate import each_setting
 from wrapper.checkouts import patchwork
-from wrapper.system import names
+from wrapper.system import names, proc
 
 TAB_FILES = ("kohya_gui/finetune_gui.py", "finetune_gui.py")
 _TITLES = {"finetune": "Finetuning", "lora": "LoRA"}
@@ -112,7 +112,7 @@ def next_steps(
     ]
     if has_data and exported.tab.is_shell:
         steps[1] += " The GUI only counts the images in the image folder."
-    return [*patching_step(preset, f'"{gui}"'), *steps]
+    return [*patching_step(preset, proc.command_line([gui])), *steps]
 
 
 def patching_step(preset: Preset, gui: str = "THE_GUI") -> list[str]:

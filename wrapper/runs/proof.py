@@ -100,16 +100,16 @@ def _dataset(proof: Proof, run: Run, preset: Preset) -> None:
     if seen.get("captions"):  # none where the text encoders' output is cached
         extension = str(preset.dataset.get("caption_extension", ".txt"))
         files = [image_folder.caption(image, extension) for image in given]
-        texts = [f.read_text(encoding="utf-8").strip() for f in files if f.is_file()]
+        texts = [f.read_text("utf-8", "replace").strip() for f in files if f.is_file()]
         read = [t for t in texts if {t, t.partition("\n")[0].strip()} & set(seen["captions"])]
         _counted(proof, "captions", len(read), len(texts))
 
 
 def _counted(proof: Proof, what: str, count: int, given: int) -> None:
+    # Only none is a fault: sd-scripts shuffles again after the first batch of an epoch, and so may
+    # take one image twice in place of another.
     if count:
         proof.proved.append(f"training read {count} of {given} {what}")
-    # A few may lack: sd-scripts shuffles again after the first batch of an epoch, and so takes one
-    # image twice in place of another.
     elif given:
         proof.missed.append(f"reading {what}: training read none of {given}")
 

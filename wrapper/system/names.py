@@ -21,8 +21,8 @@ def usable(text: str) -> str:
         UserError: it cannot; the message says why.
     """
     if fault := _fault(text):
-        hint = 'Do not use / \\ : * ? " < > | or line ends, no dash at the beginning, and no dot '
-        hint += "or space at the beginning or end."
+        hint = 'Choose another name: without / \\ : * ? " < > | and line ends, no dash at the '
+        hint += "beginning, no dot or space at the beginning or end."
         raise UserError(f"{text!r} cannot be used as a file name: {fault}", hint=hint)
     return text
 
