@@ -52,7 +52,7 @@ def main() -> None:
             _write(base, tuned)
         argv = [
             str(used.python),
-            *in_front(standin=False),
+            *in_front(folder / "observed", standin=False),
             str(scripts / "networks" / "extract_lora_from_models.py"),
             "--sdxl",
             "--save_precision=fp16",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kohya_presets.errors import PatchError, ProblemsError, UserError
-from kohya_presets.problems import Problem, did_you_mean
+from kohya_presets.problems import Place, Problem, did_you_mean
 from kohya_presets.sdscripts.additions import Addition, Additions
 from kohya_presets.sdscripts.options import SCRIPTS, TYPES, Option, check
 from kohya_presets.toml import source as toml_source
@@ -76,9 +75,14 @@ class Patch:
 
 
 def every(own: Path | None = None) -> tuple[Patch, ...]:
-    """Return the shipped patches and those in the folder `own`, by name."""
-    found = {patch.name: patch for patch in map(load, _folders(own))}
+    """Return the shipped patches and those in the folder `own`, by name, without broken ones."""
+    found = {patch.name: patch for patch in _loaded(own) if isinstance(patch, Patch)}
     return tuple(found[name] for name in sorted(found))
+
+
+def broken(own: Path | None = None) -> tuple[PatchFileError, ...]:
+    """Return what is wrong with each patch that has errors."""
+    return tuple(found for found in _loaded(own) if isinstance(found, PatchFileError))
 
 
 def find(wanted: str, own: Path | None = None) -> Patch:
@@ -101,12 +105,7 @@ def find(wanted: str, own: Path | None = None) -> Patch:
 
 def additions(own: Path | None = None) -> Additions:
     """Return what the shipped patches and those in `own` add; one with errors adds nothing."""
-    found: dict[str, Addition] = {}
-    for folder in _folders(own):
-        with contextlib.suppress(PatchFileError):  # `patch list` reports its errors
-            patch = load(folder)
-            found[patch.name] = patch.addition
-    return Additions(tuple(found[name] for name in sorted(found)))
+    return Additions(tuple(patch.addition for patch in every(own)))
 
 
 def load(folder: Path) -> Patch:
@@ -115,10 +114,13 @@ def load(folder: Path) -> Patch:
     Raises:
         PatchFileError: with every fault of its patch.toml.
     """
-    source = toml_source.read(folder / FILE)
-    problems = list(source.problems)
-    if source.values:
-        problems += _problems(source, folder)
+    try:
+        source = toml_source.read(folder / FILE)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        unread = Problem("unreadable", "error", Place(folder / FILE), message)
+        raise PatchFileError(f"patch {folder.name!r}", [unread]) from None
+    problems = source.problems or tuple(_problems(source, folder))
     if problems:
         raise PatchFileError(f"patch {folder.name!r}", problems)
     head = source.values["patch"]
@@ -137,6 +139,14 @@ def load(folder: Path) -> Patch:
             tuple(head.get("optimizers", ())),
         ),
     )
+
+
+def _loaded(own: Path | None) -> Iterator[Patch | PatchFileError]:
+    for folder in _folders(own):
+        try:
+            yield load(folder)
+        except PatchFileError as error:
+            yield error
 
 
 def _edit(values: Mapping[str, Any]) -> Edit:
@@ -177,7 +187,11 @@ def _problems(source: Source, folder: Path) -> Iterator[Problem]:
         yield from _head_problems(source, head, folder)
     for name, judge in (("option", _option_problems), ("edit", _edit_problems)):
         tables = values.get(name, [])
-        for number, table in enumerate(tables if isinstance(tables, list) else [tables]):
+        if not isinstance(tables, list):
+            message = f"expected tables [[{name}]]"
+            yield Problem("type", "error", source.place(name), message)
+            continue
+        for number, table in enumerate(tables):
             wrong = list(_table(source, (name, str(number)), table))
             yield from wrong
             if not wrong:
@@ -217,7 +231,8 @@ def _head_problems(source: Source, head: Mapping[str, Any], folder: Path) -> Ite
         expected = " or ".join(map(repr, dict.fromkeys(spelled)))
         message = f"expected the folder's name {expected}, found {name!r}"
         yield Problem("name", "error", source.place("patch", "name"), message)
-    for file in head.get("runtime", ()):
+    runtime = head.get("runtime", ())
+    for file in runtime if isinstance(runtime, list) else ():
         if not re.fullmatch(r"kp_\w+\.py", str(file)) or not (folder / str(file)).is_file():
             message = f"expected a file kp_….py in the folder of {FILE}, found {file!r}"
             yield Problem("runtime", "error", source.place("patch", "runtime"), message)

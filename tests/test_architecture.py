@@ -30,7 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/screen": {"rich"},
     "wrapper/checkouts": set(),
     "wrapper/environments": set(),
-    "wrapper/rehearsal": {"PIL"},
+    "wrapper/rehearsal": {"PIL", "numpy"},
     "wrapper/data": {"PIL", "httpx", "huggingface_hub"},
     "wrapper/runs": {"tomlkit"},
     "wrapper/ranks": set(),
@@ -45,7 +45,8 @@ IN_THE_TRAINER = {
     "wrapper/environments": {"torch"},
     "wrapper/ranks": {"torch", "kp_detour", "patches.fast_lora"},
     "wrapper/rehearsal": {
-        *("torch", "torchvision", "safetensors", "diffusers", "library", "kp_miniature"),
+        *("torch", "torchvision", "safetensors", "diffusers", "library"),
+        *("kp_miniature", "kp_observed"),
     },
 }
 STANDIN = "wrapper/rehearsal/standin"

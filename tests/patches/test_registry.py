@@ -115,6 +115,9 @@ def test_an_unknown_name_is_told_with_a_near_one(tmp_path: Path) -> None:
         pytest.param(('"sdxl_train.py"', '"../x.py"'), [("file", 19)], id="outside"),
         pytest.param(('"sdxl_train.py"', "[1]"), [("type", 19)], id="a list of numbers"),
         pytest.param(("[[edit]]\nfile = [", "[edit]\nfile = ["), [("toml-syntax", 18)], id="twice"),
+        pytest.param((GOOD, ""), [("format", None)], id="empty"),
+        pytest.param((GOOD, "format = 1\n"), [("type", None)], id="nothing in it"),
+        pytest.param(('runtime = ["kp_mine.py"]', "runtime = 5"), [("type", 6)], id="no list"),
         pytest.param(("[patch]", "[patches]"), [("unknown-key", 3), ("type", None)], id="table"),
     ],
 )
@@ -133,3 +136,29 @@ def test_a_newer_format_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(PatchFileError) as caught:
         registry.load(write(tmp_path, GOOD.replace("format = 1", "format = 2")))
     assert "Update kohya-presets" in (caught.value.problems[0].hint or "")
+
+
+BROKEN = (
+    *("", "format = ", "format = 1\n[patch]\nname = 1\n", "format = 1\npatch = 3\n", "\x00"),
+    *("format = 1\n[patch]\nname = 'x'\n[edit]\nfile = 'a'\n", "option = [[1]]"),
+)
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_broken_patch_does_not_stop_the_others(text: str, tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / registry.FILE).write_text(text, "utf-8")
+    names = [patch.name for patch in registry.every(tmp_path)]
+    assert names == ["adacoor", "ema", "fast-lora", "mine"]
+    (fault,) = registry.broken(tmp_path)
+    assert "'x'" in str(fault)
+    assert fault.problems
+    assert registry.additions(tmp_path)
+
+
+def test_a_patch_that_cannot_be_read_is_a_broken_one(tmp_path: Path) -> None:
+    (tmp_path / "x" / registry.FILE).mkdir(parents=True)
+    assert [problem.code for fault in registry.broken(tmp_path) for problem in fault.problems] == [
+        "unreadable"
+    ]

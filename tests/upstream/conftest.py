@@ -12,12 +12,13 @@ from kohya_presets.loras.summary import Lora
 from kohya_presets.presets.catalogue import Catalogue
 from tests import tensors
 from wrapper.checkouts.checkout import Checkout
-from wrapper.runs import manifest, prepare_rehearsal, runner
+from wrapper.runs import manifest, prepare_rehearsal, proof, runner
 from wrapper.runs.manifest import Run
+from wrapper.runs.proof import Proof
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
-Key = tuple[str, str]
+Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Rehearsed:
     run: Run
     standin: bool
     made: Lora | None
+    proof: Proof
     weights: dict[str, bytes]
 
 
@@ -42,20 +44,21 @@ def rehearsed(
     shipped: Catalogue,
     upstream: Callable[[str], Checkout],
     tmp_path: Path,
-) -> Callable[[str, str], Rehearsed]:
-    """Return a function that rehearses a preset on a release."""
+) -> Callable[..., Rehearsed]:
+    """Return a function that rehearses a preset on a release, with settings changed."""
 
-    def get(preset: str, release: str) -> Rehearsed:
+    def get(preset: str, release: str, *overrides: str) -> Rehearsed:
         upstream(release)
-        if (preset, release) not in kept:
+        key = (preset, release, *overrides)
+        if key not in kept:
             name, runs = f"rehearsal-{preset}", tmp_path / "undisturbed"
-            ready = prepare_rehearsal.ready(
-                Request(shipped.load(preset), name, runs, release), Talk()
-            )
+            loaded = shipped.load(preset, overrides=overrides)
+            ready = prepare_rehearsal.ready(Request(loaded, name, runs, release), Talk())
             made = runner.carry_out(ready.run, Talk())
             run = manifest.read(ready.run.folder)
             weights = tensors.contents(run.product)
-            kept[preset, release] = Rehearsed(run, ready.standin, made, weights)
-        return kept[preset, release]
+            found = proof.of(run, ready.preset, ready.trained)
+            kept[key] = Rehearsed(run, ready.standin, made, found, weights)
+        return kept[key]
 
     return get

@@ -1,6 +1,6 @@
 """Run a model with a LoRA through sd-scripts' own loader; the trainer's Python runs this.
 
-    python kp_miniature.py forward.py BASE LORA OUT
+    python kp_miniature.py FOLDER forward.py BASE LORA OUT
 
 OUT gets one pass through the U-Net and both text encoders, of the same random input every time.
 """

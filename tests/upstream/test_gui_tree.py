@@ -19,7 +19,7 @@ from wrapper.cli import cli
 from wrapper.environments import environment
 from wrapper.rehearsal import adapt
 from wrapper.rehearsal.adapt import Replacement
-from wrapper.runs import prepare_rehearsal, runner
+from wrapper.runs import prepare_rehearsal, proof, runner
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
@@ -114,7 +114,7 @@ def as_printed(printed: Printed, run: Run, changes: Iterable[Replacement]) -> St
     argv = (
         *(python, "-m", "accelerate.commands.launch", "--cpu", *words[2:at]),
         "--mixed_precision=no",  # the last one counts
-        *adapt.in_front(standin=False),
+        *adapt.in_front(run.folder / proof.OBSERVED, standin=False),
         *(str(written["config"]) if w == words[at + 2] else w for w in words[at:]),
     )
     return replace(train, launch=replace(train.launch, argv=argv))

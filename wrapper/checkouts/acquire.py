@@ -7,6 +7,7 @@ the half-filled folder.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 import zipfile
@@ -34,6 +35,13 @@ _FOLDERS = ("library", "networks", "tools", "pytorch_lightning")
 _TOP = re.compile(r"(.*\.py|requirements.*\.txt|LICENSE.*|README\.md)")
 # A repository on this machine serves partial clones only with this setting.
 _SERVE = "git -c uploadpack.allowFilter=true upload-pack"
+
+# What git says beside the reason: to everyone who cannot fetch, and about other things.
+_ADDED = re.compile(
+    r"Please make sure you have the correct access|and the repository exists|(warning|hint): "
+    r"|Cloning into|From |\*+ "
+)
+_GENERAL = "fatal: Could not read from remote repository"
 
 
 class Unreachable(UserError):
@@ -109,7 +117,9 @@ def is_repository(folder: Path) -> bool:
 
 
 def _git(remote: str, folder: Path, *words: str) -> str:
-    quiet = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_ASKPASS": "true"}
+    # Nobody answers questions here; a user's own program for passwords may.
+    asked = os.environ.get("GIT_ASKPASS", "true")
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_ASKPASS": asked}
     done = proc.run(["git", "-C", folder, *words], env=quiet, check=False)
     if done.returncode:
         raise _failure(remote, words, done)
@@ -131,13 +141,20 @@ def _failure(remote: str, words: tuple[str, ...], done: proc.Result) -> UserErro
             hint="Check the commit, or leave out --from to use the official repository.",
         )
     if "fetch" in words or "checkout" in words:  # the two that talk to the remote
-        reason = (said.strip().splitlines() or ["no answer"])[-1]
         return Unreachable(
-            f"{remote} could not be reached: {reason}",
+            f"{remote} could not be reached: {_reason(said)}",
             hint="Check the connection and run the same command again, or give another source "
             "with --from URL, FOLDER or ZIP (or with SD_SCRIPTS_REMOTE).",
         )
     return proc.ProcessError(done)
+
+
+def _reason(said: str) -> str:
+    """Return why git failed, in its own words: the cause, without what it adds for everyone."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    told = [line for line in lines if not _ADDED.match(line)]
+    own = [line for line in told if not line.startswith(_GENERAL)]
+    return "; ".join((own or told or lines or ["it gave no reason"])[:3])
 
 
 def _serving(remote: str, folder: Path) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from kohya_presets.loras.summary import Lora
@@ -9,6 +11,8 @@ from kohya_presets.sdscripts import scripts
 from wrapper.runs import runner
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
+
+STANDIN = 6  # exit code: all went well, but with the stand-in and not with sd-scripts
 
 
 def finish(run: Run, talk: Talk) -> Lora | None:
@@ -18,3 +22,12 @@ def finish(run: Run, talk: Talk) -> Lora | None:
     talk.say(f"{run.product.name}: {made or lone}")
     click.echo(run.product)
     return made
+
+
+def exit_if_standin(run: Run, talk: Talk) -> None:
+    """End with an exit code of its own where the stand-in ran: a script must not overlook that."""
+    if run.facts.get("sd-scripts", {}).get("standin"):
+        talk.warn(
+            "this rehearsal used the stand-in; rehearse again where sd-scripts can be downloaded"
+        )
+        sys.exit(STANDIN)

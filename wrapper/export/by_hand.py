@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path, PurePosixPath
 
 from kohya_presets.errors import PresetError
@@ -15,7 +14,7 @@ from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.data import base_model
 from wrapper.runs import preflight
-from wrapper.system import whole
+from wrapper.system import names, proc, whole
 
 HEAD = "# Run these commands in the sd-scripts folder, in its environment, one after the other.\n"
 
@@ -43,7 +42,7 @@ def render(
         data=data.expanduser().resolve(),
         base=PurePosixPath(base) if _is_repository(base) else model.resolve(),
         output=out,
-        name=preflight.name(name or preset.name),
+        name=names.usable(name or preset.name),
         dataset_config=out / "dataset.toml",
     )
     files = {
@@ -51,7 +50,7 @@ def render(
         "dataset.toml": texts.dataset(preset, paths),
         "command.txt": HEAD
         + _patching(preset)
-        + "".join(f"{shlex.join(c)}\n" for c in commands(preset, paths)),
+        + "".join(f"{proc.command_line(c)}\n" for c in commands(preset, paths)),
     }
     return whole.write({out / file: text for file, text in files.items()}, force=force)
 

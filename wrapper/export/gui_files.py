@@ -21,7 +21,7 @@ from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.validate import each_setting
 from wrapper.checkouts import patchwork
-from wrapper.runs import preflight
+from wrapper.system import names, proc
 
 TAB_FILES = ("kohya_gui/finetune_gui.py", "finetune_gui.py")
 _TITLES = {"finetune": "Finetuning", "lora": "LoRA"}
@@ -93,7 +93,7 @@ def target(preset: Preset, gui: Installed) -> Path:
             f"the Kohya GUI has no tab for {preset.script}; it has tabs for {supported}"
         )
     folder = gui.presets(fields.TABS[preset.script])
-    return folder / f"{preflight.name(preset.name)}.json"
+    return folder / f"{names.usable(preset.name)}.json"
 
 
 def next_steps(
@@ -112,7 +112,7 @@ def next_steps(
     ]
     if has_data and exported.tab.is_shell:
         steps[1] += " The GUI only counts the images in the image folder."
-    return [*patching_step(preset, f'"{gui}"'), *steps]
+    return [*patching_step(preset, proc.command_line([gui])), *steps]
 
 
 def patching_step(preset: Preset, gui: str = "THE_GUI") -> list[str]:
@@ -127,7 +127,7 @@ def imported(file: Path, name: str | None, additions: Additions) -> Imported:
     Raises:
         UserError: there is no such file, or it is neither.
     """
-    called = preflight.name(name) if name else file.stem
+    called = names.usable(name) if name else file.stem
     if file.suffix.lower() == ".toml":
         return toml_read.toml_file(file, called, additions)
     try:

@@ -12,8 +12,7 @@ from kohya_presets.presets.preset import SCHEMA, SETTINGS, UNSET
 from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.toml import text as toml_text
 from kohya_presets.validate import each_setting
-from wrapper.runs import preflight
-from wrapper.system import paths, whole
+from wrapper.system import names, paths, whole
 
 
 def new(
@@ -25,7 +24,7 @@ def new(
         PresetError: an override is wrong.
         UserError: there is no such parent, or a preset of that name already exists.
     """
-    name = preflight.name(name.removesuffix(".toml"))
+    name = names.usable(name.removesuffix(".toml"))
     file = paths.user_presets() / f"{name}.toml"
     if file.exists():
         raise UserError(f"{file} already exists", hint="Edit it, or choose another name.")

@@ -99,9 +99,13 @@ def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Replacement, ...]]
     return replace(preset, train=train, dataset=data, **tools), tuple(changes)
 
 
-def in_front(*, standin: bool) -> tuple[str, ...]:
-    """Return what is run in front of each real script: it shrinks SDXL in that process."""
-    return () if standin else (str(ROOM / "kp_miniature.py"),)
+def in_front(observed: Path, *, standin: bool) -> tuple[str, ...]:
+    """Return what is run in front of each script.
+
+    It writes into the folder `observed` what the script used, and shrinks SDXL in that process.
+    """
+    module = "kp_observed.py" if standin else "kp_miniature.py"
+    return (str(ROOM / module), str(observed))
 
 
 def _epochs(train: Mapping[str, Any], data: Mapping[str, Any], images: int) -> int:

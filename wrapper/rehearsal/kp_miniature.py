@@ -1,6 +1,8 @@
 """Run one of sd-scripts' own scripts, unchanged, on an SDXL small enough for any CPU.
 
-    python kp_miniature.py SCRIPT ARGUMENTS...
+    python kp_miniature.py FOLDER SCRIPT ARGUMENTS...
+
+What the script used is written into FOLDER, see `kp_observed`.
 
 Everything that fixes SDXL's size in sd-scripts is a module constant, a constructor's argument or
 a config class (read in v0.7.0 to v0.11.1), so it can be set before the script runs. The shape stays
@@ -11,12 +13,11 @@ takes hidden state 11). Runs in the trainer's environment, with nothing of ours 
 from __future__ import annotations
 
 import inspect
-import runpy
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import kp_observed
 import torch
 
 UNET_CHANNELS = 32  # SDXL: 320; group norm has 32 groups, so no fewer
@@ -110,14 +111,5 @@ def _with_own_storage(load: Any) -> Any:
     return loaded
 
 
-def main() -> None:
-    """Shrink, then be SCRIPT."""
-    script = Path(sys.argv[1]).absolute()
-    sys.argv = [str(script), *sys.argv[2:]]
-    sys.path[0] = str(script.parent)
-    shrink()
-    runpy.run_path(str(script), run_name="__main__")
-
-
 if __name__ == "__main__":
-    main()
+    kp_observed.main(shrink)

@@ -1,4 +1,4 @@
-"""A rehearsal: turn a request into a run that can start, and say what the run has proved."""
+"""A rehearsal: turn a request into a run that can start, and say what a run cannot prove."""
 
 from __future__ import annotations
 
@@ -11,24 +11,31 @@ from kohya_presets.files import image_folder
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import errors
 from kohya_presets.sdscripts import scripts
+from kohya_presets.training import settings, trained
+from patches import registry
 from wrapper.data import images
 from wrapper.environments import environment
-from wrapper.rehearsal import adapt, pictures
+from wrapper.rehearsal import adapt, changed, pictures
 from wrapper.rehearsal.adapt import ENV, ROOM, SEED, STANDIN, Replacement
-from wrapper.runs import job, manifest, preflight, runner, trainer
+from wrapper.runs import job, manifest, preflight, proof, runner, trainer
 from wrapper.runs import request as requests
 from wrapper.runs.job import Plan, Site
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
+from wrapper.system import names, paths
 from wrapper.system.launch import RUN_MARK, Launch
+
+_NAMES = dict(zip(trained.PARTS, changed.PARTS, strict=False))
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """A rehearsal ready to run, and the preset's settings that it replaces."""
+    """A rehearsal ready to run: its small preset, what that trains, the settings replaced."""
 
     run: Run
+    preset: Preset
+    trained: tuple[str, ...]  # the parts of the model, as `changed.PARTS` calls them
     replaced: tuple[Replacement, ...]
     standin: bool
 
@@ -43,6 +50,9 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
         message = f"{request.preset.script} cannot be rehearsed: rehearsals are for SDXL only"
         hint = "Run `kohya-presets train` with --dry-run to see its commands."
         raise UserError(message, hint=hint)
+    names.usable(request.preset.name)  # of the model and the LoRA
+    names.usable(request.name)
+    _require_replaceable(request.folder)
     asked = requests.validate(request, talk)
     if request.standin:
         checkout = trainer.standin()
@@ -64,7 +74,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
         python=str(used.python),
         data=request.folder / "data",
         base=_base(request.folder),
-        in_front=adapt.in_front(standin=standin),
+        in_front=adapt.in_front(request.folder / proof.OBSERVED, standin=standin),
         cpu=True,
         env=adapt.ENV,
     )
@@ -78,22 +88,10 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     _clear(request.folder)
     run = requests.started(request, "rehearsal", preset, checkout, plan, facts)
     _fill(request, where.data)
-    return Rehearsal(run, changes, standin)
-
-
-def proved(run: Run, standin: bool) -> tuple[str, ...]:
-    """Return what a finished rehearsal has proved: only what this very run measured."""
-    names = [stage.name for stage in run.stages if stage.name != "miniature"]
-    scripts_name = "the stand-in scripts" if standin else "sd-scripts"
-    lines = [
-        f"{scripts_name} accepted all options of the stages {', '.join(names)}",
-        "the trainer read config.toml, dataset.toml and the images",
-        f"each stage read the file of the stage before it, and {run.product.name} is complete",
-    ]
-    if "extract" in names:  # `runner` looked into the LoRA: it holds the difference
-        both = " and both text encoders" if run.text_encoders else ""
-        lines.append(f"training changed the U-Net{both}")
-    return tuple(lines)
+    additions = registry.additions(paths.user_patches())
+    training = settings.of_preset(preset, checkout.options_of, additions).training
+    parts = tuple(_NAMES[part] for part, rate in training.rates.items() if rate != 0)
+    return Rehearsal(run, preset, parts, changes, standin)
 
 
 def not_proved(preset: Preset, standin: bool) -> tuple[str, ...]:
@@ -104,20 +102,24 @@ def not_proved(preset: Preset, standin: bool) -> tuple[str, ...]:
         "mixed precision, xformers, 8-bit optimizers and all other settings changed above",
         "your base model, and the quality of the LoRA",
     ]
-    if preset.extract is None:
-        lines.insert(0, "whether training changes the weights")
     return ("whether sd-scripts itself works", *lines) if standin else tuple(lines)
 
 
 def _clear(folder: Path) -> None:
     """Delete an earlier rehearsal; refuse to delete anything else."""
+    _require_replaceable(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _require_replaceable(folder: Path) -> None:
+    """Raise UserError unless there is nothing at `folder`, or a rehearsal that has ended."""
     if not folder.exists():
         return
     if manifest.read(folder).kind != "rehearsal":
         raise UserError(f"{folder} is not a rehearsal", hint="Choose another --runs DIR.")
     with runner.lock(folder):
-        pass
-    shutil.rmtree(folder)
+        runner.require_idle(folder)
 
 
 def _count(request: Request) -> int:

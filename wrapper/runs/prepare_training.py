@@ -16,6 +16,7 @@ from wrapper.runs.job import Plan, Site
 from wrapper.runs.manifest import Run
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
+from wrapper.system import names
 
 
 def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
@@ -34,7 +35,7 @@ def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
         data=data.expanduser().resolve(),
         base=file.resolve() if file.is_file() else file,
     )
-    return job.plan(request.preset, preflight.name(request.name), where, seed=0)
+    return job.plan(request.preset, names.usable(request.name), where, seed=0)
 
 
 def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
@@ -46,7 +47,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     """
     preset, data = request.preset, data.expanduser().resolve()
     asked = requests.validate(request, talk)
-    preflight.name(request.name)
+    names.usable(request.name)
     if request.folder.exists():
         raise runner.taken(request.folder)
     # Quick checks come before minutes of downloads.

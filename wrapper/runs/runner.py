@@ -5,6 +5,7 @@ A stage is done when its file is complete, moved into place, and its hash is in 
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -18,7 +19,7 @@ from kohya_presets.loras.summary import Lora
 from kohya_presets.sdscripts import scripts
 from wrapper.runs import failures, keeping, manifest
 from wrapper.runs.manifest import Run, Stage
-from wrapper.system import launch, locks
+from wrapper.system import launch, locks, proc
 from wrapper.system.launch import OnLine, Outcome
 
 
@@ -50,7 +51,8 @@ def start(run: Run, files: Mapping[str, str]) -> Run:
 
 def taken(folder: Path) -> UserError:
     """Return the error that a run's folder already exists."""
-    hint = f'Continue with `kohya-presets resume "{folder}"`, or choose another --name.'
+    resume = proc.command_line(("kohya-presets", "resume", folder))
+    hint = f"Continue with `{resume}`, or choose another --name."
     return UserError(f"the run folder {folder} already exists", hint=hint)
 
 
@@ -70,6 +72,16 @@ def carry_out(run: Run, watcher: Watcher) -> Lora | None:
         if run.stages[-1].expects != scripts.LORA:
             return None
         return _verified(run) if run.stages[-1].name != "train" else _trained(run.product)
+
+
+def require_idle(folder: Path) -> None:
+    """Raise UserError where the trainer of the run in `folder` is still running."""
+    if left := launch.at_work(folder):
+        resume = proc.command_line(("kohya-presets", "resume", folder))
+        raise UserError(
+            f"the trainer of the run in {folder} is still running: {locks.described(left[0])}",
+            hint=f"Attach to it with `{resume}`; Ctrl-C there stops it. Then try again.",
+        )
 
 
 def is_done(stage: Stage) -> bool:
@@ -98,6 +110,7 @@ def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
         watcher.say(f"{stage.name}: it finished while kohya-presets was not running")
         outcome = Outcome(None, 0.0, ())
     else:
+        _require_there(run, stage)
         stage = replace(stage, state="running", started=manifest.now())
         manifest.write(run.with_stage(stage))
         if earlier := keeping.set_aside(stage.makes.parent):
@@ -118,6 +131,23 @@ def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
     stage = _settled(run, stage)
     manifest.write(run.with_stage(stage))
     return stage
+
+
+def _require_there(run: Run, stage: Stage) -> None:
+    """Raise UserError where the scripts or the Python that the run was planned with are gone."""
+    program, scripts = stage.launch.argv[0], stage.launch.cwd
+    if scripts.is_dir() and shutil.which(program):
+        return
+    gone = f"the Python {program}" if scripts.is_dir() else f"the folder {scripts}"
+    facts = run.facts.get("sd-scripts", {})
+    release = facts.get("release") or facts.get("commit") or ""
+    words = ["kohya-presets", "rehearse", run.preset, *(("--release", release) if release else ())]
+    hint = f"Run `{proc.command_line(words)}`: if kohya-presets created it, it is created again. "
+    hint += "Otherwise restore it. "
+    if run.kind != "rehearsal":  # which that command replaces
+        resume = proc.command_line(("kohya-presets", "resume", run.folder))
+        hint += f"Then run `{resume}`."
+    raise UserError(f"{stage.name} cannot start: {gone} is not there any more", hint=hint.strip())
 
 
 def _launched(stage: Stage, watcher: Watcher) -> Outcome:

@@ -20,7 +20,7 @@ from patches import registry
 from wrapper.checkouts import checkout, patchwork
 from wrapper.environments import gpu
 from wrapper.runs import preflight
-from wrapper.system import paths
+from wrapper.system import paths, proc
 
 
 def against(
@@ -95,7 +95,8 @@ def one(name: str, presets: Catalogue, against: Against, overrides: Sequence[str
     """Return the report on a preset."""
     path = Path(name).expanduser()
     if path.suffix == ".json" and path.is_file():
-        hint = f"If the Kohya GUI saved it, run `kohya-presets gui import {path}` first."
+        command = proc.command_line(("kohya-presets", "gui", "import", path))
+        hint = f"If the Kohya GUI saved it, run `{command}` first."
         raise UserError(f"expected a preset or a TOML file, found {path}", hint=hint)
     found = everything.preset(name, presets, against, overrides=overrides)
     unknown = preflight.unknown_patches(found.preset) if found.preset else ()

@@ -39,7 +39,7 @@ def checkout_or_standin(release: str, folder: Path | None, talk: Talk) -> Checko
     try:
         return checkout_for(release, folder, talk)
     except Unreachable as error:
-        talk.warn(f"{error}")
+        talk.warn(str(error))
         return standin()
 
 

@@ -21,10 +21,14 @@ from typing import BinaryIO
 
 import psutil
 
+from kohya_presets.errors import UserError
+from wrapper.system import proc
+
 INTERRUPT_GRACE_SECONDS = 30.0  # what sd-scripts gets to finish writing a checkpoint
 TERMINATE_GRACE_SECONDS = 5.0
 POLL_SECONDS = 0.1
 TAIL_LINES = 80
+WINDOWS = os.name == "nt"
 RUN_MARK = "KOHYA_PRESETS_RUN"  # set in every child's environment: whose process it is
 
 OnLine = Callable[[str], None]
@@ -90,8 +94,9 @@ def at_work(run_dir: Path) -> list[psutil.Process]:
 def stop(processes: list[psutil.Process], *, group: int | None = None) -> None:
     """End the processes and all they started: ask, then insist, then kill."""
     family = {*processes, *(kin for p in processes for kin in _children(p))}
+    leaders = _leaders(processes)
     steps = (
-        (_interrupt, INTERRUPT_GRACE_SECONDS),
+        (lambda process: _interrupt(process, leaders), INTERRUPT_GRACE_SECONDS),
         (psutil.Process.terminate, TERMINATE_GRACE_SECONDS),
         (psutil.Process.kill, TERMINATE_GRACE_SECONDS),
     )
@@ -109,18 +114,23 @@ def stop(processes: list[psutil.Process], *, group: int | None = None) -> None:
 
 
 def _popen(launch: Launch) -> subprocess.Popen[bytes]:
-    flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows: our Ctrl-C is not theirs
+    # In a group of its own: our Ctrl-C is not the child's, `stop` passes it on in its order.
+    flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if WINDOWS else 0
     with launch.log.open("ab") as log:
-        return subprocess.Popen(
-            launch.argv,
-            cwd=launch.cwd,
-            env={**os.environ, **launch.env},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=os.name == "posix",
-            creationflags=flags,
-        )
+        try:
+            return subprocess.Popen(
+                launch.argv,
+                cwd=launch.cwd,
+                env={**proc.environ(), **launch.env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=not WINDOWS,
+                creationflags=flags,
+            )
+        except OSError as error:
+            reason = f"{launch.cwd} does not exist" if not launch.cwd.is_dir() else error.strerror
+            raise UserError(f"cannot start {launch.argv[0]}: {reason}") from None
 
 
 def _follow(log: Path, offset: int, alive: Callable[[], bool], on_line: OnLine) -> tuple[str, ...]:
@@ -168,18 +178,35 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 def _each(processes: set[psutil.Process], ask: Callable[[psutil.Process], None]) -> None:
     for process in processes:
-        with contextlib.suppress(psutil.Error):
+        # Windows: also an OSError, for a process of another console.
+        with contextlib.suppress(psutil.Error, OSError):
             ask(process)
 
 
-def _interrupt(process: psutil.Process) -> None:
-    if os.name == "posix":
+def _interrupt(process: psutil.Process, leaders: set[int]) -> None:
+    """Ask a process to end, as Ctrl-C does.
+
+    On Windows a group is asked, by the number of its leader; with another number the console
+    would ask every process in it, us included.
+    """
+    if not WINDOWS:
         process.send_signal(signal.SIGINT)
-    else:
+    elif process.pid in leaders:
         process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
 
+def _leaders(processes: list[psutil.Process]) -> set[int]:
+    """Return the numbers of those that none of the others has started."""
+    numbers = {process.pid for process in processes}
+    found = set()
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            if process.ppid() not in numbers:
+                found.add(process.pid)
+    return found
+
+
 def _kill_group(leader: int) -> None:
-    if os.name == "posix":
+    if not WINDOWS:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(leader, signal.SIGKILL)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,13 @@ from pathlib import Path
 
 from kohya_presets.errors import UserError
 
-_GIT_LEAKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+# Inside a git hook, or beside another tool's git, GIT_* points every git we start at that tool's
+# repository, index or objects. So all of it goes, names of tomorrow's git too, except what a user
+# sets to reach a remote: ssh, passwords, proxies, certificates, and the settings of their machine.
+_GIT_KEPT = re.compile(
+    r"GIT_(SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|TERMINAL_PROMPT|ALLOW_PROTOCOL|PROXY_COMMAND"
+    r"|(SSL|PROXY_SSL|HTTP)_\w+|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|EXEC_PATH)"
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ def run(
         done = subprocess.run(
             words,
             cwd=cwd,
-            env={**_environ(), **(env or {})},
+            env={**environ(), **(env or {})},
             timeout=timeout_seconds,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -74,6 +82,28 @@ def run(
     return result
 
 
-def _environ() -> dict[str, str]:
-    # Inside a git hook these would make every git we start look at the hook's repository.
-    return {name: value for name, value in os.environ.items() if name not in _GIT_LEAKS}
+def environ() -> dict[str, str]:
+    """Return this process's environment without another git's variables: for every child."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or _GIT_KEPT.fullmatch(name)
+    }
+
+
+def command_line(argv: Sequence[str | Path], *, windows: bool = os.name == "nt") -> str:
+    """Return `argv` as a person can paste it into the shell of this system.
+
+    On Windows that is cmd: it knows double quotes only, and keeps & | < > ^ inside of them.
+    """
+    words = [os.fspath(word) for word in argv]
+    return " ".join(map(_for_windows, words)) if windows else shlex.join(words)
+
+
+def _for_windows(word: str) -> str:
+    if re.fullmatch(r"[\w.:/\\=+@~-]+", word):
+        return word
+    # A program's own reading of its line: backslashes before a quote count twice.
+    word = re.sub(r'(\\*)"', r'\1\1\\"', word)
+    word = re.sub(r"(\\+)$", r"\1\1", word)
+    return f'"{word}"'

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -273,3 +274,36 @@ def test_a_changed_release_is_still_like_itself(
     assert found.exact == ()
     newest_alike = {"v0.8.7": "v0.8.8"}.get(tag, tag)  # the same options
     assert found.like == newest_alike
+
+
+REASONS = {
+    "fatal: unable to access 'https://x/': Could not resolve host: x": "Could not resolve host: x",
+    "ssh: Could not resolve hostname x: Name or service not known\n"
+    "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access "
+    "rights\nand the repository exists.": "ssh: Could not resolve hostname x: Name or service not",
+    "fatal: '/x.git' does not appear to be a git repository\n"
+    "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access "
+    "rights\nand the repository exists.": "'/x.git' does not appear to be a git repository",
+    "warning: redirecting to https://y\nremote: Repository not found.\n"
+    "fatal: repository 'https://y/' not found": "remote: Repository not found.; fatal: repository",
+    "error: RPC failed; curl 56 Recv failure\nfatal: the remote end hung up": "error: RPC failed",
+    "fatal: Could not read from remote repository.\nPlease make sure you have the correct access "
+    "rights": "fatal: Could not read from remote repository.",
+    "": "it gave no reason",
+}
+
+
+@pytest.mark.parametrize("said", REASONS)
+def test_the_reason_is_gits_own(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = proc.run
+
+    def run(argv: Sequence[str | Path], **options: Any) -> proc.Result:
+        if "fetch" in argv:
+            return proc.Result(tuple(map(str, argv)), 128, "", said)
+        return real(argv, **options)
+
+    monkeypatch.setattr(proc, "run", run)
+    with pytest.raises(Unreachable) as caught:
+        add("v0.10.1", "https://x.invalid/y.git")
+    assert REASONS[said] in str(caught.value)
+    assert "and the repository exists" not in str(caught.value)

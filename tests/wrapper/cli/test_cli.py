@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -276,9 +277,14 @@ def test_out_of_reach_a_patched_copy_of_the_stand_in_is_rehearsed_with_your_imag
     pictures.draw(tmp_path / "my pictures", count=3)
     words = ("--python", trainer_python, "--runs", tmp_path / "runs")
     result = typed("rehearse", preset, "--data", tmp_path / "my pictures", *words)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 6, result.stderr
     lines = result.stderr.splitlines()
     said = next(n for n, line in enumerate(lines) if "could not be reached" in line)
+    assert "gone.git' does not appear to be a git repository" in lines[said]
+    assert any(re.search(r"\+ training changed: U-Net by [\d.e-]+, text", x) for x in lines)
+    assert any("+ sdxl_train.py used " in line for line in lines)
+    again = typed("resume", tmp_path / f"runs/rehearsal-{preset}")
+    assert (again.returncode, again.stdout) == (6, result.stdout)
     assert "stand-in" in lines[said + 1]
     assert "stand-in" in lines[-1]
     assert len(list((tmp_path / f"runs/rehearsal-{preset}/data").glob("*.png"))) == 3
@@ -320,3 +326,20 @@ def test_patches_from_the_command_line(layout: str, tmp_path: Path) -> None:
     script.write_text(script.read_text("utf-8").replace("global_step += 1", "pass"), "utf-8")
     result = typed("patch", "apply", "ema", *where)
     assert (result.returncode, "hint: " in result.stderr) == (4, True)
+
+
+def test_one_broken_patch_of_yours_is_listed_with_its_fault(tmp_path: Path, home: Path) -> None:
+    own = home / "patches"
+    for name, text in {"mine": "format = 1\n[patch]\nname = 'mine'\n", "other": "format ="}.items():
+        (own / name).mkdir(parents=True)
+        (own / name / "patch.toml").write_text(text, "utf-8")
+    clone = tmp_path / "sd scripts"
+    shutil.copytree(STANDIN, clone, ignore=shutil.ignore_patterns("__pycache__"))
+    for words in (("patch", "list"), ("patch", "status", "--checkout", clone)):
+        result = typed(*words)
+        assert result.returncode == 0, result.stderr
+        for name in ("adacoor", "ema", "fast-lora"):
+            assert f"\n{name} " in f"\n{result.stdout}"
+        for name, fault in {"mine": "summary is missing", "other": "toml-syntax"}.items():
+            about = result.stdout.split(f"cannot be used: patch '{name}'")[1]
+            assert fault in about.split("cannot be used")[0]

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from psutil import Popen
 
 from kohya_presets.errors import PresetError, ProblemsError, UserError
 from kohya_presets.loras import weights
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset
 from tests import tensors
+from tests.wrapper.runs import killing
 from wrapper.environments import environment
 from wrapper.environments.environment import Probe
 from wrapper.rehearsal import adapt, pictures
@@ -23,7 +25,10 @@ from wrapper.runs import manifest, prepare_rehearsal, prepare_training, runner
 from wrapper.runs.prepare_rehearsal import Rehearsal
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
-from wrapper.system import proc
+from wrapper.system import launch, proc
+from wrapper.system.launch import RUN_MARK
+
+posix = pytest.mark.skipif(os.name != "posix", reason="a process of this user is found by its mark")
 
 # Only what every release has: the stand-in, taken for a checkout, is like the oldest of them.
 PRESET = """\
@@ -182,3 +187,49 @@ def test_a_rehearsal_replaces_an_earlier_one_and_nothing_else(
     manifest.write(replace(run, kind="train"))
     with pytest.raises(UserError, match="rehearsal"):
         rehearse()
+
+
+@posix
+def test_a_rehearsal_whose_trainer_still_runs_is_not_replaced(
+    rehearse: Callable[..., Rehearsal],
+) -> None:
+    run = rehearse().run
+    trainer = Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"],
+        env={**proc.environ(), RUN_MARK: str(run.folder)},
+    )
+    try:
+        killing.wait_for(lambda: bool(launch.at_work(run.folder)))
+        with pytest.raises(UserError, match=f"still running: process {trainer.pid} ") as caught:
+            rehearse()
+        assert "kohya-presets resume" in (caught.value.hint or "")
+        assert manifest.read(run.folder) == run
+    finally:
+        trainer.kill()
+        trainer.wait()
+    assert rehearse().run.folder == run.folder
+
+
+NAMES = ("/../x", "/../../x", "a/b", "NUL", "con", "-r\nf", "a.", "a ", "..")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_whose_name_is_no_files_is_not_rehearsed(
+    name: str, preset: Preset, tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    called = replace(preset, name=name)
+    asked = Request(called, f"rehearsal-{name}", tmp_path / "runs", "v0.10.1", standin=True)
+    with pytest.raises(UserError, match="cannot be used as a file name"):
+        prepare_rehearsal.ready(asked, Talk())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", [*NAMES, "-x"])
+def test_a_run_is_not_called_so_either(name: str, asked: tuple[Request, Path, str]) -> None:
+    request, data, base = asked
+    called = replace(request, name=name)
+    for prepare in (prepare_training.ready, prepare_training.dry):
+        with pytest.raises(UserError, match="cannot be used as a file name"):
+            prepare(called, data, base, Talk())
+    assert not request.runs.exists()

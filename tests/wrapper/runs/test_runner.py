@@ -271,3 +271,23 @@ def killed(run: Run, stage: str) -> None:
     wait_for(lambda: faked.starts(run.folder)[stage] == 1)
     begun.kill()
     begun.wait()
+
+
+@pytest.mark.parametrize("kind", ["train", "rehearsal"])
+@pytest.mark.parametrize("gone", ["python", "scripts"])
+def test_a_python_or_scripts_that_are_gone_are_named_with_the_way_back(
+    gone: str, kind: manifest.Kind, folder: Path
+) -> None:
+    run = replace(faked.new(folder), kind=kind, facts={"sd-scripts": {"release": "v0.9.1"}})
+    stage = run.stages[0]
+    at = folder.parent / "gone"
+    launched = replace(stage.launch, argv=(str(at), *stage.launch.argv[1:]))
+    if gone == "scripts":
+        launched = replace(stage.launch, cwd=at)
+    with pytest.raises(UserError, match=r"miniature cannot start: .*gone is not there") as caught:
+        runner.carry_out(run.with_stage(replace(stage, launch=launched)), Heard(folder))
+    hint = caught.value.hint or ""
+    assert "kohya-presets rehearse skynet --release v0.9.1" in hint
+    assert ("kohya-presets resume" in hint) is (kind == "train")
+    assert states(folder)["miniature"] == "planned"
+    assert faked.starts(folder) == Counter()

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kohya_presets.errors import UserError
 from wrapper.system import launch
 
 Trainer = Callable[[str], launch.Launch]
@@ -143,3 +144,93 @@ print("finished")
 def test_only_processes_of_this_run_are_found(trainer: Trainer, tmp_path: Path) -> None:
     assert launch.at_work(tmp_path) == []
     assert psutil.Process().is_running()
+
+
+@pytest.mark.parametrize("gone", ["the program", "the folder"])
+def test_what_cannot_start_is_an_error_that_says_what_is_missing(gone: str, tmp_path: Path) -> None:
+    program = tmp_path / "no python" if gone == "the program" else Path(sys.executable)
+    folder = tmp_path / "no folder" if gone == "the folder" else tmp_path
+    job = launch.Launch((str(program),), folder, tmp_path / "log")
+    with pytest.raises(UserError, match="cannot start") as caught:
+        launch.run(job, on_line=str)
+    assert ("no folder" if gone == "the folder" else "no python") in str(caught.value)
+
+
+class FakeProcess:
+    """A process as `stop` sees one: it notes what it is asked, and ends at `terminate`."""
+
+    def __init__(self, pid: int, parent: int, children: tuple[FakeProcess, ...] = ()) -> None:
+        self.pid, self._parent, self._children = pid, parent, children
+        self.asked: list[object] = []
+
+    def ppid(self) -> int:
+        return self._parent
+
+    def children(self, recursive: bool) -> tuple[FakeProcess, ...]:
+        return self._children
+
+    def send_signal(self, number: object) -> None:
+        self.asked.append(number)
+        if number == "break" and self._parent != 1:
+            raise OSError(87, "no group of that number")
+
+    def terminate(self) -> None:
+        self.asked.append("terminate")
+
+    def kill(self) -> None:
+        self.asked.append("kill")
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `launch` take this system for Windows; no process obeys before it is terminated."""
+    monkeypatch.setattr(launch, "WINDOWS", True)
+    monkeypatch.setattr(signal, "CTRL_BREAK_EVENT", "break", raising=False)
+
+    def waited(family: set[FakeProcess], timeout: float) -> tuple[list[object], list[FakeProcess]]:
+        return [], [process for process in family if "terminate" not in process.asked]
+
+    monkeypatch.setattr(psutil, "wait_procs", waited)
+    monkeypatch.setattr(
+        psutil.Process, "terminate", FakeProcess.terminate
+    )  # asked through the class
+    monkeypatch.setattr(psutil.Process, "kill", FakeProcess.kill)
+
+
+@pytest.mark.parametrize("seen", ["the leader", "every marked process"])
+def test_on_windows_a_group_is_asked_through_its_leader_and_all_are_ended(
+    seen: str, windows: None
+) -> None:
+    workers = (FakeProcess(12, 11), FakeProcess(13, 11))
+    trainer = FakeProcess(11, 10, workers)
+    leader = FakeProcess(10, 1, (trainer, *workers))
+    everyone = [trainer, leader, *workers]
+    launch.stop([leader] if seen == "the leader" else everyone, group=10)  # type: ignore
+    assert leader.asked == ["break", "terminate"]
+    for other in (trainer, *workers):
+        assert other.asked == ["terminate"], "a console has no group of that number"
+
+
+def test_on_windows_a_process_of_another_console_is_ended_too(windows: None) -> None:
+    foreign = FakeProcess(10, 2)  # which the console refuses to ask
+    launch.stop([foreign])  # type: ignore[list-item]
+    assert foreign.asked == ["break", "terminate"]
+
+
+@pytest.mark.parametrize("system", ["windows", "posix"])
+def test_our_ctrl_c_does_not_reach_the_trainer_by_itself(
+    system: str, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: dict[str, object] = {}
+
+    def popen(argv: object, **options: object) -> object:
+        started.update(options)
+        raise FileNotFoundError(2, "not started")
+
+    monkeypatch.setattr(launch, "WINDOWS", system == "windows")
+    monkeypatch.setattr("subprocess.CREATE_NEW_PROCESS_GROUP", 512, raising=False)
+    monkeypatch.setattr("subprocess.Popen", popen)
+    with pytest.raises(UserError, match="not started"):
+        launch.run(trainer(""), on_line=str)
+    found = (started["creationflags"], started["start_new_session"])
+    assert found == ((512, False) if system == "windows" else (0, True))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wrapper.cli.ending import finish
+from wrapper.cli.ending import exit_if_standin, finish
 from wrapper.cli.options import (
     FOLDER,
     ignore_option,
@@ -16,7 +16,7 @@ from wrapper.cli.options import (
     set_option,
 )
 from wrapper.cli.trainer_options import site_options
-from wrapper.runs import prepare_rehearsal
+from wrapper.runs import prepare_rehearsal, proof
 from wrapper.runs.prepare_rehearsal import Rehearsal
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
@@ -46,6 +46,9 @@ def command(
     The real scripts train, extract and resize. Only the model, the images and the number of steps
     are small.
 
+    If sd-scripts cannot be downloaded, small scripts of our own take its place, the stand-in. The
+    exit code is then 6.
+
     \b
     Example:
         kohya-presets rehearse skynet
@@ -59,16 +62,18 @@ def command(
     for replaced in ready.replaced:
         talk.say(f"  {replaced}")
     finish(ready.run, talk)
-    talk.say("tested:")
-    for line in prepare_rehearsal.proved(ready.run, ready.standin):
+    measured = proof.of(ready.run, ready.preset, ready.trained)
+    talk.say("tested:" if not ready.standin else "tested, with the stand-in:")
+    for line in measured.proved:
         talk.say(f"  + {line}")
+    if measured.missed:
+        talk.warn("expected, but not found in this rehearsal:")
+        for line in measured.missed:
+            talk.say(f"  ! {line}")
     talk.say("not tested:")
     for line in prepare_rehearsal.not_proved(found, ready.standin):
         talk.say(f"  - {line}")
-    if ready.standin:
-        talk.warn(
-            "this rehearsal used the stand-in; rehearse again where sd-scripts can be downloaded"
-        )
+    exit_if_standin(ready.run, talk)
 
 
 def _whose(ready: Rehearsal) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wrapper.cli.ending import finish
+from wrapper.cli.ending import exit_if_standin, finish
 from wrapper.cli.options import FOLDER
 from wrapper.runs import manifest
 from wrapper.screen.talk import Talk
@@ -24,4 +24,6 @@ def command(run: Path) -> None:
     Example:
         kohya-presets resume runs/korra
     """
-    finish(manifest.read(run), Talk())
+    found, talk = manifest.read(run), Talk()
+    finish(found, talk)
+    exit_if_standin(found, talk)

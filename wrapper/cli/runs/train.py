@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
@@ -20,6 +19,7 @@ from wrapper.cli.trainer_options import site_options
 from wrapper.runs import prepare_training
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
+from wrapper.system import proc
 
 
 @click.command("train")
@@ -68,6 +68,6 @@ def command(
     talk = Talk()
     if dry_run:
         for stage in prepare_training.dry(request, data, base, talk).stages:
-            click.echo(f"# {stage.name}\n{shlex.join(stage.launch.argv)}")
+            click.echo(f"# {stage.name}\n{proc.command_line(stage.launch.argv)}")
         return
     finish(prepare_training.ready(request, data, base, talk), talk)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from kohya_presets.problems import paragraph
 from kohya_presets.sdscripts import releases
 from patches import registry
 from wrapper.checkouts import patchwork
@@ -52,6 +53,7 @@ def listing() -> None:
     """
     for patch in registry.every(paths.user_patches()):
         click.echo(f"{patch.name:<10}{patch.summary}")
+    _tell_broken()
 
 
 @command.command("apply")
@@ -121,6 +123,8 @@ def status(names: tuple[str, ...], checkout: Path | None, release: str, as_json:
     click.echo(f"{found.folder}: sd-scripts {found.name}")
     for state in states:
         click.echo(f"{state.patch:<10}{state.state}{f': {state.why}' if state.why else ''}")
+    if not names:
+        _tell_broken()
 
 
 @command.command("diff")
@@ -137,6 +141,14 @@ def diff(names: tuple[str, ...], checkout: Path | None, release: str) -> None:
     found = trainer.checkout_for(release, checkout, Talk())
     changes = patchwork.applying(found, wanted)
     click.echo(rewrite.diff(changes, found.folder), nl=False)
+
+
+def _tell_broken() -> None:
+    """List the patches that cannot be used, each with its faults."""
+    for error in registry.broken(paths.user_patches()):
+        click.echo(f"cannot be used: {error}")
+        for problem in error.problems:
+            click.echo(paragraph(problem, indent="  "))
 
 
 def _told(found: Checkout, changes: tuple[rewrite.Change, ...]) -> None:
