@@ -11,7 +11,7 @@ import pytest
 
 from kohya_presets.errors import UserError
 from kohya_presets.gui import export, notes, read
-from kohya_presets.gui.read import Imported
+from kohya_presets.gui.imported import Imported
 from kohya_presets.gui.versions import saved_file
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset, to_toml
