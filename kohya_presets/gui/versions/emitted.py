@@ -20,10 +20,11 @@ Values = Mapping[str, Any]  # field to value, each as its widget has it
 def options(tab: Tab, fields: Values, known: Mapping[str, Option]) -> dict[str, Any]:
     """Return the options that are sent, each of the type that `known` says."""
     raw = {name: _applied(tab, rule, fields) for name, rule in tab.rules.items()}
-    raw |= {**_warmup(tab, fields, raw), **_steps(fields, raw)}
+    raw |= _steps(fields, raw)
     if tab.name == "lora":
         raw |= {**network.sent(tab, fields), **_rates(fields)}
-    return _typed(raw, known)
+    warmup = _warmup(tab, fields, raw)  # also as a share, which an older release does not take
+    return {**_typed(raw, known), **({"lr_warmup_steps": warmup} if warmup else {})}
 
 
 def _typed(raw: Values, known: Mapping[str, Option]) -> dict[str, Any]:
@@ -78,17 +79,17 @@ def _within(name: str, value: float, limit: float) -> bool:
     return {"above": value > limit, "from": value >= limit, "below": value < limit}[name]
 
 
-def _warmup(tab: Tab, fields: Values, raw: Values) -> dict[str, Any]:
+def _warmup(tab: Tab, fields: Values, raw: Values) -> int | float | None:
     """Return the warm-up: steps, or a fraction of all steps."""
     if raw.get("lr_scheduler") == "constant":
-        return {"lr_warmup_steps": None}
+        return None
     share = values.number(fields.get("lr_warmup")) or 0
     if "lr_warmup_steps" not in tab.fields:
-        return {"lr_warmup_steps": _counted(share, fields)}
+        return _counted(share, fields)
     steps = values.number(fields.get("lr_warmup_steps")) or 0
     if tab.name == "lora" and fields.get("dataset_config"):
         steps = _counted(share, fields) or 0  # v25 and v26 do not look at the steps then
-    return {"lr_warmup_steps": int(steps) if steps > 0 else share / 100 or None}
+    return int(steps) if steps > 0 else share / 100 or None
 
 
 def _counted(share: float, fields: Values) -> int | float | None:
