@@ -79,10 +79,12 @@ def _settings(
     dataset: dict[str, Any] = {}
     for name, given in found.items():
         shown = (name if name.isprintable() else repr(name))[:60]
-        value, local = meaning.without_places(given)
-        report += [Item("dropped", f"{shown} {word}", meaning.PLACE) for word in local]
         if name in _GUI_ONLY or name not in known:
             report.append(Item("dropped", shown, "not an option of this script"))
+            continue
+        value, local = meaning.without_places(name, given)
+        report += [Item("dropped", f"{shown} {word}", meaning.PLACE) for word in local]
+        if local and not value:
             continue
         key = meaning.dataset_key(name)
         option = options.dataset()[key] if key else known[name]

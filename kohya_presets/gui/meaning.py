@@ -70,8 +70,10 @@ def kept(found: Mapping[str, Any], script: str, release: str, additions: Additio
     was = options.of(script, release)
     result = Kept({}, {}, {}, [])
     for name, given in found.items():
-        value, local = without_places(given)
+        value, local = without_places(name, given)
         result.words.extend(f"{name} {word}" for word in local)
+        if local and not value:
+            continue
         if why := _why_not(name, value, found, known, was):
             result.dropped[name] = why
         elif key := dataset_key(name):
@@ -115,9 +117,9 @@ def place(name: str, value: Any, found: Mapping[str, Any]) -> str | None:
     return _NO_PLACE.get(name, PLACE) if is_place else None
 
 
-def without_places(value: Any) -> tuple[Any, list[str]]:
+def without_places(name: str, value: Any) -> tuple[Any, list[str]]:
     """Return a list of `name=value` words without those with a path of one machine, and these."""
-    if not isinstance(value, list):
+    if not isinstance(value, list) or name in PLACES:
         return value, []
     local = [v for v in value if isinstance(v, str) and _LOCAL.match(v.rpartition("=")[2])]
     return ([v for v in value if v not in local], local) if local else (value, [])
