@@ -120,24 +120,25 @@ def _completed(found: dict[str, Any], known: Mapping[str, Option]) -> dict[str, 
 
 def _script(which: str, saved: Mapping[str, Any]) -> tuple[str, list[Item]]:
     """Return the script that the file is for."""
-    sdxl = saved.get("sdxl_checkbox" if which == "finetune" else "sdxl")
+    key = "sdxl_checkbox" if which == "finetune" else "sdxl"
     usual = next(script for script, tab in fields.TABS.items() if tab == which)
     ticked = next((model for box, model in _MODELS.items() if _is_on(saved.get(box))), None)
     network = "_network" if which == "lora" else ""
-    if _is_on(sdxl):
+    if _is_on(saved.get(key)):
         return usual, []
     if ticked:
         script = f"{_SPELLED.get(ticked, ticked)}_train{network}.py"
-    elif sdxl is None and any(key.startswith("sdxl_") for key in saved):
+    elif saved.get(key) is None and any(name.startswith("sdxl") for name in saved):
         return usual, [Item("note", "sdxl", "not in the file; SDXL is assumed: other keys name it")]
     else:
         script = "train_network.py" if network else "fine_tune.py"
-    before = "not in the file: saved by a GUI older than v21.8.0, which had no SDXL"
-    said = [Item("note", "sdxl", before)] if sdxl is None and not ticked else []
+        if key not in saved:
+            why = "not in the file: saved by a GUI older than v21.8.0, which had no SDXL"
+            return script, [Item("note", "sdxl", why)]
     if script in fields.TABS:
-        return script, said
+        return script, []
     why = f"off: the file is for {script}, but was read as for {usual}"
-    return script, said or [Item("note", "sdxl", why)]
+    return script, [Item("note", "sdxl", why)]
 
 
 def _is_on(value: Any) -> bool:
