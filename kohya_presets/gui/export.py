@@ -267,7 +267,7 @@ def _why(name: str, value: Any, tab: Tab, known: Mapping[str, Option], now: Any)
     if fault := options.check(known[name], value):
         if name == "lr_warmup_steps":
             rule = f"GUI {tab.tag} takes whole percent, and none beside a dataset config"
-            return f"{rule}: set train.max_train_steps in place of max_train_epochs"
+            return f"{rule}: give it in steps, --set train.lr_warmup_steps=NUMBER"
         return f"the sd-scripts of GUI {tab.tag} refuses it: {fault}"
     if now:
         return f"GUI {tab.tag} sends {now!r}, and Additional parameters cannot change that"

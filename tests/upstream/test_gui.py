@@ -139,6 +139,9 @@ def test_an_imported_lora_is_trained_the_same_in_every_version(
             continue
         if version != HEAD and version not in tags(preset):
             continue
+        if version == "v24.1.7" and isinstance(preset.train.get("lr_warmup_steps"), float):
+            steps = {"lr_warmup_steps": 10}  # its sd-scripts take no share; tested below
+            preset = replace(preset, train={**preset.train, **steps})
         work = tmp_path / str(number)
         work.mkdir()
         assert_same(sent(preset, version, sources, work), preset, places(work))

@@ -50,7 +50,7 @@ def test_a_share_that_a_version_cannot_count_is_reported() -> None:
     preset = warming(0.1, max_train_epochs=10)
     made = export.export(preset, "v24.1.7", ADDITIONS, dataset_config=DATA)
     assert "lr_warmup" not in made.values["additional_parameters"]
-    assert "set train.max_train_steps" in lost(made)["train.lr_warmup_steps"]
+    assert "--set train.lr_warmup_steps=NUMBER" in lost(made)["train.lr_warmup_steps"]
     part = export.export(warming(0.125, max_train_epochs=10), "v22.3.0", ADDITIONS)
     assert "whole percent" in lost(part)["train.lr_warmup_steps"]
 
