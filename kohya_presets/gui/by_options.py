@@ -26,6 +26,14 @@ _SCRIPTS: Mapping[str, str] = {
 }
 
 
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options, those of a section beside the others: sd-scripts drops its name."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= value if isinstance(value, dict) else {key: value}
+    return found
+
+
 def script(found: Mapping[str, Any]) -> str:
     """Return the script that the options are for: SDXL's, but for networks of another model."""
     network = found.get("network_module")

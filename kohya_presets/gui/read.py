@@ -38,11 +38,11 @@ def json_file(data: bytes, name: str, additions: Additions) -> Imported:
         UserError: it is neither.
     """
     saved = saved_file.parse(data)
-    if saved_file.is_in_own_words(saved):
-        script = by_options.script(saved)
-        read_as = f"a JSON file with sd-scripts' own options for {script}"
-        return by_options.preset(saved, name, script, additions, read_as=read_as)
     kept = notes.read(saved.pop(notes.KEY, None))
+    if saved_file.is_in_own_words(found := by_options.flat(saved)):
+        script = by_options.script(found)
+        read_as = f"a JSON file with sd-scripts' own options for {script}"
+        return by_options.preset(found, name, script, additions, read_as=read_as)
     if kept is None or kept.tag not in fields.tags():
         return _fields(saved, name, None, additions)
     made = _fields(saved, name, kept.tag, additions)
@@ -71,10 +71,7 @@ def _fields(saved: Mapping[str, Any], name: str, tag: str | None, additions: Add
     sent |= {**newest_commits.options(tab, saved, sent), **extra}
     settings = meaning.kept(_completed(sent, known), tab.script, tab.release, additions)
     report += [Item("dropped", f"additional_parameters {said}", why) for said, why in lost]
-    report += [
-        Item("converted", f"additional_parameters --{key}", f"{key} = {value!r:.80}")
-        for key, value in extra.items()
-    ]
+    report += [_of_word(key, value, settings.dropped.get(key)) for key, value in extra.items()]
     report += [Item("dropped", word, meaning.PLACE) for word in settings.words]
     report += keys.told(tab, saved, read, settings)
     preset = Preset(
@@ -88,6 +85,14 @@ def _fields(saved: Mapping[str, Any], name: str, tag: str | None, additions: Add
         dataset=settings.dataset,
     )
     return Imported(preset, f"the {which} tab of Kohya GUI {tab.tag}", tuple(report))
+
+
+def _of_word(key: str, value: Any, why: str | None) -> Item:
+    """Return what became of an option in the additional parameters; `why` it was left out."""
+    said = f"additional_parameters --{key}"
+    if why and why != meaning.DEFAULT:
+        return Item("dropped", said, why)
+    return Item("converted", said, f"{key} = {value!r:.80}")
 
 
 def _read(tab: Tab, saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,12 @@ def test_json_for_flux_is_for_flux() -> None:
     assert why(found, "_model_type") == "not an option of this script"
 
 
+def test_sections_of_it_are_dropped_as_sd_scripts_drops_them() -> None:
+    nested = {"network": {"network_module": "networks.lora"}, "optimizer_type": "Lion"}
+    train = {"network_module": "networks.lora", "optimizer_type": "Lion"}
+    assert from_json(nested).preset.train == train
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -141,6 +147,11 @@ def test_words_with_a_path_go_and_the_others_stay(tmp_path: Path) -> None:
     assert "/my" not in str(saved.preset.tables)
     assert "one machine" in why(saved, "network_args preset=/my/p.toml")
     assert "log_with" not in saved.preset.train
+    words = "--base_weights C:/x.safetensors --lowram"
+    free = from_json({"sdxl": True, "network_dim": 4, "additional_parameters": words})
+    assert free.preset.train["lowram"] is True
+    assert "base_weights" not in free.preset.train
+    assert "one machine" in why(free, "additional_parameters --base_weights")
 
 
 @pytest.mark.parametrize("separator", ["/", ".", "||", ","])
