@@ -90,14 +90,13 @@ def _settings(
         if name in _GUI_ONLY or name not in known:
             report.append(Item("dropped", shown, "not an option of this script"))
             continue
-        value, local = meaning.without_places(name, given)
+        key = meaning.dataset_key(name)
+        option = options.dataset()[key] if key else known[name]
+        value, local = meaning.without_places(name, _converted(option, given))
         report += [Item("dropped", f"{shown} {word}", meaning.PLACE) for word in local]
         if local and not value:
             continue
-        key = meaning.dataset_key(name)
-        option = options.dataset()[key] if key else known[name]
-        value = _converted(option, value)
-        if why := _why_not(name, value, found, known[name], key):
+        if why := _why_not(name, value, found, option):
             report.append(Item("dropped", shown, why))
             continue
         (dataset if key else train)[key or name] = value
@@ -113,12 +112,9 @@ def _converted(option: options.Option, value: Any) -> Any:
     return value if found is None or options.check(option, found) else found
 
 
-def _why_not(
-    name: str, value: Any, found: Mapping[str, Any], known: options.Option, key: str | None
-) -> str | None:
+def _why_not(name: str, value: Any, found: Mapping[str, Any], option: options.Option) -> str | None:
     if name in ("max_train_epochs", "max_train_steps") and value == 0:
         return "0 would train nothing"
-    option = options.dataset()[key] if key else known
     return meaning.unfit(name, value, found, {name: option})
 
 

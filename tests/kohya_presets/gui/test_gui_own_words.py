@@ -138,6 +138,8 @@ def test_words_with_a_path_go_and_the_others_stay(tmp_path: Path) -> None:
     found = from_toml(values, tmp_path)
     assert found.preset.train["network_args"] == ["algo=locon", "down_lr_weight=0,1"]
     assert "one machine" in why(found, "network_args preset=D:/my/preset.toml")
+    quoted = from_toml({"optimizer_args": "weight_decay=0.1 state=/a/b"}, tmp_path)
+    assert quoted.preset.train == {"optimizer_args": ["weight_decay=0.1"]}
     only = {"network_module": "networks.lora", "base_weights": ["/a/b.safetensors"]}
     found = from_toml({**only, "network_args": ["preset=/a/b.toml"]}, tmp_path)
     assert found.preset.train == {"network_module": "networks.lora"}
