@@ -54,7 +54,9 @@ def script(found: Mapping[str, Any]) -> str | None:
     if tab not in _SCRIPTS:
         tab = next((t for t, keys in _SIGNS.items() if any(k in found for k in keys)), "finetune")
     prefix = _MODELS.get(str(model), "anima_" if tab == "anima_lllite" else "")
-    return _PLAIN.get(str(tab), "") if not prefix and tab in _PLAIN else f"{prefix}{_SCRIPTS[tab]}"
+    if not prefix and tab in _PLAIN:
+        return _PLAIN[tab]
+    return f"{prefix}{_SCRIPTS[tab]}"
 
 
 def read(found: Mapping[str, Any]) -> tuple[dict[str, Any], list[Item]]:
