@@ -46,7 +46,8 @@ _MARKS = ("architecture", "training_type")
 
 def script(found: Mapping[str, Any]) -> str | None:
     """Return the script that a file of this format is for; None: it is none of this format."""
-    model, tab = (found.get(mark) for mark in _MARKS)
+    marks = {mark: found[mark] for mark in _MARKS if isinstance(found.get(mark), str)}
+    model, tab = (marks.get(mark) for mark in _MARKS)
     if model is None and "LoRA_type" in found and "network_module" in found:
         model = "sdxl" if found.get("no_half_vae") else "sd15"  # the default of its LoRA tab
     if model not in _MODELS and tab not in _SCRIPTS:

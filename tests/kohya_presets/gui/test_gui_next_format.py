@@ -88,8 +88,9 @@ def test_a_script_that_no_preset_is_for_is_named(marks: str, script: str, tmp_pa
         found.usable()
 
 
-def test_a_value_that_is_no_mark_changes_nothing(tmp_path: Path) -> None:
-    text = 'architecture = "x64"\nlearning_rate = 1e-5\n'
+@pytest.mark.parametrize("value", ['"x64"', '["sdxl"]', "1", "true"])
+def test_a_value_that_is_no_mark_changes_nothing(value: str, tmp_path: Path) -> None:
+    text = f"architecture = {value}\nlearning_rate = 1e-5\n"
     found = toml_file(written(text, tmp_path), "x", ADDITIONS)
     assert found.read_as == "a config for sdxl_train.py"
     assert [i.what for i in found.report if i.kind == "dropped"] == ["architecture"]
