@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+from kohya_presets.errors import UserError
 
 Values = Mapping[str, Any]
 
@@ -14,6 +17,17 @@ def maker(values: Values) -> str | None:
     `values` is the document, as any TOML or JSON parser gives it.
     """
     return next((name for name, fits in _TOOLS if fits(values)), None)
+
+
+def refuse(file: Path, values: Values) -> None:
+    """Do nothing for a file that sd-scripts could read.
+
+    Raises:
+        UserError: it is for another tool.
+    """
+    if tool := maker(values):
+        message = f"{file} is for {tool}; sd-scripts does not understand it"
+        raise UserError(message, hint=f"Give it to {tool}.")
 
 
 def _easy_scripts(values: Values) -> bool:

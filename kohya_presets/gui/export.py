@@ -42,8 +42,13 @@ def export(
     """Return `preset` for the GUI version `tag`; `dataset_config` is the file with its dataset.
 
     Raises:
-        UserError: the GUI does not run the preset's script.
+        UserError: the GUI does not run the preset's script, or cannot hold one of its values.
     """
+    if odd := notes.not_in_json(preset):
+        raise UserError(
+            f"cannot export {odd}: a GUI file has no infinite numbers",
+            hint=f"Set another value: --set {odd.partition(' ')[0]}=VALUE",
+        )
     if preset.script not in fields.TABS:
         started = " or ".join(fields.TABS)
         raise UserError(
@@ -54,6 +59,7 @@ def export(
     known = dict(options.of(tab.script, tab.release))
     known |= additions.options(tab.script, preset.patches)
     wanted, report = _wanted(preset, known, has_file=dataset_config is not None)
+    wanted = _in_steps(wanted, known)
     made = _filled(tab, known, wanted)
     extra = _with_file(tab, made, dataset_config)
     more, found = _extra(tab, made, known, wanted)
@@ -77,6 +83,15 @@ def _wanted(
             hint = "use --data to write a dataset config"
             report.append(Item("lost", f"dataset.{key}", "; ".join(filter(None, (why, hint)))))
     return wanted, report
+
+
+def _in_steps(wanted: dict[str, Any], known: Mapping[str, Option]) -> dict[str, Any]:
+    """Return the options, with a warm-up in whole steps where the release takes no share."""
+    share, length = wanted.get("lr_warmup_steps"), wanted.get("max_train_steps")
+    takes_it = share is None or not options.check(known["lr_warmup_steps"], share)
+    if takes_it or length is None or "max_train_epochs" in wanted:
+        return wanted
+    return {**wanted, "lr_warmup_steps": round(share * length)}
 
 
 def _filled(tab: Tab, known: Mapping[str, Option], wanted: Mapping[str, Any]) -> Fields:
@@ -151,8 +166,8 @@ def _default(known: Mapping[str, Option], name: str) -> Any:
 def _set(tab: Tab, made: Fields, name: str, value: Any) -> None:
     """Give a field its value, unless its widget cannot hold it."""
     field = tab.fields[name]
-    if tab.is_shell and isinstance(value, list) and words.of(name, value) is None:
-        return  # a shell would change it
+    if tab.is_shell and not words.survives_shell(value):
+        return
     new = values.to_field(field, value)
     if name in tab.whole and isinstance(new, float) and not new.is_integer():
         return
@@ -212,11 +227,12 @@ def _with_file(tab: Tab, made: Fields, file: Path | None) -> list[str]:
     """Return the words that name the dataset config where the version has no field for it."""
     if file is None:
         return []
+    spelled = [words.of_path("dataset_config", file)] if tab.is_shell else []
     if "dataset_config" in tab.fields:
         made["dataset_config"] = str(file)
         return []
     made |= {k: False for k in ("create_caption", "create_buckets") if k in made}
-    return [f'--dataset_config="{file}"']
+    return spelled
 
 
 def _extra(
@@ -232,20 +248,27 @@ def _extra(
             continue
         if name in known and values.same(name, now, value):
             continue
-        spelled = words.of(name, value) if name in known else None
+        spelled = None
+        if name in known and not options.check(known[name], value):
+            spelled = words.of(name, value)
         if spelled and not (tab.extra_first and name in sent):
             extra += spelled
             report.append(
                 Item("added", f"train.{name}", f"as {' '.join(spelled)} in Additional parameters")
             )
         else:
-            report.append(Item("lost", _table(name), _why(name, tab, known, now)))
+            report.append(Item("lost", _table(name), _why(name, value, tab, known, now)))
     return extra, report
 
 
-def _why(name: str, tab: Tab, known: Mapping[str, Option], now: Any) -> str:
+def _why(name: str, value: Any, tab: Tab, known: Mapping[str, Option], now: Any) -> str:
     if name not in known:
         return f"the sd-scripts of GUI {tab.tag} does not have it"
+    if fault := options.check(known[name], value):
+        if name == "lr_warmup_steps":
+            rule = f"GUI {tab.tag} takes whole percent, and none beside a dataset config"
+            return f"{rule}: give it in steps, --set train.lr_warmup_steps=NUMBER"
+        return f"the sd-scripts of GUI {tab.tag} refuses it: {fault}"
     if now:
         return f"GUI {tab.tag} sends {now!r}, and Additional parameters cannot change that"
     return f"GUI {tab.tag} has no field for it, and Additional parameters cannot hold this value"

@@ -7,7 +7,7 @@ from typing import Any
 
 from kohya_presets.gui import meaning
 from kohya_presets.gui.report import Item
-from kohya_presets.gui.versions import fields, tables, values
+from kohya_presets.gui.versions import fields, newest_commits, tables, values
 from kohya_presets.gui.versions.fields import Tab
 from kohya_presets.sdscripts import options, scripts
 
@@ -34,7 +34,11 @@ def told(
         name = key if key in tab.fields else tables.OLDER.get(key, key)
         if key == "additional_parameters" and value:
             continue  # reported word by word
-        if why := _refused(tab, name, key, value, read):
+        if key == newest_commits.FIELD and tab.name == "lora":
+            yield Item("mapped" if key in here else "default", shown)
+        elif key == "use_8bit_adam" and value and not saved.get("optimizer"):
+            yield Item("converted", shown, f"to optimizer_type = {here.get('optimizer_type')!r}")
+        elif why := _refused(tab, name, key, value, read):
             yield Item("dropped", shown, why)
         elif value == "" or name == "additional_parameters":
             yield Item("default", shown, "empty")
@@ -96,8 +100,8 @@ def _outcome(
         return Item("dropped", shown, why)
     if name in tables.SAY and value:
         return Item("dropped", shown, tables.SAY[name])
-    if name in tables.PATHS | tables.EMPTIED:
-        return Item("dropped", shown, meaning.PLACE)
+    if why := meaning.place(name, value, read):
+        return Item("dropped", shown, why)
     if name in tables.SECRETS:
         return Item("dropped", shown, "a secret: do not keep it in files")
     if options or value == tab.fields[name].default:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -16,10 +17,28 @@ from kohya_presets.training.settings import STAND_INS
 DEFAULT = "same as the default"
 PLACE = "belongs to one machine or run: give it for each run"
 _PARTS = scripts.TRAINERS["flux_train_network.py"].needs
-PLACES = (tables.PATHS | tables.EMPTIED | PATHS | {*_PARTS}) - {"sample_prompts"}
+PLACES = (
+    tables.PATHS
+    | tables.EMPTIED
+    | PATHS
+    | {*_PARTS, "conditioning_data_dir", "tokenizer_cache_dir", "base_weights"}
+    | {"base_weights_multiplier", "console_log_file", "controlnet_model_name_or_path"}
+    | {"offload_optimizer_nvme_path", "offload_param_nvme_path", "metadata_thumbnail"}
+)
+# Places that no run is given: why not.
+_NO_PLACE: Mapping[str, str] = {
+    "reg_data_dir": "a preset has no regularization images: after `render`, add a subset with "
+    "is_reg = true to dataset.toml",
+    "in_json": "a preset takes images and captions from a folder, not from a metadata file",
+}
+_NO_PLACE = {**_NO_PLACE, "metadata_file": _NO_PLACE["in_json"]}
+_REPLACED = ("train_data_dir", "reg_data_dir", "in_json")  # by a dataset config
+# An absolute path, also of a share or of Windows, or one from the home or the current folder.
+_LOCAL = re.compile(r"([A-Za-z]:[\\/]|~[\\/]|\.{1,2}[\\/]|\\\\|/)[^\s\\/,]|file:")
 _KEYS = {option: key for key, option in STAND_INS.items()}
 # Options that have no effect without one of these.
 _NEEDS: Mapping[str, tuple[str, ...]] = {
+    "sample_at_first": ("sample_prompts",),
     "sample_sampler": ("sample_every_n_epochs", "sample_every_n_steps"),
     "sample_every_n_epochs": ("sample_prompts",),
     "sample_every_n_steps": ("sample_prompts",),
@@ -39,6 +58,7 @@ class Kept(NamedTuple):
     train: dict[str, Any]
     dataset: dict[str, Any]
     dropped: dict[str, str]
+    words: list[str]  # dropped from lists: "network_args preset=/a/b.toml"
 
 
 def kept(found: Mapping[str, Any], script: str, release: str, additions: Additions) -> Kept:
@@ -48,8 +68,12 @@ def kept(found: Mapping[str, Any], script: str, release: str, additions: Additio
     """
     known = every(script, additions)
     was = options.of(script, release)
-    result = Kept({}, {}, {})
-    for name, value in found.items():
+    result = Kept({}, {}, {}, [])
+    for name, given in found.items():
+        value, local = without_places(name, given)
+        result.words.extend(f"{name} {word}" for word in local)
+        if local and not value:
+            continue
         if why := _why_not(name, value, found, known, was):
             result.dropped[name] = why
         elif key := dataset_key(name):
@@ -71,13 +95,51 @@ def dataset_key(option: str) -> str | None:
     return key if known and "images" in known.subsets and key not in PATHS else None
 
 
-def unfit(name: str, value: Any, known: Mapping[str, Option]) -> str | None:
-    """Return why a preset cannot hold this value of an option it knows."""
+def unfit(
+    name: str, value: Any, found: Mapping[str, Any], known: Mapping[str, Option]
+) -> str | None:
+    """Return why a preset cannot hold this value of an option it knows.
+
+    `found` are all options of the file.
+    """
     if name in tables.SECRETS:
         return "a secret: do not keep it in files"
-    if name in PLACES:
-        return PLACE
-    return options.check(known[name], value) or _unwritable(value)
+    if why := place(name, value, found):
+        return why
+    return idle(name, value, found) or options.check(known[name], value) or _unwritable(value)
+
+
+def place(name: str, value: Any, found: Mapping[str, Any]) -> str | None:
+    """Return why a value that belongs to one machine or run is left out; None for another."""
+    if name in _REPLACED and found.get("dataset_config"):
+        return "sd-scripts ignores it beside dataset_config"
+    is_place = name in PLACES or (isinstance(value, str) and _LOCAL.match(value))
+    return _NO_PLACE.get(name, PLACE) if is_place else None
+
+
+def without_places(name: str, value: Any) -> tuple[Any, list[str]]:
+    """Return a list of `name=value` words without those with a path of one machine, and these."""
+    if not isinstance(value, list) or name in PLACES:
+        return value, []
+    local = [v for v in value if isinstance(v, str) and _LOCAL.match(v.rpartition("=")[2])]
+    return ([v for v in value if v not in local], local) if local else (value, [])
+
+
+def idle(name: str, value: Any, found: Mapping[str, Any]) -> str | None:
+    """Return why an option does nothing in a preset, or stops the run, without another one."""
+    needs = _NEEDS.get(name, ())
+    if name == "log_with" and value in ("tensorboard", "all"):
+        needs = ("logging_dir",)
+    if not needs or any(_stays(other, found) for other in needs):
+        return None
+    if needs[0] in PLACES:
+        return f"needs {needs[0]}: give both for each run"
+    return f"has no effect without {' or '.join(needs)}"
+
+
+def _stays(name: str, found: Mapping[str, Any]) -> bool:
+    value = found.get(name)
+    return bool(value) and name not in PLACES and not idle(name, value, found)
 
 
 def patches(script: str, train: Mapping[str, Any], additions: Additions) -> tuple[str, ...]:
@@ -118,10 +180,7 @@ def _why_not(
         and _says_nothing(name, value, found, was)
     ):
         return DEFAULT
-    needs = _NEEDS.get(name)
-    if needs and not any(found.get(other) for other in needs):
-        return f"has no effect without {' or '.join(needs)}"
-    return unfit(name, value, known)
+    return unfit(name, value, found, known)
 
 
 def _says_nothing(

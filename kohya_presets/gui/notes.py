@@ -6,6 +6,7 @@ The GUI writes only its own keys, so a file that it saves again loses these note
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,6 +35,16 @@ def of(preset: Preset, tag: str, *, data: bool) -> dict[str, Any]:
     reasons = {"provenance": dict(preset.provenance)} if preset.provenance else {}
     version = {"schema": presets.SCHEMA, "gui": tag, "data": data}
     return {**version, "preset": head, **tables, **reasons}
+
+
+def not_in_json(preset: Preset) -> str | None:
+    """Return the first setting, as "table.key = value", that JSON cannot hold; else None."""
+    for name, table in preset.tables.items():
+        for key, value in table.items():
+            every = value if isinstance(value, list) else [value]
+            if any(isinstance(item, float) and not math.isfinite(item) for item in every):
+                return f"{name}.{key} = {value}"
+    return None
 
 
 def read(values: Any) -> Notes | None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.errors import UserError
+from kohya_presets.gui import by_options, keys, meaning, notes
 from kohya_presets.gui import export as exporting
-from kohya_presets.gui import keys, meaning, notes
+from kohya_presets.gui.imported import Imported, slug
 from kohya_presets.gui.report import Item
-from kohya_presets.gui.versions import emitted, fields, saved_file, tables, values, words
+from kohya_presets.gui.versions import (
+    emitted,
+    fields,
+    newest_commits,
+    saved_file,
+    tables,
+    values,
+    words,
+)
 from kohya_presets.gui.versions.fields import Tab
 from kohya_presets.presets.preset import Preset
-from kohya_presets.problems import listed
-from kohya_presets.sdscripts import scripts
+from kohya_presets.sdscripts import recognize, scripts
 from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.sdscripts.options import Option
 
@@ -25,37 +31,18 @@ _SPELLED = {"flux1": "flux"}  # models whose script is not named like their chec
 _BESIDE = Path("dataset.toml")  # stands for the file beside an export
 
 
-@dataclass(frozen=True)
-class Imported:
-    """The preset made from a file. Only scripts of `scripts.TRAINERS` can be checked and used."""
-
-    preset: Preset
-    read_as: str  # in words for a person
-    report: tuple[Item, ...]
-
-    def usable(self) -> Preset:
-        """Return the preset.
-
-        Raises:
-            UserError: it is for a script that is not supported.
-        """
-        if self.preset.script in scripts.TRAINERS:
-            return self.preset
-        known = listed(scripts.TRAINERS)
-        raise UserError(
-            f"the file is for {self.preset.script}, which kohya-presets does not support",
-            hint=f"Supported scripts: {known}. Train this one in the GUI.",
-        )
-
-
 def json_file(data: bytes, name: str, additions: Additions) -> Imported:
-    """Return the preset called `name` made from a saved file.
+    """Return the preset called `name` made from a saved file, or one in sd-scripts' own words.
 
     Raises:
-        UserError: it is not a file of the GUI.
+        UserError: it is neither.
     """
     saved = saved_file.parse(data)
     kept = notes.read(saved.pop(notes.KEY, None))
+    if saved_file.is_in_own_words(found := by_options.flat(saved)):
+        script = recognize.script(found).script
+        read_as = f"a JSON file with sd-scripts' own options for {script}"
+        return by_options.preset(found, name, script, additions, read_as=read_as)
     if kept is None or kept.tag not in fields.tags():
         return _fields(saved, name, None, additions)
     made = _fields(saved, name, kept.tag, additions)
@@ -71,11 +58,6 @@ def json_file(data: bytes, name: str, additions: Additions) -> Imported:
     return replace(made, preset=whole, report=tuple(report))
 
 
-def slug(name: str) -> str:
-    """Return a preset name made from a file's name."""
-    return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-. ")[:80] or "imported"
-
-
 def _fields(saved: Mapping[str, Any], name: str, tag: str | None, additions: Additions) -> Imported:
     """Return the import of the fields alone, without notes."""
     which = saved_file.tab(saved)
@@ -85,13 +67,12 @@ def _fields(saved: Mapping[str, Any], name: str, tag: str | None, additions: Add
     read = _read(tab, saved)
     known = meaning.every(tab.script, additions)
     extra, lost = words.read(str(read.get("additional_parameters") or ""), known)
-    sent = {**emitted.options(tab, _whole(tab, read), known), **extra}
+    sent = emitted.options(tab, _whole(tab, read), known)
+    sent |= {**newest_commits.options(tab, saved, sent), **extra}
     settings = meaning.kept(_completed(sent, known), tab.script, tab.release, additions)
     report += [Item("dropped", f"additional_parameters {said}", why) for said, why in lost]
-    report += [
-        Item("converted", f"additional_parameters --{key}", f"{key} = {value!r:.80}")
-        for key, value in extra.items()
-    ]
+    report += [_of_word(key, value, settings.dropped.get(key)) for key, value in extra.items()]
+    report += [Item("dropped", word, meaning.PLACE) for word in settings.words]
     report += keys.told(tab, saved, read, settings)
     preset = Preset(
         name=slug(name),
@@ -104,6 +85,14 @@ def _fields(saved: Mapping[str, Any], name: str, tag: str | None, additions: Add
         dataset=settings.dataset,
     )
     return Imported(preset, f"the {which} tab of Kohya GUI {tab.tag}", tuple(report))
+
+
+def _of_word(key: str, value: Any, why: str | None) -> Item:
+    """Return what became of an option in the additional parameters; `why` it was left out."""
+    said = f"additional_parameters --{key}"
+    if why and why != meaning.DEFAULT:
+        return Item("dropped", said, why)
+    return Item("converted", said, f"{key} = {value!r:.80}")
 
 
 def _read(tab: Tab, saved: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,19 +125,21 @@ def _completed(found: dict[str, Any], known: Mapping[str, Option]) -> dict[str, 
 
 def _script(which: str, saved: Mapping[str, Any]) -> tuple[str, list[Item]]:
     """Return the script that the file is for."""
-    sdxl = saved.get("sdxl_checkbox" if which == "finetune" else "sdxl")
+    key = "sdxl_checkbox" if which == "finetune" else "sdxl"
     usual = next(script for script, tab in fields.TABS.items() if tab == which)
     ticked = next((model for box, model in _MODELS.items() if _is_on(saved.get(box))), None)
     network = "_network" if which == "lora" else ""
-    if _is_on(sdxl):
+    if _is_on(saved.get(key)):
         return usual, []
     if ticked:
         script = f"{_SPELLED.get(ticked, ticked)}_train{network}.py"
-    elif sdxl is None:
-        why = "not in the file; SDXL is assumed"
-        return usual, [Item("note", "sdxl", why)]
+    elif saved.get(key) is None and any(name.startswith("sdxl") for name in saved):
+        return usual, [Item("note", "sdxl", "not in the file; SDXL is assumed: other keys name it")]
     else:
         script = "train_network.py" if network else "fine_tune.py"
+        if key not in saved:
+            why = "not in the file: saved by a GUI older than v21.8.0, which had no SDXL"
+            return script, [Item("note", "sdxl", why)]
     if script in fields.TABS:
         return script, []
     why = f"off: the file is for {script}, but was read as for {usual}"

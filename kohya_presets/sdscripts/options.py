@@ -39,6 +39,9 @@ KIN: Mapping[str, str] = {
     ),
 }
 SCRIPTS = (*_OWN, *KIN)
+# argparse takes a list; train_network.py takes a number too ("toml backward compatibility"), and so
+# does every network that has a rate for each text encoder.
+_NUMBER_TOO = ("text_encoder_lr",)
 # How messages name each type, and how it is recognized. A bool is not a number here.
 TYPES: Mapping[str, tuple[str, Any]] = {
     "bool": ("true or false", lambda v: isinstance(v, bool)),
@@ -49,6 +52,7 @@ TYPES: Mapping[str, tuple[str, Any]] = {
     "int or float": ("a number", lambda v: _number(v)),
     "strs": ("a list of strings", lambda v: _all(v, lambda x: isinstance(x, str))),
     "floats": ("a list of numbers", lambda v: _all(v, _number)),
+    "float or floats": ("a number or a list of numbers", lambda v: _number(v) or _all(v, _number)),
     "ints": ("a list of whole numbers", lambda v: _all(v, _int)),
     "table": ("a table", lambda v: isinstance(v, dict)),
     "float pair": ("two numbers", lambda v: _all(v, _number) and len(v) == 2),
@@ -190,7 +194,7 @@ def _option(name: str, fact: Mapping[str, Any], was: Option | None, release: str
     came = {str(c): release for c in choices if was and was.choices and c not in was.choices}
     return Option(
         name,
-        _kind(fact),
+        "float or floats" if name in _NUMBER_TOO and fact.get("nargs") else _kind(fact),
         choices,
         fact.get("default"),
         was.since if was else release,

@@ -71,7 +71,8 @@ def script(
     makes, told = _makes(values)
     if (named := _named(comments)) and (not told or KNOWN[named].makes == makes):
         return Recognized(named, ("a comment names it",))
-    model, why = _model(values, path, resolution)
+    # SDXL itself is fine-tuned at smaller sizes too; LoRAs of that size are mostly for SD 1.
+    model, why = _model(values, path, resolution if makes == LORA else None)
     candidates = [n for n, kind in KNOWN.items() if (kind.model, kind.makes) == (model, makes)]
     if not candidates:
         return Recognized(USUAL)

@@ -141,7 +141,8 @@ def sides(resolution: Any) -> tuple[int, int] | None:
         if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)?", resolution):
             return None
         resolution = [int(side) for side in resolution.split(",")]
-    return (resolution[0], resolution[-1]) if resolution else None
+    is_list = isinstance(resolution, list) and len(resolution) in (1, 2)
+    return (resolution[0], resolution[-1]) if is_list else None
 
 
 def of_preset(

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.files import configs, other_tools
+from kohya_presets.files import configs, other_tools, recognized
 from kohya_presets.files.configs import ConfigFile, Part
 from kohya_presets.presets.preset import Table
 from kohya_presets.problems import Place, Problem, listed
-from kohya_presets.sdscripts import options, recognize, scripts
+from kohya_presets.sdscripts import options, scripts
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml.source import Key
 from kohya_presets.training.settings import Settings
@@ -88,7 +88,7 @@ def _report(
         dataset = None  # as if it did not exist
     taken_for = None
     if script is None and config.kind == "config":
-        taken_for = _recognized(config, dataset)
+        taken_for = recognized.script(config, dataset)
     chosen = script or (taken_for.script if taken_for else "")
     if chosen and not options.of(chosen, against.release):
         problems.append(_no_script(config, chosen, against.release))
@@ -113,19 +113,6 @@ def _unusable(config: ConfigFile) -> tuple[Problem, ...]:
         hint = f"Give it to {tool}, or write its settings with sd-scripts' own names."
         return (Problem("other-tool", "error", Place(config.file), message, hint),)
     return config.problems if config.is_unreadable else ()
-
-
-def _recognized(config: ConfigFile, dataset: ConfigFile | None) -> recognize.Recognized:
-    said = {key: value for key, (value, _) in configs.options(config).items()}
-    subsets = list(configs.combined(dataset)) if dataset else []
-    of_dataset = {key: value for key, (value, _) in subsets[0].items()} if subsets else {}
-    sides = Settings({"train": said, "dataset": of_dataset}, kind="config").sides()
-    return recognize.script(
-        said,
-        comments=config.comments,
-        path=config.file.absolute(),
-        resolution=max(sides) if sides else None,
-    )
 
 
 def _no_script(config: ConfigFile, script: str, release: str) -> Problem:

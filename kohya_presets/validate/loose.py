@@ -46,8 +46,6 @@ def taken(option: Option, value: Any) -> str | None:
         return "counts as not set"
     if value == "" and option.type.endswith("s"):  # a list of which the code takes each item
         return "counts as an empty list"
-    if option.name == "text_encoder_lr" and option.type == "floats" and _is_number(value):
-        return "counts as the rate of every text encoder"
     return None
 
 

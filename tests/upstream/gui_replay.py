@@ -21,11 +21,14 @@ from unittest.mock import MagicMock
 
 
 class Missing:
-    """Finds a mock for every module that nothing else finds."""
+    """Finds a mock for every module that nothing else finds, but for those of the GUI itself."""
+
+    def __init__(self, *own: str) -> None:
+        self.own = own
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Return the spec of a mock, but for modules of the GUI itself."""
-        if name.split(".")[0] in ("kohya_gui", "library", "finetune_gui", "lora_gui"):
+        if name.split(".")[0] in self.own:
             return None
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
@@ -43,7 +46,8 @@ def main(folder: Path, tab: str, request: dict[str, Any]) -> None:
     """Load the file as the GUI does, fill in what a person would, and print the command."""
     for name in ("gradio", "easygui", "tkinter", "tkinter.filedialog", "wandb"):
         sys.modules[name] = Missing().create_module(importlib.machinery.ModuleSpec(name, None))
-    sys.meta_path.append(Missing())  # type: ignore[arg-type]
+    own = ("kohya_gui", "library", "finetune_gui", "lora_gui")
+    sys.meta_path.append(Missing(*own))  # type: ignore[arg-type]
     sys.path.insert(0, str(folder))
     for name in ("localizations", "presets/finetune", "presets/lora"):
         Path(name).mkdir(parents=True, exist_ok=True)  # looked for in the folder it runs in

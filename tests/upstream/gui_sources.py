@@ -21,7 +21,10 @@ from wrapper.checkouts import acquire
 from wrapper.system import proc
 
 REMOTE = "https://github.com/bmaltais/kohya_ss"
-NEEDED = ("/*.py", "/library/**", "/kohya_gui/**", "/presets/**", "/localizations/**", "/.release")
+NEEDED = (
+    *("/*.py", "/library/**", "/kohya_gui/**", "/kohya_gui_v2/**", "/presets/**"),
+    *("/localizations/**", "/.release"),
+)
 REPLAY = Path(__file__).with_name("gui_replay.py")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from kohya_presets.gui import export, notes, read
 from kohya_presets.gui.versions import fields
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset, to_toml
+from kohya_presets.sdscripts import options, releases
+from tests.kohya_presets.gui.test_gui_export import LORA
 from tests.sheets import ADDITIONS, SHIPPED_NAMES
 from tests.upstream import gui_sources
 from tests.upstream.same_training import assert_same
@@ -34,18 +37,21 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("gui")
 
 
-def sent(preset: Preset, version: str, sources: Path, work: Path) -> dict[str, Any]:
-    """Return what the GUI's own functions make of our export."""
+def sent(
+    preset: Preset, version: str, sources: Path, work: Path, *, data: bool = True
+) -> dict[str, Any]:
+    """Return what the GUI's own functions make of our export, and of a folder of 20 images."""
     gui = gui_sources.get(version, sources)
     tag = gui_files.installed(gui).tag
-    (work / "images").mkdir()
-    (work / "images" / "a.png").touch()
+    images = work / "images"
+    (images / "1_x").mkdir(parents=True)
+    for number in range(20):
+        (images / f"{number}.png").touch()
+        (images / "1_x" / f"{number}.png").touch()
     (work / "base.safetensors").touch()
-    made = gui_files.made(preset, tag, work / "p.json", ADDITIONS, data=work / "images")
+    made = gui_files.made(preset, tag, work / "p.json", ADDITIONS, data=images if data else None)
     whole.write(made.files)
-    images = {"image_folder": str(work / "images")}
-    if made.exported.tab.name == "lora":
-        images = {"train_data_dir": str(work / "images")}
+    folder = "train_data_dir" if made.exported.tab.name == "lora" else "image_folder"
     return gui_sources.replay(
         gui,
         made.exported.tab,
@@ -56,7 +62,7 @@ def sent(preset: Preset, version: str, sources: Path, work: Path) -> dict[str, A
         output_name="product",
         train_dir=str(work / "meta"),
         logging_dir="",
-        **images,
+        **{folder: str(images)},
     )
 
 
@@ -85,13 +91,13 @@ def shipped_with_the_gui(sources: Path) -> list[Path]:
 
 
 def script(file: Path) -> str:
-    """Return the script that a preset of the GUI is for, by its name: SDXL's if it says nothing."""
+    """Return the script that a preset of the GUI is for, by its name: SD 1.5's before SDXL came."""
+    says_so = '"sdxl' in file.read_text("utf-8")
     if file.parent.name == "finetune":
-        return "sdxl_train.py"
-    if '"sdxl"' not in file.read_text("utf-8"):
-        return "sdxl_train_network.py"
+        return "sdxl_train.py" if says_so else "fine_tune.py"
     models = {"sd15": "train_network.py", "flux": "flux_train_network.py"}
-    return next((s for m, s in models.items() if m in file.stem), "sdxl_train_network.py")
+    usual = "sdxl_train_network.py" if says_so else "train_network.py"
+    return next((s for m, s in models.items() if m in file.stem), usual)
 
 
 def tags(preset: Preset) -> tuple[str, ...]:
@@ -107,6 +113,8 @@ def test_every_preset_of_the_gui_imports_and_stays_what_it_is(
     for file in files:
         first = read.json_file(file.read_bytes(), file.stem, ADDITIONS).preset
         assert first.script == script(file)
+        if first.script == "fine_tune.py":
+            continue  # which no preset is for
         (tmp_path / "p.toml").write_text(to_toml(first, provenance=False), "utf-8")
         loaded = Catalogue(()).load(str(tmp_path / "p.toml"))
         assert (loaded.train, loaded.dataset) == (first.train, first.dataset)
@@ -127,11 +135,49 @@ def test_an_imported_lora_is_trained_the_same_in_every_version(
 ) -> None:
     for number, file in enumerate(shipped_with_the_gui(sources)):
         preset = read.json_file(file.read_bytes(), file.stem, ADDITIONS).preset
+        if preset.script == "fine_tune.py":
+            continue
         if version != HEAD and version not in tags(preset):
             continue
+        if version == "v24.1.7" and isinstance(preset.train.get("lr_warmup_steps"), float):
+            steps = {"lr_warmup_steps": 10}  # its sd-scripts take no share; tested below
+            preset = replace(preset, train={**preset.train, **steps})
         work = tmp_path / str(number)
         work.mkdir()
         assert_same(sent(preset, version, sources, work), preset, places(work))
+
+
+@pytest.mark.parametrize("data", [False, True], ids=["folders", "dataset config"])
+@pytest.mark.parametrize(
+    ("length", "steps"), [({"max_train_epochs": 10}, 20), ({"max_train_steps": 500}, 50)]
+)
+@pytest.mark.parametrize("version", [*TAGS[:2], "v23.1.5", *TAGS[2:], HEAD])
+def test_a_warmup_in_percent_is_one_that_the_versions_sd_scripts_take(
+    version: str, length: dict[str, int], steps: int, data: bool, sources: Path, tmp_path: Path
+) -> None:
+    train = {k: v for k, v in LORA.train.items() if k != "max_train_epochs"} | length
+    preset = replace(LORA, train=train | {"lr_scheduler": "cosine", "lr_warmup_steps": 0.1})
+    found = sent(preset, version, sources, tmp_path, data=data)
+    known = options.of("sdxl_train_network.py", releases.of_gui(gui_tag(version, sources)))
+    warmup = found.get("lr_warmup_steps")
+    if warmup is not None:
+        assert options.check(known["lr_warmup_steps"], warmup) is None
+    whole = known["lr_warmup_steps"].type == "int"
+    counts = "max_train_steps" in length or not data or version == "v22.3.0"
+    assert warmup == ((steps if counts else None) if whole else 0.1)
+
+
+def gui_tag(version: str, sources: Path) -> str:
+    return gui_files.installed(gui_sources.get(version, sources)).tag
+
+
+@pytest.mark.parametrize("version", [*TAGS[2:], HEAD])
+def test_a_warmup_in_steps_arrives_beside_a_dataset_config(
+    version: str, sources: Path, tmp_path: Path
+) -> None:
+    train = {**LORA.train, "lr_scheduler": "cosine", "lr_warmup_steps": 30}
+    found = sent(replace(LORA, train=train), version, sources, tmp_path)
+    assert found["lr_warmup_steps"] == 30
 
 
 @pytest.mark.parametrize("tag", TAGS)

@@ -13,13 +13,15 @@ from kohya_presets.errors import UserError
 from kohya_presets.files import render as texts
 from kohya_presets.gui import export, read, toml_read
 from kohya_presets.gui.export import Exported
-from kohya_presets.gui.read import Imported
+from kohya_presets.gui.imported import Imported
 from kohya_presets.gui.versions import fields, saved_file
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset, to_toml
+from kohya_presets.problems import Problem, errors
 from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.additions import Additions
-from kohya_presets.validate import each_setting
+from kohya_presets.validate import each_setting, everything
+from kohya_presets.validate.report import Against
 from wrapper.checkouts import patchwork
 from wrapper.system import names, proc
 
@@ -150,6 +152,15 @@ def text(preset: Preset, presets: Catalogue, additions: Additions) -> str:
         file.write_text(text, encoding="utf-8", newline="\n")
         each_setting.require(presets.load(str(file)), additions)
     return text
+
+
+def faults(made: Preset, additions: Additions) -> tuple[Problem, ...]:
+    """Return the errors of a preset's combinations: the imported file had them too, or is a part.
+
+    `render` and `train` refuse them.
+    """
+    against = Against(releases.best_for(made.releases), made.patches, additions)
+    return errors(everything.loaded(made, against).problems)
 
 
 def _said(folder: Path) -> str:

@@ -20,10 +20,11 @@ Values = Mapping[str, Any]  # field to value, each as its widget has it
 def options(tab: Tab, fields: Values, known: Mapping[str, Option]) -> dict[str, Any]:
     """Return the options that are sent, each of the type that `known` says."""
     raw = {name: _applied(tab, rule, fields) for name, rule in tab.rules.items()}
-    raw |= {**_warmup(fields, raw), **_steps(fields, raw)}
+    raw |= _steps(fields, raw)
     if tab.name == "lora":
         raw |= {**network.sent(tab, fields), **_rates(fields)}
-    return _typed(raw, known)
+    warmup = _warmup(tab, fields, raw)  # also as a share, which an older release does not take
+    return {**_typed(raw, known), **({"lr_warmup_steps": warmup} if warmup else {})}
 
 
 def _typed(raw: Values, known: Mapping[str, Option]) -> dict[str, Any]:
@@ -78,13 +79,33 @@ def _within(name: str, value: float, limit: float) -> bool:
     return {"above": value > limit, "from": value >= limit, "below": value < limit}[name]
 
 
-def _warmup(fields: Values, raw: Values) -> dict[str, Any]:
-    """Return the warm-up: steps if given, else a fraction of all steps, as newer releases allow."""
-    steps = values.number(fields.get("lr_warmup_steps")) or 0
+def _warmup(tab: Tab, fields: Values, raw: Values) -> int | float | None:
+    """Return the warm-up: steps, or a fraction of all steps."""
+    if raw.get("lr_scheduler") == "constant":
+        return None
     share = values.number(fields.get("lr_warmup")) or 0
-    if raw.get("lr_scheduler") == "constant" or not (steps or share):
-        return {"lr_warmup_steps": None}
-    return {"lr_warmup_steps": int(steps) if steps > 0 else share / 100}
+    if "lr_warmup_steps" not in tab.fields:
+        return _counted(share, fields)
+    steps = values.number(fields.get("lr_warmup_steps")) or 0
+    if tab.name == "lora" and fields.get("dataset_config"):
+        steps = _counted(share, fields) or 0  # v25 and v26 do not look at the steps then
+    return int(steps) if steps > 0 else share / 100 or None
+
+
+def _counted(share: float, fields: Values) -> int | float | None:
+    """Return the steps that a version sends which knows only a share, in whole percent.
+
+    Where it counts the steps from the images of `epoch` epochs, it is that share of them; beside a
+    dataset config it counts none.
+    """
+    length = values.number(fields.get("max_train_steps")) or 0
+    if length > 0:
+        return round(int(share) * int(length) / 100) or None
+    if fields.get("dataset_config"):
+        return None
+    epochs = values.number(fields.get("epoch")) or 1
+    trained = values.number(fields.get("max_train_epochs")) or epochs
+    return int(share) * epochs / (100 * trained) or None
 
 
 def _steps(fields: Values, raw: Values) -> dict[str, Any]:
@@ -103,7 +124,7 @@ def _rates(fields: Values) -> dict[str, Any]:
     encoder = float(values.number(fields.get("text_encoder_lr")) or 0)
     unet = float(values.number(fields.get("unet_lr")) or 0)
     return {
-        "text_encoder_lr": [encoder] if encoder else None,
+        "text_encoder_lr": encoder or None,
         "unet_lr": unet or None,
         "network_train_unet_only": True if unet and not encoder else None,
         "network_train_text_encoder_only": True if encoder and not unet else None,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 from kohya_presets.errors import UserError
-from kohya_presets.gui.versions import fields
-from kohya_presets.sdscripts import releases
+from kohya_presets.gui.versions import fields, tables
+from kohya_presets.sdscripts import options, releases, scripts
 
 LARGEST = 4 * 1024 * 1024  # bytes; the GUI's own files have some 10 000
 HINT = "Use a JSON file that the GUI's finetune or LoRA tab saved."
@@ -49,6 +50,21 @@ def parse(data: bytes) -> dict[str, Any]:
         kind = {"list": "an array", "str": "a string"}.get(type(found).__name__, repr(found)[:40])
         raise UserError(f"expected a JSON object, found {kind}", hint=HINT)
     return found
+
+
+def is_in_own_words(keys: Collection[str]) -> bool:
+    """Return whether more keys are options that the GUI calls otherwise than fields of the GUI."""
+    fields_, options_ = names()
+    return len(options_.intersection(keys)) > len(fields_.intersection(keys))
+
+
+@functools.cache
+def names() -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names that only fields of the GUI have, and those that only options have."""
+    tabs = [fields.tab(name, tag) for name in _SIGNS for tag in fields.tags()]
+    saved = {*tables.OLDER, *(name for tab in tabs for name in tab.fields)}
+    known = {name for script in scripts.TRAINERS for name in options.of(script)}
+    return frozenset(saved - known), frozenset(known - saved)
 
 
 def tab(keys: Collection[str]) -> str:

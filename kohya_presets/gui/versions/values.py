@@ -54,7 +54,8 @@ def typed(option: Option, value: Any) -> Any:
             found = number(value)
             return int(found) if found is not None and float(found).is_integer() else None
         case "float" | "strict float":
-            found = number(value)
+            one = value[0] if isinstance(value, list) and len(value) == 1 else value
+            found = number(one)
             return None if found is None else float(found)
         case "int or float":
             found = number(value)
@@ -63,9 +64,12 @@ def typed(option: Option, value: Any) -> Any:
             return value if isinstance(value, str) else plain(value)
         case "strs":
             return words(value)
-        case "floats":
+        case "float or floats":
             every = [number(item) for item in (value if isinstance(value, list) else [value])]
-            return None if None in every else [float(item) for item in every if item is not None]
+            found_ = [float(item) for item in every if item is not None]
+            if len(found_) < len(every):
+                return None
+            return found_[0] if len(found_) == 1 else found_
         case "int or int pair":
             return _pair(value)
     return None

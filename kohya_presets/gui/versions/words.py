@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
+from kohya_presets.errors import UserError
 from kohya_presets.gui.versions import values
 from kohya_presets.sdscripts.options import Option
 from kohya_presets.toml import text as toml_text
 
 # From v24 on the GUI splits at white space and removes double quotes; before, a shell does it.
 _SAFE = re.compile(r"[\w.,:=/+@%-]+", re.ASCII)
+# What a shell reads inside double quotes; in Windows a \ separates folders.
+_SHELL = re.compile(r"[`$\"\\\r\n]")
+_WINDOWS_SHELL = re.compile(r"[%\"\r\n]")
 
 
 def of(option: str, value: Any) -> list[str] | None:
@@ -23,6 +28,29 @@ def of(option: str, value: Any) -> list[str] | None:
     else:
         found = [f"--{option}={_word(value)}"]
     return found if all(_SAFE.fullmatch(word) for word in found) else None
+
+
+def of_path(option: str, path: PurePath) -> str:
+    """Return the word that sets an option to a path, for a version that hands it to a shell.
+
+    Raises:
+        UserError: the shell would read a part of the path as a command or a variable.
+    """
+    odd = _WINDOWS_SHELL if isinstance(path, PureWindowsPath) else _SHELL
+    if found := odd.search(str(path)):
+        raise UserError(
+            f"cannot hand {path} to this version of the GUI: it starts the training in a shell, "
+            f"which does not read {found[0]!r} as part of a path",
+            hint="Use a folder without it, or Kohya GUI v24.0.0 or newer.",
+        )
+    return f'--{option}="{path}"'
+
+
+def survives_shell(value: Any) -> bool:
+    """Return whether a shell leaves a value of a field as it is; the GUI quotes with `"`."""
+    if isinstance(value, list):
+        return all(_SAFE.fullmatch(_word(item)) for item in value)
+    return not (isinstance(value, str) and _SHELL.search(value))
 
 
 def read(text: str, known: Mapping[str, Option]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -57,7 +85,7 @@ def _groups(words: list[str]) -> list[tuple[str, list[str]]]:
 def _value(option: Option, given: list[str]) -> Any:
     if option.type == "bool":
         return True if not given else None
-    if option.type in ("strs", "floats"):
+    if option.type in ("strs", "float or floats"):
         return values.typed(option, given) if given else None
     return values.typed(option, given[0]) if len(given) == 1 else None
 

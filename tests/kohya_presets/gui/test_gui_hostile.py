@@ -15,6 +15,7 @@ from kohya_presets.gui import notes, read
 from kohya_presets.gui.toml_read import toml_file
 from kohya_presets.gui.versions import fields
 from kohya_presets.presets.preset import to_toml
+from kohya_presets.sdscripts import options
 from kohya_presets.toml import source as toml_source
 from tests.sheets import ADDITIONS
 
@@ -107,3 +108,27 @@ def test_any_object_is_refused_or_makes_a_file_that_reads_back(
 def test_any_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(UserError):
         read.json_file(data, "x", ADDITIONS)
+
+
+OPTIONS = sorted({*options.of("sdxl_train_network.py"), "architecture", "training_type"})
+PLAIN = st.one_of(
+    LEAVES, st.sampled_from(["lora", "sdxl", "1e-4", "/a/b", "a=1 b=/c", "", "64,64"])
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(OPTIONS), st.one_of(PLAIN, st.lists(PLAIN, max_size=3)), max_size=25
+    )
+)
+def test_any_options_are_refused_or_make_a_file_that_reads_back(values: dict[str, Any]) -> None:
+    words = {"optimizer_type": "Lion", "network_module": "networks.lora", **values}
+    try:
+        preset = read.json_file(json.dumps(words).encode(), "x", ADDITIONS).usable()
+    except UserError:
+        return
+    read_back = toml_source.parse(to_toml(preset)).values
+    assert read_back["train"] == preset.train
+    assert read_back["dataset"] == preset.dataset
+    assert "/a/b" not in json.dumps(preset.train)

@@ -11,7 +11,7 @@ import pytest
 
 from kohya_presets.errors import UserError
 from kohya_presets.gui import export, notes, read
-from kohya_presets.gui.read import Imported
+from kohya_presets.gui.imported import Imported
 from kohya_presets.gui.versions import saved_file
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset, to_toml
@@ -169,7 +169,7 @@ def test_a_lora_file_becomes_a_preset_of_the_lora_script(tmp_path: Path) -> None
     assert preset.name == "my-lora-v2"
     assert preset.train["network_module"] == "networks.lora"
     assert preset.train["network_args"] == ["conv_dim=4", "conv_alpha=2"]
-    assert preset.train["text_encoder_lr"] == [5e-5]
+    assert preset.train["text_encoder_lr"] == 5e-5  # a number is taken by every release
     assert "unet_lr" not in preset.train  # the learning rate
     (tmp_path / "p.toml").write_text(to_toml(preset, provenance=False), "utf-8")
     assert Catalogue(()).load(str(tmp_path / "p.toml")).train == preset.train
@@ -228,10 +228,53 @@ def test_flux_came_with_a_version() -> None:
         export.export(preset, "v24.1.7", ADDITIONS)
 
 
-def test_a_file_that_names_no_model_is_taken_as_sdxl_and_says_so() -> None:
-    found = imported({k: v for k, v in TUNE.items() if k != "sdxl_checkbox"})
-    assert found.usable().script == "sdxl_train.py"
-    assert became(found, "sdxl")[0] == "note"
+@pytest.mark.parametrize(("values", "script"), [(LORA, "train_network.py"), (TUNE, "fine_tune.py")])
+def test_a_file_without_a_key_for_sdxl_is_older_than_sdxl(
+    values: dict[str, Any], script: str
+) -> None:
+    found = imported({k: v for k, v in values.items() if not k.startswith("sdxl")})
+    assert found.preset.script == script
+    assert "older than v21.8.0" in became(found, "sdxl")[1]
+
+
+@pytest.mark.parametrize("more", [{"sdxl_no_half_vae": True}, {"sdxl": None}])
+def test_a_file_with_other_keys_of_sdxl_is_taken_as_sdxl_and_says_so(more: dict[str, Any]) -> None:
+    found = imported({"LoRA_type": "Standard", "network_dim": 8, **more})
+    assert found.usable().script == "sdxl_train_network.py"
+    assert any(item[:2] == ("note", "sdxl") for item in found.report)
+
+
+def test_the_old_box_for_8_bit_is_told_as_what_it_does() -> None:
+    without = {k: v for k, v in TUNE.items() if k != "optimizer"}
+    assert became(imported({**without, "use_8bit_adam": True}), "use_8bit_adam") == (
+        "converted",
+        "to optimizer_type = 'AdamW8bit'",
+    )
+    assert became(imported({**TUNE, "use_8bit_adam": True}), "use_8bit_adam")[0] == "dropped"
+
+
+@pytest.mark.parametrize(
+    ("values", "train"),
+    [
+        (
+            {"model_type": "chroma", "guidance_scale": 0},
+            {"model_type": "chroma", "apply_t5_attn_mask": True, "guidance_scale": 0.0},
+        ),
+        ({"model_type": "flux"}, {"network_module": "networks.lora_flux"}),
+        ({"model_type": "flux", "rank_dropout": 0.1}, {"network_args": ["rank_dropout=0.1"]}),
+        ({"rank_dropout": 0.1}, {"network_module": "networks.lora_flux"}),  # v26.0.0 sends none
+    ],
+)
+def test_what_the_newest_commits_send_is_known(
+    values: dict[str, Any], train: dict[str, Any]
+) -> None:
+    flux = {**LORA, "sdxl": False, "flux1_checkbox": True, "LoRA_type": "Flux1"}
+    found = imported({**flux, **values})
+    assert train.items() <= found.usable().train.items()
+    assert ("network_args" in found.preset.train) is ("network_args" in train)
+    assert ("model_type" in found.preset.train) is ("model_type" in train)
+    if "model_type" in values:
+        assert became(found, "model_type")[0] == ("mapped" if "model_type" in train else "default")
 
 
 def test_the_oldest_release_is_one_that_knows_every_setting() -> None:

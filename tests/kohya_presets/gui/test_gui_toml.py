@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kohya_presets.errors import UserError
 from kohya_presets.files import render
 from kohya_presets.files.render import Paths
 from kohya_presets.gui.toml_read import toml_file
@@ -49,9 +50,31 @@ def test_a_dataset_config_alone_is_read(shipped: Catalogue, tmp_path: Path) -> N
 
 def test_a_network_makes_it_the_lora_script(tmp_path: Path) -> None:
     text = 'network_module = "networks.lora"\ntrain_batch_size = 2\nno_such = 1\n'
-    text += 'resolution = "64,64"\n'
+    text += 'resolution = "1024,1024"\n'
     (tmp_path / "c.toml").write_text(text, "utf-8")
     found = toml_file(tmp_path / "c.toml", "c", ADDITIONS)
     assert found.preset.script == "sdxl_train_network.py"
-    assert found.preset.dataset == {"batch_size": 2, "resolution": [64, 64]}
+    assert found.preset.dataset == {"batch_size": 2, "resolution": [1024, 1024]}
     assert [i.what for i in found.report if i.kind == "dropped"] == ["no_such"]
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ('network_module = "networks.lora_flux"\nae = "a"\nt5xxl = "t"\n', "flux_train_network.py"),
+        (
+            'pretrained_model_name_or_path = "v1-5.ckpt"\nnetwork_module = "networks.lora"\n',
+            "train_network.py",
+        ),
+        ('# for train_network.py\nnetwork_module = "networks.lora"\n', "train_network.py"),
+    ],
+)
+def test_a_file_is_imported_for_its_own_script(text: str, script: str, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(text + "network_dim = 8\n", "utf-8")
+    assert toml_file(tmp_path / "c.toml", "c", ADDITIONS).preset.script == script
+
+
+def test_a_file_of_another_tool_is_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[general_args.args]\nseed = 1\n[[subsets]]\n", "utf-8")
+    with pytest.raises(UserError, match="is for LoRA_Easy_Training_Scripts"):
+        toml_file(tmp_path / "c.toml", "c", ADDITIONS)

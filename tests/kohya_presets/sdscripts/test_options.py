@@ -31,6 +31,17 @@ def test_kin_have_what_the_sdxl_script_has_but_for_some() -> None:
     assert options.releases_with("flux_train_network.py", "ae")[0] == "v0.10.0"
 
 
+@pytest.mark.parametrize(
+    ("tag", "lists"),
+    [("v0.7.0", False), ("v0.9.1", False), ("v0.10.0", True), ("v0.11.1", True)],
+)
+def test_one_rate_for_the_text_encoders_is_a_number_in_every_release(tag: str, lists: bool) -> None:
+    known = options.of("sdxl_train_network.py", tag)["text_encoder_lr"]
+    assert options.check(known, 1e-5) is None
+    assert (options.check(known, [1e-5, 2e-5]) is None) is lists
+    assert options.check(known, "1e-5")
+
+
 def test_a_script_that_a_release_has_not_has_no_options_there() -> None:
     assert options.of("flux_train_network.py", "v0.9.1") == {}
     assert len(options.of("train_network.py", "v0.7.0")) == 133

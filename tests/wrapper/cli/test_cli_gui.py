@@ -157,3 +157,48 @@ def test_what_cannot_be_imported_leaves_nothing(name: str, data: bytes, tmp_path
 def test_a_missing_file_is_told() -> None:
     with pytest.raises(UserError, match=r"cannot read nowhere\.json"):
         run("import", "nowhere.json")
+
+
+CONFIG = 'pretrained_model_name_or_path = "m"\noutput_dir = "o"\nmax_train_epochs = 10\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CONFIG + 'resolution = "1024,1024"\nlog_with = "tensorboard"\nlogging_dir = "./logs"\n',
+        CONFIG + 'resolution = "512"\nsample_every_n_epochs = 1\nsample_prompts = "p.txt"\n',
+        CONFIG + 'resolution = "512"\nreg_data_dir = "/r"\ntrain_data_dir = "/t"\nvae = "/v"\n',
+        CONFIG.replace("10", "0") + 'max_train_steps = 500\nresolution = "512"\n',
+        "[[datasets]]\nresolution = 64\n[[datasets.subsets]]\nimage_dir = 'd'\n"
+        'conditioning_data_dir = "C:/Users/user/masks"\n',
+    ],
+)
+def test_what_an_import_makes_can_be_rendered(text: str, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(text, "utf-8")
+    done = run("import", tmp_path / "c.toml", "--out", tmp_path / "p.toml")
+    assert "Fix these errors" not in done.stderr
+    words = ["render", str(tmp_path / "p.toml"), "--out", str(tmp_path / "r")]
+    assert CliRunner().invoke(cli, words, catch_exceptions=False).exit_code == 0
+
+
+def test_what_an_import_leaves_open_is_said(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(CONFIG + 'dataset_config = "gone.toml"\n', "utf-8")
+    done = run("import", tmp_path / "c.toml")
+    assert done.stderr.endswith(
+        "Fix these errors in the preset before you render it or train:\n"
+        "  dataset.resolution: resolution is missing\n"
+    )
+    assert "dataset_config: file not found" in done.stderr
+
+
+def test_a_number_without_an_end_is_no_traceback(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot export train\.learning_rate = inf"):
+        run("export", "skynet", "--set", "train.learning_rate=inf", "--out", tmp_path / "x.json")
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_a_path_for_a_shell_leaves_nothing_behind(tmp_path: Path) -> None:
+    out = tmp_path / "`id`" / "x.json"
+    with pytest.raises(UserError, match="starts the training in a shell"):
+        run("export", "lion", "--gui", "v22.3.0", "--out", out, "--data", tmp_path)
+    assert not out.parent.exists()

@@ -98,7 +98,8 @@ def export(
 def import_(file: Path, name: str | None, out: Path | None, force: bool, all_: bool) -> None:
     """Make a preset from FILE, a settings file of the Kohya GUI.
 
-    FILE may also be a config.toml of sd-scripts.
+    FILE may also be a config.toml of sd-scripts, a JSON file with sd-scripts' own options, or a
+    TOML file of the GUI's next version.
 
     \b
     Example:
@@ -107,12 +108,17 @@ def import_(file: Path, name: str | None, out: Path | None, force: bool, all_: b
     additions = checked.additions()
     found = gui_files.imported(file.expanduser(), name, additions)
     _tell(f"{file.name}, {found.read_as}", found.report, all_=all_)
-    text = gui_files.text(found.usable(), presets(), additions)
+    made = found.usable()
+    text = gui_files.text(made, presets(), additions)
     if out is None:
         click.echo(text, nl=False)
-        return
-    for written in whole.write({out.expanduser(): text}, force=force):
-        click.echo(written)
+    else:
+        for written in whole.write({out.expanduser(): text}, force=force):
+            click.echo(written)
+    for number, fault in enumerate(gui_files.faults(made, additions)):
+        if not number:
+            click.echo("Fix these errors in the preset before you render it or train:", err=True)
+        click.echo(f"  {fault.where.key}: {fault.message}", err=True)
 
 
 def _tell(subject: str, items: Iterable[Item], *, all_: bool = False) -> None:
