@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,19 +72,22 @@ def find(checkout: Checkout) -> Environment | None:
 
 
 def named(python: str) -> Environment:
-    """Return the environment that the user's `--python` names.
+    """Return the environment that the user's `--python` names: a path, or a name on PATH.
 
     Raises:
         UserError: it is not a Python 3.
     """
-    interpreter = interpreters.ask(Path(python).expanduser())
+    given = Path(python).expanduser()
+    on_path = shutil.which(python) if given.name == python else None
+    interpreter = interpreters.ask(on_path or given)
     if interpreter is None:
         raise UserError(
             f"expected a Python 3 interpreter, but {python!r} is not one or does not run",
             hint="Give the program itself, for example .../kohya_ss/venv/bin/python.",
         )
-    # As given, not resolved: Python finds its virtual environment by the path it is started with.
-    return Environment(Path(python).expanduser().absolute(), made=False)
+    # Not resolved: Python finds its virtual environment by the path it is started with. On PATH
+    # may be a shim (pyenv, py), which would choose another Python in the folder of the scripts.
+    return Environment(interpreter.executable if on_path else given.absolute(), made=False)
 
 
 def make(checkout: Checkout, *, on_line: OnLine, torch: str | None = None) -> Environment:
@@ -109,9 +112,13 @@ def make(checkout: Checkout, *, on_line: OnLine, torch: str | None = None) -> En
             raise
 
 
-def probe(python: Path) -> Probe:
-    """Return the packages of `python`, which of them fail to import, and the GPUs it finds."""
-    said = proc.run([python, PROBE], check=False, timeout_seconds=300)
+def probe(python: Path, also: Iterable[str] = (), *, scripts: Path | None = None) -> Probe:
+    """Return the packages of `python`, which of them fail to import, and the GPUs it finds.
+
+    `also` are more to import, "module" or "module:Class"; those of `scripts` can be imported too.
+    """
+    env = {"PYTHONUTF8": "1", **({"PYTHONPATH": str(scripts)} if scripts else {})}
+    said = proc.run([python, PROBE, *also], env=env, check=False, timeout_seconds=300)
     try:
         found: dict[str, Any] = json.loads(said.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError):

@@ -110,7 +110,8 @@ def values(report: Report) -> dict[str, Any]:
 
 def _largest_gpu() -> float | None:
     driver = gpu.driver()
-    return max((g.memory_gib for g in driver.gpus), default=None) if driver else None
+    sizes = [g.memory_gib for g in driver.gpus if g.memory_gib is not None] if driver else []
+    return max(sizes, default=None)
 
 
 def _values(problem: Problem) -> dict[str, Any]:
