@@ -11,8 +11,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import releases
 from kohya_presets.toml import text as toml_text
 from wrapper.checkouts.checkout import Checkout
-from wrapper.environments import gpu, interpreters
+from wrapper.environments import gpu, interpreters, kp_probe
 from wrapper.environments.gpu import TorchBuild
 from wrapper.system import launch, locks, paths, proc
 from wrapper.system.launch import Launch
@@ -112,18 +112,9 @@ def make(checkout: Checkout, *, on_line: OnLine, torch: str | None = None) -> En
             raise
 
 
-def probe(python: Path, also: Iterable[str] = (), *, scripts: Path | None = None) -> Probe:
-    """Return the packages of `python`, which of them fail to import, and the GPUs it finds.
-
-    `also` are more to import, "module" or "module:Class"; those of `scripts` can be imported too.
-    """
-    env = {"PYTHONUTF8": "1", **({"PYTHONPATH": str(scripts)} if scripts else {})}
-    said = proc.run([python, PROBE, *also], env=env, check=False, timeout_seconds=300)
-    try:
-        found: dict[str, Any] = json.loads(said.stdout.strip().splitlines()[-1])
-    except (IndexError, ValueError):
-        reason = (said.stderr.strip() or said.stdout.strip() or "it printed nothing")[-300:]
-        raise UserError(f"{python} could not list its packages: {reason}") from None
+def probe(python: Path) -> Probe:
+    """Return the packages of `python`, which of them fail to import, and the GPUs it finds."""
+    found = _asked(python, (), {})
     return Probe(
         found["python"],
         found["packages"],
@@ -131,6 +122,17 @@ def probe(python: Path, also: Iterable[str] = (), *, scripts: Path | None = None
         found["cuda"]["version"],
         tuple(gpu.Gpu(**device) for device in found["cuda"]["devices"]),
     )
+
+
+def with_modules(found: Probe, python: Path, modules: Iterable[str], scripts: Path) -> Probe:
+    """Return the probe of `python`, with those of `modules` that fail to import.
+
+    A module is "module" or "module:Class"; those of sd-scripts in `scripts` can be imported too.
+    """
+    if not (new := [name for name in modules if name not in kp_probe.IMPORTED]):
+        return found
+    broken = _asked(python, new, {"PYTHONPATH": str(scripts)})
+    return replace(found, broken={**found.broken, **broken})
 
 
 def constraints(release: str) -> Path:
@@ -156,6 +158,18 @@ def requirements(text: str, build: TorchBuild) -> tuple[str, ...]:
 def package(requirement: str) -> str:
     """Return the name a requirement line is about, lower-case and with dashes."""
     return re.split(r"[\[=<>!~;\s]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def _asked(python: Path, words: Sequence[str], env: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the probe prints in the environment of `python`."""
+    env = {"PYTHONUTF8": "1", **env}
+    said = proc.run([python, PROBE, *words], env=env, check=False, timeout_seconds=300)
+    try:
+        found: dict[str, Any] = json.loads(said.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        reason = (said.stderr.strip() or said.stdout.strip() or "it printed nothing")[-300:]
+        raise UserError(f"{python} could not list its packages: {reason}") from None
+    return found
 
 
 def _make(checkout: Checkout, at: Path, build: TorchBuild, on_line: OnLine) -> Environment:

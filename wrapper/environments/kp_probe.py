@@ -1,8 +1,8 @@
 """Say, as JSON, what the Python that runs this file would train with.
 
 Run in the trainer's environment by `doctor`, before each run and after an environment was made.
-Imports each package in turn, and what its arguments name ("module" or "module:Class"), so that one
-that is installed and broken is found here and not an hour into a run.
+Imports each package in turn, so that one that is installed and broken is found here and not an hour
+into a run. With arguments ("module" or "module:Class") it only says which of these do not import.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def installed() -> dict[str, str]:
     }
 
 
-def broken(also: Sequence[str]) -> dict[str, str]:
-    """Return, for each package that does not import, the last line of why."""
+def broken(names: Sequence[str]) -> dict[str, str]:
+    """Return, for each of the names that does not import, the first line of why."""
     failures = {}
-    for name in (*IMPORTED, *also):
+    for name in names:
         module, _, attribute = name.partition(":")
         try:
             found = importlib.import_module(module)
@@ -73,11 +73,14 @@ def gpus() -> dict[str, Any]:
 
 def main() -> None:
     """Print one line of JSON, the last line of the output: packages may print while imported."""
+    if sys.argv[1:]:
+        print(json.dumps(broken(sys.argv[1:])))
+        return
     found = {
         "python": platform.python_version(),
         "executable": sys.executable,
         "packages": installed(),
-        "broken": broken(sys.argv[1:]),
+        "broken": broken(IMPORTED),
         "cuda": gpus(),
     }
     print(json.dumps(found))

@@ -11,7 +11,7 @@ from kohya_presets import problems
 from kohya_presets.errors import UserError
 from kohya_presets.memory import estimate
 from kohya_presets.presets.catalogue import Catalogue
-from kohya_presets.problems import Problem, did_you_mean, errors, paragraph, plural
+from kohya_presets.problems import Problem, errors, paragraph, plural
 from kohya_presets.sdscripts import releases
 from kohya_presets.training.settings import IMAGES
 from kohya_presets.validate import everything, rules
@@ -37,12 +37,7 @@ def against(
     Raises:
         UserError: there is no such release, folder, or rule code in `ignore`.
     """
-    codes = [*(rule.code for rule in rules.RULES), *estimate.CODES]
-    if unknown := sorted(set(ignore) - set(codes)):
-        hint = did_you_mean(unknown[0], codes)
-        limit = "Only advice and conflict rules can be ignored."
-        hint = f"{hint} {limit}" if hint else limit
-        raise UserError(f"there is no rule {unknown[0]!r}", hint=hint)
+    preflight.codes(ignore)
     known_as, patches = known(release), frozenset[str]()
     if folder is not None:
         found = checkout.open_folder(folder)

@@ -39,9 +39,11 @@ def put(files: Mapping[Path, bytes | None]) -> None:
         OSError: one cannot be written.
     """
     parts: dict[Path, Path | None] = {}
-    spares: dict[Path, Path | None] = {}  # made before the first change: a full disk stops us here
+    spares: dict[Path, Path | None] = {}  # made first: a full disk stops us before any change
     done: list[Path] = []
-    new = [folder for file, content in files.items() if content is not None for folder in _new(file)]
+    new = [
+        folder for file, content in files.items() if content is not None for folder in _new(file)
+    ]
     try:
         for file, content in files.items():
             if content is not None:
