@@ -24,6 +24,11 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> list[Path]:
             raise UserError(f"cannot write {at}: it is a folder")
     try:
         put({at: text.encode("utf-8") for at, text in files.items()})
+    except UnicodeEncodeError as error:  # such a name of a file is not readable as text
+        name = error.object[error.start : error.start + 40].splitlines()[0]
+        raise UserError(
+            f"a name is in another encoding than UTF-8: {name!r}", hint="Rename the file or folder."
+        ) from error
     except OSError as error:
         named = error.filename2 or error.filename  # of a file moved into place: the place
         raise UserError(f"cannot write {named}: {error.strerror}") from error
