@@ -20,7 +20,7 @@ PREDICTION = "modelspec.prediction_type"  # "epsilon" or "v": library/sai_model_
 # Empty tensors that tools put into a checkpoint to say what it was trained for.
 V_PRED, ZERO_SNR = "v_pred", "ztsnr"
 _PARTS = (("model.diffusion_model.", "U-Net"), ("first_stage_model.", "VAE"))
-_FULL = ("F64", "F32", "F16", "BF16")
+_FULL = ("F64", "F32", "F16", "BF16", "I64", "I32")  # the last two: position_ids
 _LATENT = 4  # channels
 
 

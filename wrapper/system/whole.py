@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
@@ -85,7 +86,7 @@ def require_free(files: Iterable[Path]) -> None:
 
 def _beside(file: Path, content: bytes) -> Path:
     """Write `content` to a new file beside `file`, whose name nobody else has."""
-    target = file.resolve()
+    target = _target(file)
     made = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         with made.open("xb") as opened:
@@ -101,12 +102,20 @@ def _beside(file: Path, content: bytes) -> Path:
 def _settle(file: Path, part: Path | None) -> None:
     """Put `part` in the place of `file`; None: delete it, with what Python compiled of it."""
     if part is not None:
-        part.replace(file.resolve())
+        part.replace(_target(file))
         return
     # The compiled files first: where one cannot be deleted, the file is still there.
     for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
         compiled.unlink(missing_ok=True)
     file.unlink(missing_ok=True)
+
+
+def _target(file: Path) -> Path:
+    """Return what a link points to, or the file itself."""
+    try:
+        return file.resolve()
+    except RuntimeError:  # before Python 3.13
+        raise OSError(errno.ELOOP, "it is a link to itself", str(file)) from None
 
 
 def _new(file: Path) -> list[Path]:

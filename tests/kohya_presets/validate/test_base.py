@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ def test_a_plain_base_is_no_problem(tmp_path: Path) -> None:
     epsilon = {base.PREDICTION: "epsilon"}
     assert found(tmp_path) == found(tmp_path, NORMAL, metadata=epsilon) == []
     assert found(tmp_path, NORMAL, dtype="BF16") == found(tmp_path, NORMAL, dtype="F32") == []
+
+
+def test_a_table_of_whole_numbers_is_not_too_coarse(tmp_path: Path) -> None:
+    header = weights.read(tensors.write(tmp_path / "a.safetensors", tensors.SDXL))
+    name = "conditioner.embedders.0.transformer.text_model.embeddings.position_ids"
+    positions = {name: weights.Tensor("I64", (1, 77), 0, 616)}  # as the published SDXL has
+    header = replace(header, tensors={**header.tensors, **positions})
+    assert not list(base.problems(header, "sdxl_train.py", {}))
 
 
 @pytest.mark.parametrize(
