@@ -49,7 +49,7 @@ def _missing(preset: Preset, table: str, option: str, name: str) -> Iterator[Pro
     else:
         kind = "folder" if option in FOLDERS else "file"
         what = f"the folder of the {kind}" if option == "console_log_file" else f"the {kind}"
-        message = f"{option}: {what} {name} does not exist"
+        message = f"{what} {name} does not exist"
         hint = f"Give its full path, or remove it with --set {table}.{option}=unset."
     yield Problem("no-file", "error", preset.place(table, option), message, hint)
 
