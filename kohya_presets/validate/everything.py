@@ -19,7 +19,7 @@ from kohya_presets.presets import inherit
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.inherit import Laid
 from kohya_presets.presets.preset import SETTINGS, Preset, Table, place
-from kohya_presets.problems import Place, Problem, did_you_mean, errors
+from kohya_presets.problems import Place, Problem, errors
 from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.additions import NONE, Additions
 from kohya_presets.sdscripts.options import nearest_release
@@ -28,10 +28,8 @@ from kohya_presets.toml import source as toml_source
 from kohya_presets.toml.source import Key
 from kohya_presets.training import settings
 from kohya_presets.training.settings import IMAGES, Settings
-from kohya_presets.validate import base, each_setting, rules
+from kohya_presets.validate import each_setting, rules, silence
 
-# Advice and conflicts: all else is wrong whatever is wanted.
-SILENCEABLE = frozenset({*(r.code for r in rules.RULES), *estimate.CODES, *base.CODES})
 NOT_SETTINGS = frozenset({"config_file", "output_config"})
 
 
@@ -101,7 +99,7 @@ def loaded(made: Preset, against: Against) -> Report:
     size = _memory(found, problems)
     problems += estimate.problems(made, found, against.gpu_gib, size) if size else []
     ignore = against.ignore | set(made.silence)
-    kept = (*_release(made, against.release), *_silence(made), *_kept(problems, ignore))
+    kept = (*_release(made, against.release), *silence.of_preset(made), *_kept(problems, ignore))
     return Report(made.name, against.release, kept, found, made, size)
 
 
@@ -164,26 +162,13 @@ def _release(made: Preset, release: str) -> Iterator[Problem]:
         yield Problem("release", "error", where, message, "Use another --release or --checkout.")
 
 
-def _silence(made: Preset) -> Iterator[Problem]:
-    for code in sorted(set(made.silence) - SILENCEABLE):
-        where = made.place("preset", "silence")
-        yield Problem("unknown-code", "error", where, *not_silenceable(code))
-
-
-def not_silenceable(code: str) -> tuple[str, str]:
-    """Return that no rule has this code, and what to do."""
-    near = did_you_mean(code, SILENCEABLE)
-    limit = "Only advice and conflict rules can be ignored."
-    return f"there is no rule {code!r}", f"{near} {limit}" if near else limit
-
-
 def _memory(settings: Settings, problems: Sequence[Problem]) -> Estimate | None:
     """Return the GPU memory of the training; None if it is unknown, or the run will not start."""
     return None if errors(problems) else estimate.of(settings)
 
 
 def _kept(problems: Iterable[Problem], ignore: Collection[str]) -> tuple[Problem, ...]:
-    kept = (p for p in problems if p.code not in ignore or p.code not in SILENCEABLE)
+    kept = (p for p in problems if p.code not in ignore or p.code not in silence.CODES)
     return tuple(dict.fromkeys(kept))
 
 

@@ -16,7 +16,7 @@ from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Place, Problem
 from kohya_presets.sdscripts import scripts
 from kohya_presets.validate import base as bases
-from kohya_presets.validate import everything
+from kohya_presets.validate import everything, silence
 from kohya_presets.validate.everything import Against
 from patches import registry
 from wrapper.checkouts import patchwork
@@ -51,18 +51,11 @@ def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> 
     Raises:
         UserError: `ignore` has something that is no rule's code.
     """
-    codes(ignore)
+    silence.require(ignore)
     yield from unknown_patches(preset)
     additions = registry.additions(paths.user_patches())
     against = Against(checkout.options_of, additions=additions, ignore=frozenset(ignore))
     yield from everything.loaded(preset, against).problems
-
-
-def codes(ignore: Collection[str]) -> None:
-    """Raise UserError if one of `ignore` is no code of a rule."""
-    for code in sorted(set(ignore) - everything.SILENCEABLE):
-        message, hint = everything.not_silenceable(code)
-        raise UserError(message, hint=hint)
 
 
 def unknown_patches(preset: Preset) -> Iterator[Problem]:

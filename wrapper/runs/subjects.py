@@ -14,7 +14,7 @@ from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.problems import Problem, errors, paragraph, plural
 from kohya_presets.sdscripts import releases
 from kohya_presets.training.settings import IMAGES
-from kohya_presets.validate import everything, rules
+from kohya_presets.validate import everything, rules, silence
 from kohya_presets.validate.everything import Against, Report
 from patches import registry
 from wrapper.checkouts import checkout, patchwork
@@ -37,7 +37,7 @@ def against(
     Raises:
         UserError: there is no such release, folder, or rule code in `ignore`.
     """
-    preflight.codes(ignore)
+    silence.require(ignore)
     known_as, patches = known(release), frozenset[str]()
     if folder is not None:
         found = checkout.open_folder(folder)
