@@ -15,8 +15,8 @@ import toml
 from kohya_presets.files import render
 from kohya_presets.presets import catalogue
 from kohya_presets.presets.catalogue import Catalogue
-from kohya_presets.validate import everything
-from kohya_presets.validate.everything import Against
+from kohya_presets.validate import config_files
+from kohya_presets.validate.report import Against
 from patches import registry
 
 AGAINST = Against("v0.10.1", ("ema", "adacoor"), registry.additions())
@@ -48,7 +48,7 @@ def main() -> None:
                 toml.loads(file.with_name(name).read_text("utf-8"))
             parsed += time.perf_counter() - started
             started = time.perf_counter()
-            wrong += everything.file(file, AGAINST).has_errors
+            wrong += config_files.file(file, AGAINST).has_errors
             validated += time.perf_counter() - started
     print(f"{COUNT} configs and their dataset configs, {wrong} of them wrong")
     print(f"  toml alone  {parsed:6.2f} s")

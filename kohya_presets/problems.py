@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-Severity = Literal["error", "warning"]
+# A run must not start; it will not do what it says; others would choose otherwise; good to know.
+Severity = Literal["error", "warning", "advice", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice", "note")
+SHOWN = 3  # further places of a problem that are named
+LAST = 10**9  # sorts problems without a line to the end
 
 
 class Place(NamedTuple):
@@ -38,11 +42,36 @@ class Problem(NamedTuple):
         return f"{text} [{self.code}]"
 
 
-def paragraph(problem: Problem, *, indent: str = "") -> str:
-    """Return a problem as a person reads it: what is wrong, and on a line of its own what to do."""
+def paragraph(problem: Problem, *, indent: str = "", also: Sequence[Place] = ()) -> str:
+    """Return a problem as a person reads it: what is wrong, and on a line of its own what to do.
+
+    `also` are the other places of the same problem.
+    """
     lines = [f"{indent}{problem.severity}: {problem}"]
     lines += [f"{indent}  hint: {problem.hint}"] if problem.hint else []
+    lines += [f"{indent}  also: {_places(also, problem.where.file)}"] if also else []
     return "\n".join(lines)
+
+
+def paragraphs(problems: Iterable[Problem], *, indent: str = "", advice: str = "") -> list[str]:
+    """Return what a person reads of all problems, the gravest first, as lines grouped by problem.
+
+    The same problem at several places is told once. With `advice`, the command that shows it,
+    advice is one line with a count.
+    """
+    told = []
+    for severity, found in _by_severity(problems):
+        if severity == "advice" and advice:
+            told.append(f"{indent}advice: {plural(len(found), 'setting')} to think over: {advice}")
+        else:
+            told += [paragraph(one, indent=indent, also=also) for one, also in found]
+    return told
+
+
+def counts(problems: Iterable[Problem]) -> str:
+    """Return how many errors and warnings there are: "2 errors, 1 warning"; "" for none."""
+    found = {severity: len(same) for severity, same in _by_severity(problems)}
+    return ", ".join(plural(found[name], name) for name in SEVERITIES[:2] if name in found)
 
 
 def values(problem: Problem) -> dict[str, Any]:
@@ -81,3 +110,28 @@ def listed(names: Iterable[str]) -> str:
 def plural(count: int, noun: str) -> str:
     """Return "1 problem", "2 problems"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _by_severity(
+    problems: Iterable[Problem],
+) -> Iterator[tuple[Severity, list[tuple[Problem, list[Place]]]]]:
+    """Yield the problems of each severity by line, with the other places of the same problem."""
+    same: dict[tuple[str | None, ...], list[Problem]] = {}
+    for found in problems:
+        alike = (found.code, found.severity, found.where.key, found.message, found.hint)
+        same.setdefault(alike, []).append(found)
+    for severity in SEVERITIES:
+        alone = [group for group in same.values() if group[0].severity == severity]
+        alone.sort(key=lambda group: group[0].where.line or LAST)
+        if alone:
+            yield severity, [(one, [o.where for o in others]) for one, *others in alone]
+
+
+def _places(places: Sequence[Place], file: Path | None) -> str:
+    """Return "line 4, line 12, line 20 and 397 more", with the file where it is another one."""
+    named = [
+        f"line {place.line}" if place.file == file and place.line else str(place)
+        for place in places[:SHOWN]
+    ]
+    more = len(places) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")

@@ -10,7 +10,7 @@ from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.problems import Problem, errors
 from kohya_presets.sdscripts import releases
 from kohya_presets.validate import everything, rules
-from kohya_presets.validate.everything import Against
+from kohya_presets.validate.report import Against
 from patches import registry
 
 ADDITIONS = registry.additions()  # what the shipped patches add

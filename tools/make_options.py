@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kohya_presets.sdscripts import options as options_file
 from kohya_presets.sdscripts import releases
 from tools.read_parser import Declared, Unreadable, options
 from wrapper.checkouts import acquire
@@ -29,7 +30,7 @@ SCRIPTS = (
     "networks/resize_lora.py",
 )
 # Scripts that share nearly all with another one: told as what each source's has otherwise.
-KIN = dict.fromkeys(("train_network.py", "flux_train_network.py"), "sdxl_train_network.py")
+KIN = options_file.KIN
 ANYWHERE = ("general", "dataset", "subset")
 
 

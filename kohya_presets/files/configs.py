@@ -6,6 +6,7 @@ values; the lines come from our own parser.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,12 @@ class ConfigFile:
         """Whether sd-scripts can read nothing in it, so that every key would seem missing."""
         return any(problem.code in _UNREADABLE for problem in self.problems)
 
+    @property
+    def comments(self) -> tuple[str, ...]:
+        """The lines that are comments."""
+        lines = (line.strip() for line in self.source.text.splitlines())
+        return tuple(line for line in lines if line.startswith("#"))
+
     def place(self, *key: str, called: str | None = None) -> Place:
         """Return where `key` was written."""
         return self.source.place(*key)._replace(key=called or ".".join(key))
@@ -62,17 +69,22 @@ def read(file: Path) -> ConfigFile:
         data = file.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the config {file}: {error.strerror}") from error
-    problems = [_bom(file)] if data.startswith(_BOM) else []
     try:
-        text = data.removeprefix(_BOM).decode("utf-8").replace("\r\n", "\n")
+        text = data.removeprefix(_BOM).decode("utf-8")
+        text = text.replace("\r\n", "\n").replace("\r", "\n")  # as open() reads all three
     except UnicodeDecodeError:
         source = toml_source.read(file)  # which says where
         return ConfigFile(file, "config", {}, source, source.problems)
+    problems = [_bom(file, text)] if data.startswith(_BOM) else []
     values, faults = _loads(text, file)
     source = Source(file, values, text)
     kind: Kind = "dataset" if "datasets" in values else "config"
     problems += faults
-    problems += [*_misnamed(values, source), *_shadowed(values, source)] if kind == "config" else []
+    if kind == "config":
+        checks = (_misnamed, _nested, _shadowed)
+        problems += [problem for check in checks for problem in check(values, source)]
+    else:
+        problems += _beside_datasets(values, source)
     return ConfigFile(file, kind, values, source, tuple(problems))
 
 
@@ -80,8 +92,9 @@ def options(config: ConfigFile) -> dict[str, tuple[Any, Key]]:
     """Return each training option and its place in the file; section names are dropped."""
     found: dict[str, tuple[Any, Key]] = {}
     for name, value in config.values.items():
-        if isinstance(value, dict):
-            found |= {key: (inner, (name, key)) for key, inner in value.items()}
+        if isinstance(value, dict):  # tables further in are read by nothing, see `_nested`
+            flat = ((key, inner) for key, inner in value.items() if not isinstance(inner, dict))
+            found |= {key: (inner, (name, key)) for key, inner in flat}
         else:
             found[name] = (value, (name,))
     return found
@@ -137,8 +150,11 @@ def _loads(text: str, file: Path) -> tuple[dict[str, Any], list[Problem]]:
     return {}, [Problem("toml-syntax", "error", Place(file, line), message, hint)]
 
 
-def _bom(file: Path) -> Problem:
-    message = "the file starts with a byte order mark (BOM), so sd-scripts misses the first key"
+def _bom(file: Path, text: str) -> Problem:
+    first = text.split("\n", 1)[0]
+    key = first.partition("=")[0].strip() if re.match(r"\s*[\w\"'.-]+\s*=", first) else None
+    effect = f"misses {key}, the first key" if key else "cannot read it"
+    message = f"the file starts with a byte order mark (BOM), so sd-scripts {effect}"
     hint = "Save the file as UTF-8 without BOM."
     return Problem("byte-order-mark", "error", Place(file, 1), message, hint)
 
@@ -150,6 +166,29 @@ def _misnamed(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
             hint = "Write [[datasets]], with [[datasets.subsets]] in each."
             where = source.place(name, "0")._replace(key=name)
             yield Problem("misnamed-table", "error", where, message, hint)
+
+
+def _nested(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
+    sections = ((name, value) for name, value in values.items() if isinstance(value, dict))
+    for name, inner in (
+        (name, key) for name, v in sections for key in v if isinstance(v[key], dict)
+    ):
+        message = f"sd-scripts does not read [{name}.{inner}]: it reads one level of sections"
+        where = source.place(name, inner)._replace(key=f"{name}.{inner}")
+        hint = f"Move its settings to [{name}]."
+        yield Problem("nested-section", "error", where, message, hint)
+
+
+def _beside_datasets(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
+    for name, value in values.items():
+        if name not in ("general", "datasets"):
+            what = f"[{name}]" if isinstance(value, dict) else name
+            message = (
+                f"a dataset config has [general] and [[datasets]] only: {what} stops sd-scripts"
+            )
+            where = source.place(name)._replace(key=name)
+            hint = "Move it to the training config, the file for --config_file."
+            yield Problem("extra-table", "error", where, message, hint)
 
 
 def _shadowed(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:

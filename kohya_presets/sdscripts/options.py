@@ -14,16 +14,31 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 FACTS = Path(__file__).parent / "facts" / "options.json"
-SCRIPTS = (
-    "sdxl_train.py",
-    "sdxl_train_network.py",
-    "networks/extract_lora_from_models.py",
-    "networks/resize_lora.py",
-    "train_network.py",
-    "flux_train_network.py",
+_OWN = (
+    *("sdxl_train.py", "sdxl_train_network.py"),
+    *("networks/extract_lora_from_models.py", "networks/resize_lora.py"),
 )
-KIN_OF = "sdxl_train_network.py"  # the last two have nearly the same options
-_KIN = SCRIPTS[-2:]
+# Scripts that share most options with another one: the file has their differences from it.
+KIN: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *("train_network.py", "flux_train_network.py", "sd3_train_network.py"),
+            *("lumina_train_network.py", "hunyuan_image_train_network.py"),
+            "anima_train_network.py",
+        ),
+        "sdxl_train_network.py",
+    ),
+    **dict.fromkeys(
+        (
+            *("fine_tune.py", "train_db.py", "flux_train.py", "sd3_train.py", "lumina_train.py"),
+            *("anima_train.py", "train_textual_inversion.py", "sdxl_train_textual_inversion.py"),
+            *("train_control_net.py", "sdxl_train_control_net.py", "flux_train_control_net.py"),
+            "sdxl_train_control_net_lllite.py",
+        ),
+        "sdxl_train.py",
+    ),
+}
+SCRIPTS = (*_OWN, *KIN)
 # How messages name each type, and how it is recognized. A bool is not a number here.
 TYPES: Mapping[str, tuple[str, Any]] = {
     "bool": ("true or false", lambda v: isinstance(v, bool)),
@@ -94,6 +109,11 @@ def releases_with(part: str, name: str) -> tuple[str, ...]:
     return tuple(tag for tag in _tags() if name in _table(part, tag))
 
 
+def releases_having(script: str) -> tuple[str, ...]:
+    """Return the releases that have a script, oldest first."""
+    return tuple(tag for tag in _tags() if _table(script, tag))
+
+
 def nearest_release(release: str) -> str:
     """Return the release nearest to a commit between two releases; for a release, itself."""
     return _facts()["after"][release] if release not in _tags() else release
@@ -135,7 +155,7 @@ def _table(part: str, release: str) -> Mapping[str, Option]:
 @functools.cache
 def _changes(part: str) -> Mapping[str, Mapping[str, Any]]:
     """Return the changes of each release against the one it follows; None: removed."""
-    if part not in _KIN:
+    if part not in KIN:
         return _facts()[part]  # type: ignore[no-any-return]
     found = {}
     for release, before in _facts()["after"].items():
@@ -147,11 +167,11 @@ def _changes(part: str) -> Mapping[str, Mapping[str, Any]]:
 
 @functools.cache
 def _kin(part: str, release: str) -> Mapping[str, Any]:
-    """Return the facts of a script that is stored as its differences to `KIN_OF`."""
+    """Return the facts of a script that is stored as its differences from another one."""
     changes, at = _facts()[part], release
     while at not in changes:
         at = _facts()["after"][at]
-    return {} if changes[at] is None else _laid(_raw(KIN_OF, release), changes[at])
+    return {} if changes[at] is None else _laid(_raw(KIN[part], release), changes[at])
 
 
 @functools.cache

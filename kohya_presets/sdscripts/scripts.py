@@ -27,6 +27,43 @@ TRAINERS: Mapping[str, Trainer] = {
 }
 
 
+class Kind(NamedTuple):
+    """The model that a script trains, what it makes, and what bucket_reso_steps is a multiple of.
+
+    The multiple: `verify_bucket_reso_steps` in each script.
+    """
+
+    model: str
+    makes: str
+    multiple: int = 32
+
+
+EMBEDDING, CONTROL_NET, MODEL = "an embedding", "a ControlNet", "the model itself"
+# Every training script whose options are known. A preset can be for those of `TRAINERS`.
+KNOWN: Mapping[str, Kind] = {
+    "sdxl_train.py": Kind("SDXL", MODEL),
+    "sdxl_train_network.py": Kind("SDXL", LORA),
+    "sdxl_train_textual_inversion.py": Kind("SDXL", EMBEDDING),
+    "sdxl_train_control_net.py": Kind("SDXL", CONTROL_NET),
+    "sdxl_train_control_net_lllite.py": Kind("SDXL", CONTROL_NET),
+    "train_network.py": Kind("SD", LORA, 64),
+    "train_db.py": Kind("SD", MODEL, 64),
+    "fine_tune.py": Kind("SD", MODEL, 64),
+    "train_textual_inversion.py": Kind("SD", EMBEDDING, 64),
+    "train_control_net.py": Kind("SD", CONTROL_NET, 64),
+    "flux_train.py": Kind("FLUX", MODEL, 16),
+    "flux_train_network.py": Kind("FLUX", LORA),
+    "flux_train_control_net.py": Kind("FLUX", CONTROL_NET, 16),
+    "sd3_train.py": Kind("SD 3", MODEL, 8),
+    "sd3_train_network.py": Kind("SD 3", LORA),
+    "lumina_train.py": Kind("Lumina", MODEL, 16),
+    "lumina_train_network.py": Kind("Lumina", LORA, 16),
+    "hunyuan_image_train_network.py": Kind("HunyuanImage", LORA),
+    "anima_train.py": Kind("Anima", MODEL, 16),
+    "anima_train_network.py": Kind("Anima", LORA, 16),
+}
+
+
 TOOLS: Mapping[str, str] = {  # by the table of a preset that has their options
     "extract": "networks/extract_lora_from_models.py",
     "resize": "networks/resize_lora.py",
@@ -35,9 +72,9 @@ TOOLS: Mapping[str, str] = {  # by the table of a preset that has their options
 
 def is_sdxl(script: str) -> bool:
     """Return whether a script trains SDXL; an unknown script is assumed to."""
-    return script not in TRAINERS or TRAINERS[script].model == "SDXL"
+    return script not in KNOWN or KNOWN[script].model == "SDXL"
 
 
 def makes_lora(script: str) -> bool:
     """Return whether a script trains a LoRA rather than the model itself."""
-    return script in TRAINERS and TRAINERS[script].makes == LORA
+    return script in KNOWN and KNOWN[script].makes == LORA

@@ -17,7 +17,7 @@ from kohya_presets.problems import Place
 from kohya_presets.sdscripts import options, releases
 from kohya_presets.sdscripts.additions import NONE, Additions
 from kohya_presets.sdscripts.options import Option
-from kohya_presets.sdscripts.scripts import TOOLS, TRAINERS
+from kohya_presets.sdscripts.scripts import KNOWN, TOOLS, TRAINERS
 from kohya_presets.training import trained
 from kohya_presets.training.trained import Training
 
@@ -81,9 +81,12 @@ class Settings:
         return self._effective(table, key)
 
     def dataset(self, key: str) -> Any:
-        """Return the dataset's setting in effect, which a training option may stand in for."""
+        """Return the dataset's setting in effect, which a training option may stand in for.
+
+        None if one of the two files is missing that may set it.
+        """
         value = self.given("dataset", key)
-        return self.train(STAND_INS.get(key, key)) if value is None else value
+        return self.train(STAND_INS.get(key, key)) if value is None and self.is_whole else value
 
     def where(self, key: str) -> tuple[str, str]:
         """Return the table and key under which the dataset's setting `key` was given."""
@@ -93,14 +96,7 @@ class Settings:
 
     def sides(self) -> tuple[int, int] | None:
         """Return width and height in pixels, or None where they are not known or malformed."""
-        value = self.dataset("resolution")
-        if isinstance(value, int):
-            return value, value
-        if isinstance(value, str):
-            if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)?", value):
-                return None
-            value = [int(side) for side in value.split(",")]
-        return (value[0], value[-1]) if value else None
+        return sides(self.dataset("resolution"))
 
     @functools.cached_property
     def training(self) -> Training:
@@ -127,9 +123,25 @@ class Settings:
     def _effective(self, table: str, key: str) -> Any:
         value = self.given(table, key)
         option = self.known(table).get(key)
+        if self.kind == "config" and table not in self.tables:
+            return None  # that file is missing, and may set it
         if value is not None or option is None or key in self.tables.get(table, {}):
             return value  # None for a malformed value, which is reported elsewhere
         return False if option.type == "bool" and option.default is None else option.default
+
+
+def sides(resolution: Any) -> tuple[int, int] | None:
+    """Return width and height of a resolution as sd-scripts takes it: 1024, "1024,768" or a list.
+
+    None where it is not one.
+    """
+    if isinstance(resolution, int):
+        return resolution, resolution
+    if isinstance(resolution, str):
+        if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)?", resolution):
+            return None
+        resolution = [int(side) for side in resolution.split(",")]
+    return (resolution[0], resolution[-1]) if resolution else None
 
 
 def of_preset(
@@ -154,7 +166,7 @@ def _known(
     if table == "dataset":
         return options.dataset(release)
     # An unknown script is reported on its own: its options are not.
-    asked = [script] if script in TRAINERS else list(TRAINERS)
+    asked = [script] if script in KNOWN else list(TRAINERS)
     asked = [TOOLS[table]] if table in TOOLS else asked
     found = {name: known for one in asked for name, known in options.of(one, release).items()}
     return found | {n: o for one in asked for n, o in additions.options(one, patches).items()}

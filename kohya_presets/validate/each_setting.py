@@ -7,15 +7,25 @@ from typing import Any
 
 from kohya_presets.errors import PresetError
 from kohya_presets.presets.preset import PATHS, Preset, Table
-from kohya_presets.problems import Place, Problem, did_you_mean, errors, listed
+from kohya_presets.problems import SHOWN, Place, Problem, Severity, did_you_mean, errors, listed
 from kohya_presets.sdscripts import options, releases
 from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.sdscripts.options import Option
-from kohya_presets.sdscripts.scripts import TOOLS, TRAINERS
+from kohya_presets.sdscripts.scripts import KNOWN, TOOLS, TRAINERS
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
 from kohya_presets.training import settings
-from kohya_presets.training.settings import Settings
+from kohya_presets.training.settings import STAND_INS, Settings
+from kohya_presets.validate import loose, unknown
+
+# What the Kohya GUI (v23 to v26) writes into a config, and no release of sd-scripts reads.
+OF_GUI = frozenset(
+    {
+        *("epoch", "noise_offset_type", "use_wandb", "lowvram", "lora_network_weights"),
+        *("loraplus_lr_ratio", "loraplus_text_encoder_lr_ratio", "loraplus_unet_lr_ratio"),
+        *("train_blocks", "weigts"),
+    }
+)
 
 
 def of_preset(s: Settings) -> Iterator[Problem]:
@@ -53,7 +63,7 @@ def option(s: Settings, table: str, key: str, value: Any) -> Iterator[Problem]:
     if key not in known:
         yield _unknown(table, key, s.place(table, key), known, s)
     elif fault := options.check(known[key], value):
-        yield _misfit(table, known[key], value, fault, s)
+        yield _loose(table, known[key], value, s) or _misfit(table, known[key], value, fault, s)
     elif fault := _unreadable(value):
         yield Problem("unreadable-value", "error", s.place(table, key), fault)
 
@@ -92,6 +102,20 @@ def _level(name: str) -> str:
     return {"general": "[general]", "dataset": "[[datasets]]"}.get(name, "[[datasets.subsets]]")
 
 
+def _loose(table: str, known: Option, value: Any, s: Settings) -> Problem | None:
+    """Return a note of a value that a config may have, since sd-scripts takes it as it is meant."""
+    if s.kind != "config" or table != "train":
+        return None
+    how = loose.taken(known, value) or loose.unread(
+        known, value, compiles=bool(s.train("torch_compile"))
+    )
+    if how is None:
+        return None
+    shown = toml_text.value_text(value) if _unreadable(value) is None else repr(value)
+    message = f"{known.name} = {shown} {how}"
+    return Problem("loose-value", "note", s.place(table, known.name), message)
+
+
 def _misfit(table: str, known: Option, value: Any, fault: str, s: Settings) -> Problem:
     """Return the problem of a value that is not what the option takes."""
     where = s.place(table, known.name)
@@ -111,10 +135,13 @@ def _misfit(table: str, known: Option, value: Any, fault: str, s: Settings) -> P
     elif isinstance(value, str) and known.type != "strs":
         bare = {"True": "true", "False": "false"}.get(value, value)
         hint = f"Remove the quotes: {known.name} = {bare}" if _is_toml(bare) else None
+    elif isinstance(value, bool) and known.type in ("str", "strs"):  # "False" would be a path
+        hint = f"Leave {known.name} out."
     elif known.type == "str" and not isinstance(value, list | dict):
         hint = f'Add quotes: {known.name} = "{value}"'
     elif known.type == "strs":
-        hint = f'Write a list: {known.name} = ["{value}"]'
+        items = str(value).split()
+        hint = f"Write a list: {known.name} = {toml_text.value_text(items)}"
     return Problem("wrong-type", "error", where, fault, hint)
 
 
@@ -138,7 +165,6 @@ def _unknown(
     table: str, key: str, where: Place, known: Mapping[str, Option], s: Settings
 ) -> Problem:
     """Return the problem of an unknown option, with the most helpful reason."""
-    bare = key.lower().replace("-", "_")
     message = f"unknown option {key!r}" + (f" in [{table}]" if s.kind == "preset" else "")
     if problem := _other_release(table, key, where, s):
         return problem
@@ -147,17 +173,27 @@ def _unknown(
         if s.kind == "config":
             hint = f"Apply the patch: kohya-presets patch apply {patch}"
         return Problem("missing-patch", "error", where, f"{key} needs the patch {patch!r}", hint)
-    if bare in known:
-        return Problem("unknown-option", "error", where, message, f"Did you mean {bare!r}?")
-    if elsewhere := _elsewhere(table, key):
-        code, message, hint = elsewhere
-        return Problem(code, "error", where, message, hint)
-    return Problem("unknown-option", "error", where, message, did_you_mean(bare, known))
+    if table == "train" and s.kind == "config" and key in OF_GUI and _is_idle(key, s):
+        message = f"{key} is the Kohya GUI's own and has no effect in sd-scripts"
+        return Problem("gui-key", "note", where, message)
+    in_dataset = table == "train" and options.in_dataset(key)
+    if not in_dataset and (meant := unknown.meant(key, known)):
+        return Problem("unknown-option", "error", where, message, meant)
+    if elsewhere := _elsewhere(table, key, s):
+        code, severity, message, hint = elsewhere
+        return Problem(code, severity, where, message, hint or None)
+    return Problem("unknown-option", "error", where, message, unknown.hint(key, known))
+
+
+def _is_idle(key: str, s: Settings) -> bool:
+    """Return whether nothing is lost if a key of the GUI is read by nothing."""
+    length = ("max_train_epochs", "max_train_steps")
+    return key != "epoch" or any(s.given("train", name) is not None for name in length)
 
 
 def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem | None:
     script = s.script if table == "train" else TOOLS.get(table, "dataset")
-    if table == "train" and script not in TRAINERS:
+    if table == "train" and script not in KNOWN:
         return None
     tags = options.releases_with(script, key)
     if not tags:
@@ -174,16 +210,31 @@ def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem |
     return Problem("option-removed", "error", where, message, hint)
 
 
-def _elsewhere(table: str, key: str) -> tuple[str, str, str] | None:
-    """Return code, message and hint for an option of another table or script."""
+def _elsewhere(table: str, key: str, s: Settings) -> tuple[str, Severity, str, str] | None:
+    """Return code, severity, message and hint for an option of another table or script."""
     if table == "train" and options.in_dataset(key):
-        return "dataset-option", f"{key} is a dataset option", "Move it to the [dataset] table."
+        hint = "Move it to the [dataset] table."
+        if s.kind == "config":
+            named = f"Here it is {STAND_INS[key]}." if key == "batch_size" else ""
+            hint = named or "Move it to the dataset config, the file for --dataset_config."
+        return "dataset-option", "error", f"{key} is a dataset option", hint
     if table == "dataset" and key in options.of("sdxl_train.py"):
-        return "training-option", f"{key} is a training option", "Move it to the [train] table."
+        hint = "Move it to the [train] table."
+        if s.kind == "config":
+            hint = "Move it to the training config, the file for --config_file."
+        return "training-option", "error", f"{key} is a training option", hint
     others = [script for script in options.SCRIPTS if key in options.of(script)]
     if not others:
         return None
-    message = f"{key} is an option of {listed(others)}"
+    more = f" and {len(others) - SHOWN} other scripts" if len(others) > SHOWN else ""
+    names = ", ".join(others[:SHOWN]) + more if more else listed(others)
+    message = f"{key} is an option of {names}"
     tables = [f"[{name}]" for name, script in TOOLS.items() if script in others]
-    hint = f"Move it to {' or '.join(tables)}." if tables else "Leave it out."
-    return "other-script", message, hint
+    if s.kind == "preset":
+        hint = f"Move it to {' or '.join(tables)}." if tables else "Leave it out."
+        return "other-script", "error", message, hint
+    value, usual = s.tables[table][key], options.of(others[0])[key].default
+    if value in (False, "", [], None, usual):  # as the GUI writes what is not used
+        return "other-script", "note", f"{message}; {s.script} ignores it", ""
+    hint = f"Leave it out. If the file is for {others[0]}, add --script {others[0]}."
+    return "other-script", "error", f"{message}; {s.script} ignores it", hint

@@ -20,6 +20,7 @@ AdaCoor = kp_adacoor.AdaCoor
 
 pytestmark = [
     pytest.mark.trainer,
+    pytest.mark.xdist_group("compiled"),  # the first one of a process waits for the compiler
     # Torch's own as it compiles, which differ from one release to the next.
     pytest.mark.filterwarnings("ignore"),
 ]

@@ -29,6 +29,8 @@ import importlib, json, sys
 sys.path.insert(0, sys.argv[1])
 import kp_miniature
 kp_miniature.repair_torchvision()
+# v0.7.0's textual inversion imports it, without a use of it in its parser.
+sys.modules.setdefault("open_clip", type(sys)("open_clip"))
 
 def told(action):
     usual = type(action).__name__ == "_StoreAction"

@@ -17,7 +17,7 @@ from kohya_presets.problems import Place, Problem
 from kohya_presets.sdscripts import scripts
 from kohya_presets.validate import base as bases
 from kohya_presets.validate import everything, silence
-from kohya_presets.validate.everything import Against
+from kohya_presets.validate.report import Against
 from patches import registry
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout

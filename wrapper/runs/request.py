@@ -18,6 +18,8 @@ from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
 from wrapper.system import paths
 
+_SHOWS_ADVICE = "`kohya-presets validate --advice` shows them"
+
 
 @dataclass(frozen=True)
 class Request:
@@ -77,7 +79,7 @@ def fitting(request: Request, checkout: Checkout, asked: str | None, talk: Talk)
 
 
 def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
-    """Print the warnings among `problems`.
+    """Print what does not stop a run, of advice only how to see it.
 
     Raises:
         ProblemsError: with all errors among them.
@@ -85,7 +87,7 @@ def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
     found = list(problems)
     if wrong := errors(found):
         raise ProblemsError(subject, wrong)
-    talk.problems(found)
+    talk.problems(found, advice=_SHOWS_ADVICE)
 
 
 def started(
@@ -108,4 +110,4 @@ def _fit(request: Request, checkout: Checkout, talk: Talk) -> None:
     found = list(preflight.fit(request.preset, checkout, ignore=request.ignore))
     if wrong := errors(found):
         raise PresetError(f"{request.preset.name} on {checkout.name}", wrong)
-    talk.problems(found)
+    talk.problems(found, advice=_SHOWS_ADVICE)

@@ -11,18 +11,16 @@ from kohya_presets import problems
 from kohya_presets.errors import UserError
 from kohya_presets.memory import estimate
 from kohya_presets.presets.catalogue import Catalogue
-from kohya_presets.problems import Problem, errors, paragraph, plural
+from kohya_presets.problems import Problem, listed
 from kohya_presets.sdscripts import releases
 from kohya_presets.training.settings import IMAGES
-from kohya_presets.validate import everything, rules, silence
-from kohya_presets.validate.everything import Against, Report
+from kohya_presets.validate import config_files, everything, rules, silence
+from kohya_presets.validate.report import Against, Report
 from patches import registry
 from wrapper.checkouts import checkout, patchwork
 from wrapper.environments import gpu
 from wrapper.runs import preflight
 from wrapper.system import paths
-
-LAST = 10**9  # sorts problems without a line to the end
 
 
 def against(
@@ -64,33 +62,60 @@ def known(release: str) -> str:
     return releases.find(release).tag
 
 
+def every(
+    names: Sequence[str],
+    presets: Catalogue,
+    against: Against,
+    overrides: Sequence[str] = (),
+    script: str | None = None,
+) -> list[Report]:
+    """Return a report on each preset, and on the files that sd-scripts reads."""
+    files = [path for name in names if (path := _config(name))]
+    if files and overrides:
+        raise UserError("--set works only with presets", hint=f"Edit {files[0]} instead.")
+    if script and not files:
+        raise UserError(
+            "--script works only with files of sd-scripts", hint="A preset has its own."
+        )
+    reports: list[Report] = []
+    for name in names:
+        if not (path := _config(name)):
+            reports.append(one(name, presets, against, overrides))
+        elif path == files[0]:  # all at once: some belong together
+            reports += config_files.together(files, against, script=script)
+    return reports
+
+
 def one(name: str, presets: Catalogue, against: Against, overrides: Sequence[str] = ()) -> Report:
-    """Return the report on a preset, or on a file that sd-scripts reads."""
+    """Return the report on a preset."""
     path = Path(name).expanduser()
     if path.suffix == ".json" and path.is_file():
         hint = f"If the Kohya GUI saved it, run `kohya-presets gui import {path}` first."
         raise UserError(f"expected a preset or a TOML file, found {path}", hint=hint)
-    if path.suffix == ".toml" and path.is_file() and not everything.is_preset(path):
-        if overrides:
-            raise UserError("--set works only with presets", hint=f"Edit {path} instead.")
-        return everything.file(path, against)
-    report = everything.preset(name, presets, against, overrides=overrides)
-    unknown = preflight.unknown_patches(report.preset) if report.preset else ()
-    return replace(report, problems=(*report.problems, *unknown))
+    found = everything.preset(name, presets, against, overrides=overrides)
+    unknown = preflight.unknown_patches(found.preset) if found.preset else ()
+    return replace(found, problems=(*found.problems, *unknown))
 
 
-def text(report: Report) -> str:
-    """Return the report as a person reads it."""
-    wrong, rest = errors(report.problems), len(report.problems) - len(errors(report.problems))
-    counts = [plural(len(wrong), "error")] if wrong else []
-    counts += [plural(rest, "warning")] if rest else []
-    lines = [f"{report.subject} on {report.release}: {', '.join(counts) or 'no problems found'}"]
+def _config(name: str) -> Path | None:
+    """Return the file of that name, if it is one that sd-scripts reads."""
+    path = Path(name).expanduser()
+    named = path.suffix == ".toml" and path.is_file() and not config_files.is_preset(path)
+    return path if named else None
+
+
+def text(report: Report, *, advice: bool = False) -> str:
+    """Return the report as a person reads it, advice in full or as one line."""
+    found = problems.counts(report.problems) or "no problems found"
+    lines = [f"{report.subject} on {report.release}: {found}"]
+    if taken := report.taken_for:
+        why = listed(taken.because) if taken.because else "nothing in the file tells which"
+        lines.append(f"  for {taken.script}: {why}; if not, add --script")
     if report.memory:
         meant = report.preset.vram_gib if report.preset else None
         lines.append(f"  {estimate.summary(report.memory, meant)}")
-    for problem in sorted(report.problems, key=lambda p: (p.severity, p.where.line or LAST)):
-        lines.append(paragraph(problem, indent="  "))
-    return "\n".join(lines)
+    shows = "" if advice else "add --advice to see them"
+    return "\n".join([*lines, *problems.paragraphs(report.problems, indent="  ", advice=shows)])
 
 
 def values(report: Report) -> dict[str, Any]:
@@ -98,6 +123,7 @@ def values(report: Report) -> dict[str, Any]:
     return {
         "subject": report.subject,
         "release": report.release,
+        "script": report.settings.script or None if report.settings else None,
         "problems": [_values(problem) for problem in report.problems],
         "memory": dict(report.memory.parts) if report.memory else None,
     }

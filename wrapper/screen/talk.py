@@ -10,9 +10,11 @@ from types import FrameType
 
 from rich.console import Console
 
-from kohya_presets.problems import Problem, paragraph
+from kohya_presets.problems import Problem, paragraphs
 from wrapper.screen import progress
 from wrapper.system.launch import OnLine
+
+STYLES = {"error": "red", "warning": "yellow"}
 
 
 class Talk:
@@ -30,11 +32,11 @@ class Talk:
         """Print one line as a warning."""
         self.console.print(f"warning: {text}", style="yellow", markup=False)
 
-    def problems(self, found: Iterable[Problem]) -> None:
-        """Print each problem with its hint."""
-        for problem in found:
-            style = "red" if problem.severity == "error" else "yellow"
-            self.console.print(paragraph(problem), style=style, markup=False)
+    def problems(self, found: Iterable[Problem], *, advice: str = "") -> None:
+        """Print each problem with its hint; of advice, with `advice`, how to see it."""
+        for text in paragraphs(found, advice=advice):
+            style = STYLES.get(text.partition(":")[0])
+            self.console.print(text, style=style, markup=False)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[OnLine]:

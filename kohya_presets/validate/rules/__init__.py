@@ -24,7 +24,7 @@ from kohya_presets.validate.rules import (
     silent,
     tools,
 )
-from kohya_presets.validate.rules.rule import Rule
+from kohya_presets.validate.rules.rule import EVERY, Rule
 
 CONFLICTS: tuple[Rule, ...] = (
     *arguments.RULES,
@@ -52,7 +52,9 @@ def check(settings: Settings) -> Iterator[Problem]:
 
 @functools.cache
 def _held(release: str, script: str) -> tuple[Rule, ...]:
-    return tuple(rule for rule in RULES if script in rule.scripts and rule.holds_for(release))
+    """Return the rules for a script; without one, as of a dataset config alone, those for all."""
+    every = (rule for rule in RULES if rule.holds_for(release))
+    return tuple(r for r in every if (script in r.scripts if script else r.scripts == EVERY))
 
 
 def conflicts(option: str) -> list[Rule]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kohya_presets.training.settings import Settings
+from kohya_presets.training.settings import Settings, sides
 from kohya_presets.validate.rules.images import CACHES_TEXT
 from kohya_presets.validate.rules.pairs import excludes, needs
 from kohya_presets.validate.rules.rule import (
@@ -21,7 +21,7 @@ BLOCKS = 23  # parts of SDXL's U-Net that block_lr gives a rate each
 
 def bad_resolution(s: Settings) -> Finding | None:
     text = s.given("train", "resolution")
-    if text is None or s.given("dataset", "resolution") is not None or s.sides():
+    if text is None or s.given("dataset", "resolution") is not None or sides(text):
         return None
     return Finding("train", "resolution", f'expected "1024" or "1024,1024", found {text!r}')
 

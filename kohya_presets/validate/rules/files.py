@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import (
     AT_ONCE,
-    FIRST_SAVE,
-    LOADING,
     MODEL_LOADED,
     NEVER,
     READING_IMAGES,
@@ -24,19 +22,8 @@ PATHS = (
 )
 SUBSET_PATHS = ("image_dir", "metadata_file", "conditioning_data_dir")
 # Options of which sd-scripts asks whether they are None, which "" is not.
-NOT_EMPTY = ("in_json", "vae", "reg_data_dir", "resume", "dataset_class", "dataset_config")
+NOT_EMPTY = ("in_json", "vae", "reg_data_dir", "dataset_class", "dataset_config")
 _CONTROL = {"\t": r"\t", "\b": r"\b", "\f": r"\f", "\r": r"\r", "\n": r"\n"}
-
-
-def lacks(key: str, message: str, *others: str) -> Callable[[Settings], Finding | None]:
-    """Return a check that a training config has `key`, or one of `others`."""
-
-    def find(s: Settings) -> Finding | None:
-        if s.kind != "config" or any(s.given("train", name) for name in (key, *others)):
-            return None
-        return Finding("train", key, message, f"Set {' or '.join((key, *others))}.")
-
-    return find
 
 
 def empty_text(s: Settings) -> Finding | None:
@@ -92,40 +79,13 @@ def _texts(s: Settings) -> Iterator[tuple[str, str, str]]:
 _TRAIN = "sdxl_train.py, train"
 RULES = (
     Rule(
-        "no-base",
-        "error",
-        "pretrained_model_name_or_path is needed",
-        lacks("pretrained_model_name_or_path", "no base model is set"),
-        "library/sdxl_train_util.py, load_target_model",
-        fails=LOADING,
-        options=("pretrained_model_name_or_path",),
-    ),
-    Rule(
-        "no-output",
-        "error",
-        "output_dir is needed",
-        lacks("output_dir", "no output folder is set"),
-        "library/train_util.py, save_sd_model_on_train_end_common: os.makedirs(None)",
-        fails=FIRST_SAVE,
-        options=("output_dir",),
-    ),
-    Rule(
-        "no-images",
-        "error",
-        "dataset_config, train_data_dir or in_json is needed",
-        lacks("dataset_config", "no images are set", "train_data_dir", "in_json", "dataset_class"),
-        f"{_TRAIN}: ends without an error and without a model",
-        fails=NEVER,
-        options=("dataset_config", "train_data_dir", "in_json"),
-    ),
-    Rule(
         "empty-text",
         "error",
-        "in_json, vae, reg_data_dir, resume and dataset_config must not be empty",
+        "in_json, vae, reg_data_dir and dataset_config must not be empty",
         empty_text,
         f"{_TRAIN}: asks whether they are None",
         fails=MODEL_LOADED,
-        options=("in_json", "vae", "reg_data_dir", "resume", "dataset_config"),
+        options=("in_json", "vae", "reg_data_dir", "dataset_config"),
     ),
     Rule(
         "backslash",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kohya_presets.sdscripts import scripts
 from kohya_presets.sdscripts.optimizers import SCHEDULES
 from kohya_presets.training.settings import Settings
-from kohya_presets.validate.rules.rule import NEVER, SDXL, Finding, Rule
+from kohya_presets.validate.rules.rule import FINE_TUNE, NEVER, Finding, Rule
 
 HIGHEST = {  # highest learning rate of the guide, by optimizer
     **dict.fromkeys(
@@ -19,6 +18,8 @@ MOST_EPOCHS = 100
 MOST_SAVES = 5
 SAVED_GB = 6.9  # an SDXL checkpoint in fp16
 GOOD_GAMMA = 5
+TIMESTEPS = 1000  # of SDXL: a max_timestep of 1000 leaves none out
+_FEWER_TIMESTEPS = "leaving out some timesteps makes results worse"
 
 
 def given(key: str, message: str, hint: str) -> Callable[[Settings], Finding | None]:
@@ -44,8 +45,6 @@ def paged_adamw(s: Settings) -> Finding | None:
 def high_rate(s: Settings) -> Finding | None:
     rate, highest = s.train("learning_rate"), HIGHEST.get(s.training.optimizer)
     if highest is None or rate is None or rate <= highest:
-        return None
-    if scripts.makes_lora(s.script):  # a LoRA needs a rate about a hundred times higher
         return None
     name = s.training.optimizer_name
     message = f"learning_rate {rate:g} is too high for {name} and ruins the model"
@@ -87,8 +86,12 @@ def counted_in_steps(s: Settings) -> Finding | None:
 
 def many_saves(s: Settings) -> Finding | None:
     every, epochs = s.given("train", "save_every_n_epochs"), s.train("max_train_epochs")
-    kept = s.train("save_last_n_epochs")
-    if not every or not epochs or (count := kept or epochs // every) <= MOST_SAVES:
+    if not every or not epochs:
+        return None
+    # A save at the last epoch is the final model itself.
+    between = (epochs - 1) // every
+    count = min(between, s.train("save_last_n_epochs") or between) + 1
+    if count <= MOST_SAVES:
         return None
     message = f"{count} checkpoints are kept: {count * SAVED_GB:.0f} GB in fp16"
     hint = "Leave it out to save only the last one, or set save_last_n_epochs."
@@ -139,16 +142,14 @@ def text_encoder_off(s: Settings) -> Finding | None:
     if any(s.training.text_encoders):
         return None
     message = "the text encoders are not trained, which makes results much worse"
-    if scripts.makes_lora(s.script):
-        return Finding("train", "network_train_unet_only", message, "Leave it out.")
     return Finding("train", "train_text_encoder", message, "Use train_text_encoder = true.")
 
 
-def half_vae(s: Settings) -> Finding | None:
-    if s.train("no_half_vae") in (True, None) or s.train("mixed_precision") != "fp16":
+def few_timesteps_above(s: Settings) -> Finding | None:
+    highest = s.train("max_timestep")
+    if highest is None or highest >= TIMESTEPS:
         return None
-    message = "SDXL's VAE produces NaN in fp16"
-    return Finding("train", "no_half_vae", message, "Use no_half_vae = true.")
+    return Finding("train", "max_timestep", _FEWER_TIMESTEPS, "Leave max_timestep out.")
 
 
 def worse(code: str, key: str, message: str, section: str) -> Rule:
@@ -165,9 +166,11 @@ def advice(
     *,
     options: tuple[str, ...],
 ) -> Rule:
-    """Return a warning from a section of the guide, which is about SDXL."""
+    """Return advice from a section of the guide, which is about fine-tuning SDXL in full."""
     citation = f"guide: {section}"
-    return Rule(code, "warning", says, find, citation, fails=NEVER, options=options, scripts=SDXL)
+    return Rule(
+        code, "advice", says, find, citation, fails=NEVER, options=options, scripts=FINE_TUNE
+    )
 
 
 RULES = (
@@ -259,7 +262,6 @@ RULES = (
         "Train text encoder",
         options=("train_text_encoder",),
     ),
-    advice("half-vae", "no_half_vae on", half_vae, "No half VAE", options=("no_half_vae",)),
     worse(
         "noise-offset",
         "noise_offset",
@@ -278,16 +280,12 @@ RULES = (
         "caching text encoder outputs costs more quality than the saved memory is worth",
         "Cache text encoder outputs",
     ),
-    worse(
-        "few-timesteps",
-        "min_timestep",
-        "leaving out some timesteps makes results worse",
-        "min timestep and max timestep",
-    ),
-    worse(
+    worse("few-timesteps", "min_timestep", _FEWER_TIMESTEPS, "min timestep and max timestep"),
+    advice(
         "few-timesteps-above",
-        "max_timestep",
-        "leaving out some timesteps makes results worse",
+        "max_timestep 1000",
+        few_timesteps_above,
         "min timestep and max timestep",
+        options=("max_timestep",),
     ),
 )

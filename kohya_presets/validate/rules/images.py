@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from kohya_presets.sdscripts.scripts import is_sdxl
+from kohya_presets.sdscripts.scripts import KNOWN, is_sdxl
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import NEVER, READING_IMAGES, Finding, Rule
 
 CACHES_TEXT = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
+LEAST_MULTIPLE = min(kind.multiple for kind in KNOWN.values())
 CACHES_LATENTS = ("cache_latents", "cache_latents_to_disk")
 
 
 def no_resolution(s: Settings) -> Finding | None:
-    if not s.is_whole or s.dataset("resolution") is not None:
+    if s.kind == "config" or s.dataset("resolution") is not None:  # the command line may say it
         return None
     hint = "Use resolution = [1024, 1024], the size of SDXL." if is_sdxl(s.script) else None
     return Finding("dataset", "resolution", "resolution is missing", hint)
@@ -68,7 +69,8 @@ def bucket_limits(s: Settings) -> Finding | None:
 
 
 def bucket_steps(s: Settings) -> Finding | None:
-    steps, multiple = s.dataset("bucket_reso_steps"), 64 if s.script == "train_network.py" else 32
+    steps = s.dataset("bucket_reso_steps")
+    multiple = KNOWN[s.script].multiple if s.script in KNOWN else LEAST_MULTIPLE
     if not s.dataset("enable_bucket") or not steps or steps % multiple == 0:
         return None
     message = f"bucket_reso_steps is {steps}, which is not a multiple of {multiple}"
@@ -96,7 +98,7 @@ def below_one(s: Settings) -> Finding | None:
 
 def metadata_without_cache(s: Settings) -> Finding | None:
     named = s.given("train", "in_json") or s.given("dataset", "metadata_file")
-    if not named or any(s.train(key) for key in CACHES_LATENTS):
+    if not named or not s.is_whole or any(s.train(key) for key in CACHES_LATENTS):
         return None
     table, key = (
         ("train", "in_json") if s.given("train", "in_json") else ("dataset", "metadata_file")

@@ -6,7 +6,15 @@ import math
 from collections.abc import Callable
 
 from kohya_presets.training.settings import Settings
-from kohya_presets.validate.rules.rule import EVERY, FINE_TUNE, FIRST_STEP, NEVER, Finding, Rule
+from kohya_presets.validate.rules.rule import (
+    EVERY,
+    FINE_TUNE,
+    FIRST_STEP,
+    NEVER,
+    SDXL,
+    Finding,
+    Rule,
+)
 
 HALF = 0.5
 # The range of learning rates that worked for users, by optimizer.
@@ -125,6 +133,14 @@ def resumed_count(s: Settings) -> Finding | None:
     return Finding("train", "resume", message, hint)
 
 
+def half_vae(s: Settings) -> Finding | None:
+    own = s.given("train", "vae")  # it may be one of those made for fp16
+    if s.train("no_half_vae") in (True, None) or s.train("mixed_precision") != "fp16" or own:
+        return None
+    message = "SDXL's VAE produces NaN in fp16"
+    return Finding("train", "no_half_vae", message, "Use no_half_vae = true.")
+
+
 def _decay(step: int, steps: int, decay: float, beta: float) -> float:
     """Return the decay of one update, as patches/ema has it."""
     if not beta:
@@ -198,6 +214,14 @@ RULES = (
         rounded_away,
         "musubi-tuner issue 784",
         options=("full_bf16",),
+    ),
+    lesson(
+        "half-vae",
+        "no_half_vae on",
+        half_vae,
+        "guide: No half VAE",
+        options=("no_half_vae", "mixed_precision"),
+        scripts=SDXL,
     ),
     lesson(
         "text-encoders-dropped",

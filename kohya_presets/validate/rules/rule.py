@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from kohya_presets.problems import Problem, Severity
 from kohya_presets.sdscripts import options, releases
-from kohya_presets.sdscripts.scripts import TRAINERS, is_sdxl
+from kohya_presets.sdscripts.scripts import KNOWN, is_sdxl
 from kohya_presets.training.settings import Settings
 
 FINE_TUNE = ("sdxl_train.py",)
-SDXL = tuple(script for script in TRAINERS if is_sdxl(script))
-EVERY = tuple(TRAINERS)
+SDXL = tuple(script for script in KNOWN if is_sdxl(script))
+EVERY = tuple(KNOWN)
 
 
 class Finding(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 from kohya_presets.explain import lookup
 from kohya_presets.gui import export
 from kohya_presets.validate import everything
-from kohya_presets.validate.everything import Against
+from kohya_presets.validate.report import Against
 from patches import registry
 from tests.sheets import Make, spoiled
 

@@ -30,7 +30,6 @@ TYPES = (
     ("train", 'learning_rate = "1e-5"'),
     ("train", 'learning_rate_te1 = "1e-6"'),
     ("train", 'train_text_encoder = "false"'),
-    ("train", "train_text_encoder = 1"),
     ("train", 'max_train_epochs = "100"'),
     ("train", "max_train_epochs = 1.5"),
     ("train", 'optimizer_args = "weight_decay=0.1"'),
@@ -54,9 +53,9 @@ TYPES = (
 )
 CHOICES = (
     ("train", 'mixed_precision = "fp8"'),
-    ("train", 'save_precision = "None"'),
+    ("train", 'save_precision = "fp61"'),
     ("train", 'save_model_as = "safetensor"'),
-    ("train", "max_token_length = 75"),
+    ("train", "max_token_length = 76"),
     ("train", 'loss_type = "l3"'),
     ("train", 'huber_schedule = "cosine"'),
     ("train", 'log_with = "csv"'),

@@ -13,8 +13,8 @@ from kohya_presets.files import render
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.problems import Problem, errors
 from kohya_presets.sdscripts import releases
-from kohya_presets.validate import everything
-from kohya_presets.validate.everything import Report
+from kohya_presets.validate import config_files, everything
+from kohya_presets.validate.report import Report
 from tests.kohya_presets.validate.broken_configs import Broken, corpus, typos
 from tests.sheets import SHIPPED_NAMES, Make, against, spoiled
 
@@ -84,8 +84,8 @@ def test_shipped_presets_have_no_errors_on_any_release_of_theirs(
 def test_what_render_writes_of_them_is_said_the_same_of(name: str, files: Files) -> None:
     config, dataset = files(name)
     patches = {"a100-ema": ("ema",), "adacoor": ("adacoor",)}.get(name, ())
-    assert codes(everything.file(config, against("v0.10.1", patches))) == INTENDED[name]
-    assert codes(everything.file(dataset, HERE)) == set()
+    assert codes(config_files.file(config, against("v0.10.1", patches))) == INTENDED[name]
+    assert codes(config_files.file(dataset, HERE)) == set()
 
 
 def test_the_corpus_is_large_enough() -> None:
@@ -97,7 +97,7 @@ def test_the_corpus_is_large_enough() -> None:
 def test_every_broken_config_is_caught(broken: Broken, files: Files) -> None:
     config, dataset = files("skynet", broken.file, broken.line)
     for file in (config, dataset) if broken.file == "dataset" else (config,):
-        report = everything.file(file, against(broken.release))
+        report = config_files.file(file, against(broken.release))
         if file == dataset and broken.code.startswith(("bucket", "below")):
             continue  # what it conflicts with may stand in the training config
         assert broken.code in codes(report)
@@ -111,7 +111,7 @@ def test_nearly_every_typo_is_told_the_right_name(files: Files) -> None:
     wrong = []
     for typo in typos():
         config, dataset = files("skynet", typo.file, typo.line)
-        report = everything.file(config if typo.file == "train" else dataset, HERE)
+        report = config_files.file(config if typo.file == "train" else dataset, HERE)
         (problem,) = (p for p in report.problems if p.code == "unknown-option")
         if not (problem.hint or "").startswith(f"Did you mean '{typo.name}'"):
             wrong.append((typo.line, problem.hint))
@@ -149,14 +149,14 @@ def test_a_preset_without_a_script_is_not_held_against_one(make: Make) -> None:
 
 def test_options_are_known_where_the_patch_is(files: Files) -> None:
     config, _ = files("skynet", "train", "enable_ema = true")
-    assert "missing-patch" in codes(everything.file(config, HERE))
-    assert "missing-patch" not in codes(everything.file(config, against("v0.10.1", ("ema",))))
+    assert "missing-patch" in codes(config_files.file(config, HERE))
+    assert "missing-patch" not in codes(config_files.file(config, against("v0.10.1", ("ema",))))
 
 
 def test_the_commit_that_a_kohya_gui_pins_has_its_own_options(files: Files) -> None:
     config, _ = files("skynet", "train", "fused_optimizer_groups = 4")
-    assert not everything.file(config, against("b8896aad4002")).has_errors
-    assert "option-too-new" in codes(everything.file(config, against("v0.8.8")))
+    assert not config_files.file(config, against("b8896aad4002")).has_errors
+    assert "option-too-new" in codes(config_files.file(config, against("v0.8.8")))
 
 
 @pytest.mark.parametrize(
@@ -171,13 +171,13 @@ def test_metadata_without_cached_latents_fails_on_some_releases(
         'train_data_dir = "c"\nresolution = "1024"\nmax_train_epochs = 1\n',
         "utf-8",
     )
-    assert ("metadata-uncached" in codes(everything.file(config, against(release)))) == fires
+    assert ("metadata-uncached" in codes(config_files.file(config, against(release)))) == fires
 
 
 def test_sections_are_merged_as_sd_scripts_merges_them(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("[a]\nseed = 1\n\n[b]\nseed = 2\nsede = 3\n", "utf-8")
-    problems = everything.file(config, HERE).problems
+    problems = config_files.file(config, HERE).problems
     twice = found(problems, "given-twice")
     assert (twice.where.line, twice.severity) == (5, "warning")
     assert "line 2" in twice.message
@@ -201,7 +201,7 @@ def test_what_the_parser_of_sd_scripts_cannot_read_is_told(
 ) -> None:
     config = tmp_path / "config.toml"
     config.write_bytes(data)
-    problems = everything.file(config, HERE).problems
+    problems = config_files.file(config, HERE).problems
     problem = found(problems, code)
     assert problem.severity == "error"
     assert hint in (problem.hint or "")
@@ -213,14 +213,14 @@ def test_what_the_parser_of_sd_scripts_cannot_read_is_told(
 def test_what_is_in_an_unreadable_dataset_is_not_missed(files: Files) -> None:
     config, dataset = files()
     dataset.write_text("resolution = = 3\n", "utf-8")
-    assert {p.code for p in errors(everything.file(config, HERE).problems)} == {"toml-syntax"}
+    assert {p.code for p in errors(config_files.file(config, HERE).problems)} == {"toml-syntax"}
 
 
 def test_a_dataset_by_another_name_is_said_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "dataset.toml"
     text = "# mine\n[[dataset]]\nresolution = 64\n[[dataset.subsets]]\nimage_dir = 'a'\n"
     file.write_text(text, "utf-8")
-    (problem,) = everything.file(file, HERE).problems
+    (problem,) = config_files.file(file, HERE).problems
     assert (problem.code, problem.where.line) == ("misnamed-table", 2)
 
 
@@ -289,16 +289,13 @@ def test_a_dataset_file_is_checked_level_by_level(
 ) -> None:
     file = tmp_path / "dataset.toml"
     file.write_text(text, "utf-8")
-    problem = found(everything.file(file, HERE).problems, code)
+    problem = found(config_files.file(file, HERE).problems, code)
     assert (problem.where.line, problem.severity) == (line, "error")
 
 
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("seed = 1\n", "no-base"),
-        ("seed = 1\n", "no-output"),
-        ("seed = 1\n", "no-images"),
         ('dataset_config = "a.toml"\ntrain_data_dir = "b"\n', "dataset-config-wins"),
         ('dataset_config = "a.yaml"\n', "dataset-config-form"),
     ],
@@ -306,10 +303,10 @@ def test_a_dataset_file_is_checked_level_by_level(
 def test_a_config_has_to_say_where_things_are(text: str, code: str, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(text, "utf-8")
-    assert code in codes(everything.file(config, HERE))
+    assert code in codes(config_files.file(config, HERE))
 
 
 def test_letters_beyond_ascii_are_a_matter_of_the_release(files: Files) -> None:
     config, _ = files()
-    assert "locale" in codes(everything.file(config, against("v0.9.1")))
-    assert "locale" not in codes(everything.file(config, HERE))
+    assert "locale" in codes(config_files.file(config, against("v0.9.1")))
+    assert "locale" not in codes(config_files.file(config, HERE))

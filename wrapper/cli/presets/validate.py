@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from kohya_presets.errors import PresetError
+from kohya_presets.sdscripts import scripts
 from wrapper.cli.options import (
     ignore_option,
     json_option,
@@ -35,6 +36,13 @@ from wrapper.runs import subjects
 @click.option(
     "--images", type=click.IntRange(min=1), metavar="NUMBER", help="Number of training images."
 )
+@click.option("--advice", is_flag=True, help="Show the advice of the guide and of other users.")
+@click.option(
+    "--script",
+    type=click.Choice(tuple(scripts.KNOWN)),
+    metavar="NAME",
+    help="The script that a training config is for, if it is not the one recognized.",
+)
 @json_option
 def command(
     names: tuple[str, ...],
@@ -43,12 +51,16 @@ def command(
     overrides: tuple[str, ...],
     ignore: tuple[str, ...],
     images: int | None,
+    advice: bool,
+    script: str | None,
     as_json: bool,
 ) -> None:
     """Check presets, or sd-scripts' own TOML files, before you pay for a GPU.
 
-    An error stops a run. A warning is advice from the guide or from other users. If there are
-    errors, the exit code is 3.
+    An error stops a run. A warning says that a run will not do what its settings say. Advice is
+    what the guide and other users would do. If there are errors, the exit code is 3.
+
+    A training config and its dataset config are checked as one.
 
     \b
     Example:
@@ -56,10 +68,10 @@ def command(
         kohya-presets validate config.toml dataset.toml --checkout ~/kohya_ss
     """
     against = subjects.against(release, checkout, ignore=ignore, images=images)
-    reports = [subjects.one(name, presets(), against, overrides) for name in names]
+    reports = subjects.every(names, presets(), against, overrides, script)
     if as_json:
         print_json({"reports": [subjects.values(report) for report in reports]})
     else:
-        click.echo("\n\n".join(map(subjects.text, reports)))
+        click.echo("\n\n".join(subjects.text(report, advice=advice) for report in reports))
     if any(report.has_errors for report in reports):
         sys.exit(PresetError.exit_code)

@@ -97,13 +97,41 @@ def test_a_loras_rate_is_not_held_against_that_of_fine_tuning(make: Make) -> Non
         assert ("rate-too-high" in {p.code for p in found}) is (name == "whole")
 
 
-def test_a_lora_is_trained_of_the_text_encoders_unless_told_otherwise(make: Make) -> None:
+def test_advice_about_fine_tuning_is_not_given_to_loras(make: Make) -> None:
     network = GOOD.replace("[train]", '[train]\nnetwork_module = "networks.lora"').replace(
         'script = "sdxl_train.py"', 'script = "sdxl_train_network.py"'
     )
-    found = make(mine=network)
-    usual = {p.code for p in everything.loaded(found.load("mine"), against("v0.10.1")).problems}
-    without = found.load("mine", overrides=["train.network_train_unet_only=true"])
-    told = {p.code: p for p in everything.loaded(without, against("v0.10.1")).problems}
-    assert "text-encoder-off" not in usual
-    assert told["text-encoder-off"].hint == "Leave it out."
+    words = ["train.learning_rate=1e-3", "train.max_train_epochs=400", "train.flip_aug=true"]
+    lora = make(mine=network).load("mine", overrides=words)
+    whole = make(mine=GOOD).load("mine", overrides=words)
+    assert [
+        p for p in everything.loaded(lora, against("v0.10.1")).problems if p.severity == "advice"
+    ] == []
+    told = {
+        p.code
+        for p in everything.loaded(whole, against("v0.10.1")).problems
+        if p.severity == "advice"
+    }
+    assert {"rate-too-high", "many-epochs"} <= told
+
+
+@pytest.mark.parametrize(
+    ("epochs", "every", "last", "kept"),
+    [(10, 1, None, 10), (10, 1, 499, 10), (10, 2, None, 5), (499, 499, None, 1), (20, 1, 3, 4)],
+)
+def test_models_kept_are_counted_within_the_runs_length(
+    epochs: int, every: int, last: int | None, kept: int
+) -> None:
+    keep = {} if last is None else {"save_last_n_epochs": last}
+    train = {"max_train_epochs": epochs, "save_every_n_epochs": every, **keep}
+    found = [p.message for p in rules.check(Settings({"train": train})) if p.code == "many-saves"]
+    assert found == ([f"{kept} checkpoints are kept: {kept * 6.9:.0f} GB in fp16"] * (kept > 5))
+
+
+def test_all_time_steps_are_not_few() -> None:
+    def told(highest: int) -> bool:
+        codes = {p.code for p in rules.check(Settings({"train": {"max_timestep": highest}}))}
+        return "few-timesteps-above" in codes
+
+    assert told(999)
+    assert not told(1000)

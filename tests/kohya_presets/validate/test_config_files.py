@@ -1,0 +1,241 @@
+"""A file is a part, its script is recognized, and what does not matter is no error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kohya_presets.problems import errors
+from kohya_presets.validate import config_files
+from kohya_presets.validate.report import Report
+from tests.sheets import against
+
+HERE = against("v0.10.1")
+WHOLE = """\
+pretrained_model_name_or_path = "sdxl.safetensors"
+train_data_dir = "d"
+output_dir = "o"
+resolution = "1024,1024"
+max_train_epochs = 10
+caption_extension = ".txt"
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Return a function that writes files and checks them together."""
+
+    def check(
+        *texts: str, names: tuple[str, ...] = ("a.toml", "b.toml"), **how: str
+    ) -> list[Report]:
+        paths = [tmp_path / name for name in names[: len(texts)]]
+        for path, text in zip(paths, texts, strict=True):
+            path.write_text(text, "utf-8")
+        release = how.pop("release", "v0.10.1")
+        return [*config_files.together(paths, against(release), **how)]  # type: ignore[arg-type]
+
+    return check
+
+
+def told(report: Report) -> set[str]:
+    """Return what is said beside advice."""
+    return {p.code for p in report.problems if p.severity != "advice"}
+
+
+def hints(report: Report, code: str) -> list[str | None]:
+    return [p.hint for p in report.problems if p.code == code]
+
+
+def test_a_faultless_file_is_silent(files) -> None:  # type: ignore[no-untyped-def]
+    (report,) = files(WHOLE)
+    assert told(report) == set()
+
+
+@pytest.mark.parametrize(
+    ("more", "script"),
+    [
+        ('network_module = "networks.lora"\nunet_lr = 1e-4\n', "sdxl_train_network.py"),
+        (
+            'network_module = "networks.lora_flux"\nnetwork_dim = 8\nae = "a"\nclip_l = "c"\n'
+            't5xxl = "t"\nguidance_scale = 1.0\nmodel_prediction_type = "raw"\n',
+            "flux_train_network.py",
+        ),
+        ('ae = "a"\nclip_l = "c"\nt5xxl = "t"\ndiscrete_flow_shift = 3.0\n', "flux_train.py"),
+        ("v2 = true\nno_token_padding = true\n", "train_db.py"),
+    ],
+)  # fmt: skip
+def test_no_option_of_its_own_script_is_anothers(files, more: str, script: str) -> None:  # type: ignore[no-untyped-def]
+    text = WHOLE.replace("sdxl.safetensors", "m.safetensors") + more
+    (report,) = files(text)
+    assert report.taken_for is not None
+    assert (report.taken_for.script, told(report)) == (script, set())
+
+
+def test_a_script_can_be_named(files) -> None:  # type: ignore[no-untyped-def]
+    text = WHOLE + "train_text_encoder = true\nlearning_rate_te1 = 1e-6\n"
+    assert told(*files(text)) == set()
+    (report,) = files(text, script="train_db.py")
+    assert told(report) == {"other-script"}
+    assert report.taken_for is None
+
+
+def test_a_script_that_the_release_has_not_is_one_error(files) -> None:  # type: ignore[no-untyped-def]
+    text = WHOLE + 'network_module = "networks.lora_flux"\nae = "a"\n'
+    (report,) = files(text, release="v0.9.1")
+    assert [p.code for p in report.problems] == ["script-too-new"]
+
+
+def test_what_a_part_leaves_open_is_a_note(files) -> None:  # type: ignore[no-untyped-def]
+    (report,) = files("max_train_epochs = 10\n")
+    (note,) = (p for p in report.problems if p.severity != "advice")
+    assert (note.code, note.severity) == ("left-open", "note")
+    for option in ("pretrained_model_name_or_path", "output_dir", "dataset_config"):
+        assert f"--{option}" in note.message
+    (report,) = files('[[datasets]]\nresolution = 1280\n[[datasets.subsets]]\nimage_dir = "d"\n')
+    assert told(report) == set()
+
+
+DATASET = (
+    '[[datasets]]\nresolution = {}\nenable_bucket = true\n[[datasets.subsets]]\nimage_dir = "d"\n'
+)
+CONFIG = 'pretrained_model_name_or_path = "m"\noutput_dir = "o"\nmax_train_epochs = 10\n'
+
+
+@pytest.mark.parametrize(
+    ("config", "side", "code"),
+    [
+        ("max_bucket_reso = 2048\n", 1280, None),
+        ("", 1280, "bucket-largest"),  # the default of 1024
+        ("min_bucket_reso = 64\n", 192, None),
+        ("", 192, "bucket-smallest"),
+    ],
+)
+def test_each_value_is_judged_with_what_the_other_file_says(  # type: ignore[no-untyped-def]
+    files, config: str, side: int, code: str | None
+) -> None:
+    captions = 'caption_extension = ".txt"\n'
+    (pair,) = files(CONFIG + captions + config, DATASET.format(side))
+    assert told(pair) == {"left-open"} | ({code} if code else set())  # --dataset_config
+    (named,) = files(
+        CONFIG + captions + config + 'dataset_config = "b.toml"\n', DATASET.format(side)
+    )
+    assert told(named) == ({code} if code else set())
+    (alone,) = files(DATASET.format(side))
+    assert told(alone) == set()
+
+
+def test_settings_of_a_config_alone_may_be_overruled_by_its_dataset(files) -> None:  # type: ignore[no-untyped-def]
+    text = CONFIG + 'dataset_config = "/elsewhere/ds.toml"\nresolution = "1024,1024"\n'
+    text += (
+        "enable_bucket = true\nmax_bucket_reso = 768\ncache_latents = true\nrandom_crop = true\n"
+    )
+    (report,) = files(text)
+    assert told(report) == {"no-dataset-config"}
+
+
+def test_files_that_do_not_belong_together_are_two(files) -> None:  # type: ignore[no-untyped-def]
+    assert len(files(WHOLE, DATASET.format(1024))) == 2
+    assert len(files(WHOLE, WHOLE)) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "works"),
+    [
+        ("resume = false", True),
+        ('resume = ""', True),
+        ("persistent_data_loader_workers = 1", True),
+        ("persistent_data_loader_workers = 0", True),
+        ('optimizer_args = ""', True),
+        ('lr_scheduler_args = ""', True),
+        ('xformers = "xformers"', True),
+        ("gradient_checkpointing = 1.0", True),
+        ("noise_offset = 0.0", True),
+        ('save_precision = "fp32"', True),
+        ("max_token_length = 75", True),
+        ('dynamo_backend = "no"', True),
+        ('dynamo_backend = "no"\ntorch_compile = true', False),
+        ('cache_latents = "false"', False),
+        ('gradient_checkpointing = "no"', False),
+        ("vae = false", False),
+        ('optimizer_args = "weight_decay=0.1"', False),
+        ('learning_rate = "1e-5"', False),
+        ("seed = true", False),
+    ],
+)
+def test_a_wrong_type_is_an_error_where_it_changes_something(files, line: str, works: bool) -> None:  # type: ignore[no-untyped-def]
+    (report,) = files(WHOLE + line + "\n")
+    assert bool(errors(report.problems)) is not works
+    if works:
+        assert told(report) <= {"loose-value"}
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("vae = false", "Leave vae out."),
+        ('optimizer_args = "weight_decay=0.1 eps=1e-8"', '["weight_decay=0.1", "eps=1e-8"]'),
+        ("epochs = 3", "max_train_epochs"),
+        ("epoch = 3", "max_train_epochs"),
+        ('optimizer = "AdamW"', "optimizer_type"),
+        ("lr_warmup = 10", "lr_warmup_steps"),
+        ("learning_rate_te = 1e-6", "learning_rate_te1 and learning_rate_te2"),
+        ('max_resolution = "1024,1024"', "Use resolution"),
+        ("batch_size = 4", "train_batch_size"),
+        ("bf16 = true", 'mixed_precision = "bf16"'),
+    ],
+)
+def test_the_right_option_is_named(files, line: str, hint: str) -> None:  # type: ignore[no-untyped-def]
+    (report,) = files(WHOLE.replace("max_train_epochs = 10\n", "") + line + "\n")
+    (problem,) = errors(report.problems)
+    assert hint in (problem.hint or "")
+
+
+def test_keys_of_the_gui_that_change_nothing_are_notes(files) -> None:  # type: ignore[no-untyped-def]
+    text = WHOLE + 'epoch = 10\nnoise_offset_type = "Original"\ndynamo_backend = "no"\n'
+    (report,) = files(text)
+    assert told(report) == {"gui-key", "loose-value"}
+    assert not errors(report.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "tool"),
+    [
+        ("[general_args.args]\nseed = 1\n[[subsets]]\n", "LoRA_Easy_Training_Scripts"),
+        ('[[subsets]]\nimage_dir = "d"\n', "LoRA_Easy_Training_Scripts"),
+        ('[[datasets]]\nimage_directory = "d"\n', "musubi-tuner"),
+        ('dit = "x"\nnetwork_module = "networks.lora_wan"\n', "musubi-tuner"),
+        ('[model]\ntype = "flux"\n[adapter]\ntype = "lora"\n', "diffusion-pipe"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_tool_is_said_to_be_one(files, text: str, tool: str) -> None:  # type: ignore[no-untyped-def]
+    (report,) = files(text)
+    (problem,) = report.problems
+    assert (problem.code, f"for {tool};" in problem.message) == ("other-tool", True)
+
+
+def test_a_second_level_of_sections_is_not_read(files) -> None:  # type: ignore[no-untyped-def]
+    (report,) = files(WHOLE + "[more.inner]\nlearning_rat = 1\n[other]\nseed = 1\n")
+    assert told(report) == {"nested-section"}
+
+
+def test_tables_of_a_training_config_stop_a_dataset_config(files) -> None:  # type: ignore[no-untyped-def]
+    (report,) = files(DATASET.format(1024) + "[training_args]\nseed = 1\n")
+    (problem,) = errors(report.problems)
+    assert (problem.code, problem.where.line) == ("extra-table", 6)
+
+
+@pytest.mark.parametrize(
+    ("first", "what"),
+    [("", "misses pretrained"), ("# comment\n", "cannot read"), ("[general]\n", "cannot read")],
+)
+def test_a_byte_order_mark_costs_a_key_or_the_file(files, first: str, what: str) -> None:  # type: ignore[no-untyped-def]
+    (report,) = files("\ufeff" + first + WHOLE)
+    (problem,) = errors(report.problems)
+    assert what in problem.message
+
+
+def test_lines_may_end_in_cr_alone(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_bytes(WHOLE.replace("\n", "\r").encode())
+    assert told(config_files.file(file, HERE)) == set()
