@@ -115,8 +115,13 @@ def modules(preset: Preset) -> list[str]:
     return [wish.module for wish in wanted.by(preset.train)]
 
 
-def environment(preset: Preset, probe: Probe, *, cpu: bool) -> Iterator[Problem]:
-    """Yield what the trainer environment lacks for `preset`; with `cpu`, no GPU is needed."""
+def environment(
+    preset: Preset, probe: Probe, *, cpu: bool, python: Path = Path("python")
+) -> Iterator[Problem]:
+    """Yield what the trainer environment lacks for `preset`; with `cpu`, no GPU is needed.
+
+    `python` is the program that it is installed with.
+    """
     where = Place()
     ignored = {"torchvision"} if cpu else set()  # the rehearsal repairs that one itself
     for package in (*NEEDED, "torchvision"):
@@ -129,7 +134,7 @@ def environment(preset: Preset, probe: Probe, *, cpu: bool) -> Iterator[Problem]
             message = f"{wish.setting} needs {name}: {probe.broken[wish.module]}"
             hint = "Check the name, or install its package in the trainer environment."
             if wish.package:
-                hint = f"Run `pip install {name}` in the trainer environment."
+                hint = f'Run `"{python}" -m pip install {name}`.'
             code = "optimizer-package" if wish.option in OPTIMIZERS else "package"
             yield Problem(code, "error", where, message, hint)
     if preset.train.get("xformers") and "xformers" in probe.broken:

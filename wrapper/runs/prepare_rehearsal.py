@@ -58,7 +58,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     modules = preflight.modules(preset)
     probe = environment.probe(used.python)
     probe = environment.with_modules(probe, used.python, modules, checkout.scripts)
-    missing = preflight.environment(preset, probe, cpu=True)
+    missing = preflight.environment(preset, probe, cpu=True, python=used.python)
     requests.stop_at((p for p in missing if not standin), talk, str(used.python))
     where = Site(
         run_dir=request.folder,

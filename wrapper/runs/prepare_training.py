@@ -66,7 +66,8 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     modules = preflight.modules(preset)
     probe = environment.probe(used.python)
     probe = environment.with_modules(probe, used.python, modules, checkout.scripts)
-    requests.stop_at(preflight.environment(preset, probe, cpu=False), talk, str(used.python))
+    lacks = preflight.environment(preset, probe, cpu=False, python=used.python)
+    requests.stop_at(lacks, talk, str(used.python))
     where = Site(
         run_dir=request.folder,
         scripts=checkout.scripts,

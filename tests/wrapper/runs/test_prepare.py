@@ -138,6 +138,20 @@ def test_a_class_that_the_trainers_python_lacks_stops_a_run(
     assert [p.code for p in caught.value.problems] == ["optimizer-package"]
 
 
+def test_the_command_that_installs_a_missing_package_is_said_in_full(
+    asked: tuple[Request, Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, data, base = asked
+    lacks = Probe("3.11", {"torch": "2"}, {"prodigyopt": "no"}, None)
+    monkeypatch.setattr(environment, "probe", lambda _: lacks)
+    made = request.preset
+    made = replace(made, train={**made.train, "optimizer_type": "Prodigy"})
+    with pytest.raises(ProblemsError) as caught:
+        prepare_training.ready(replace(request, preset=made), data, base, Talk())
+    (problem,) = caught.value.problems
+    assert problem.hint == f'Run `"{sys.executable}" -m pip install prodigyopt`.'
+
+
 def test_nothing_is_made_when_something_does_not_fit(
     asked: tuple[Request, Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
