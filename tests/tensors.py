@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-SIZES = {"F16": 2, "BF16": 2, "F32": 4}
+SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F8_E4M3": 1, "F8_E5M2": 1, "U8": 1}
 SDXL = {
     "conditioner.embedders.0.transformer.text_model.final_layer_norm.weight": (8,),
     "conditioner.embedders.1.model.ln_final.weight": (8,),

@@ -14,21 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets.errors import UserError
+from kohya_presets.problems import listed
 
 HEADER_LIMIT = 100_000_000  # bytes; the format's own limit
 CHUNK = 1 << 22
-_SDXL = (
-    "conditioner.embedders.0.transformer.",
-    "conditioner.embedders.1.model.",
-    "model.diffusion_model.label_emb.0.0.weight",
-    "first_stage_model.",
-)
+_SDXL = {  # what each part's names begin with
+    "conditioner.embedders.0.transformer.": "text encoder 1",
+    "conditioner.embedders.1.model.": "text encoder 2",
+    "model.diffusion_model.label_emb.0.0.weight": "U-Net",
+    "first_stage_model.": "VAE",
+}
+_PARTIAL = "an SDXL checkpoint without"
 _KINDS = (  # first one whose every prefix is found
     ("a LoRA", ("lora_",)),
-    ("an SDXL checkpoint", _SDXL),
+    ("an SDXL checkpoint", tuple(_SDXL)),
     ("an SDXL refiner", ("conditioner.embedders.0.model.", "model.diffusion_model.")),
     ("a Stable Diffusion 1 checkpoint", ("cond_stage_model.transformer.",)),
     ("a Stable Diffusion 2 checkpoint", ("cond_stage_model.model.",)),
+    *((_PARTIAL, (prefix,)) for prefix in _SDXL if not prefix.startswith("first_stage")),
     ("a checkpoint without text encoders or VAE", ("model.diffusion_model.",)),
     ("a U-Net in Diffusers' form", ("down_blocks.", "conv_in.")),
     ("a Flux model", ("double_blocks.",)),
@@ -88,8 +91,9 @@ def read(file: Path) -> Header:
 def kind(header: Header) -> str:
     """Return what the weights are, in words with an article, from the tensor names alone."""
     for name, prefixes in _KINDS:
-        if all(any(key.startswith(prefix) for key in header.tensors) for prefix in prefixes):
-            return name
+        if all(_has(header, prefix) for prefix in prefixes):
+            lacks = [part for prefix, part in _SDXL.items() if not _has(header, prefix)]
+            return f"{name} {listed(lacks)}" if name == _PARTIAL else name
     return "not a Stable Diffusion model"
 
 
@@ -102,6 +106,8 @@ def require(file: Path, kinds: Sequence[str] = ("an SDXL checkpoint",)) -> Heade
     header = read(file)
     if (found := kind(header)) not in kinds:
         hint = "Use a base model in one file"
+        if found.startswith(_PARTIAL):
+            hint = "Use the complete checkpoint of this model, with its VAE and text encoders"
         if "an SDXL checkpoint" in kinds:
             hint += ", e.g. "
             hint += "--base stabilityai/stable-diffusion-xl-base-1.0/sd_xl_base_1.0.safetensors"
@@ -118,6 +124,10 @@ def sha256(file: Path, *, on_bytes: Callable[[int], None] | None = None) -> str:
             if on_bytes:
                 on_bytes(len(chunk))
     return digest.hexdigest()
+
+
+def _has(header: Header, prefix: str) -> bool:
+    return any(key.startswith(prefix) for key in header.tensors)
 
 
 def _parsed(file: Path, text: bytes) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -121,12 +121,17 @@ def summary(found: Estimate, meant: float | None = None) -> str:
     return f"GPU memory: about {_gib(found.total)}{limit} GiB ({largest})"
 
 
-def problems(preset: Preset, settings: Settings, gpu_gib: float | None) -> Iterator[Problem]:
-    """Yield a warning if `preset` needs more than its vram_gib, or more than the GPU has."""
-    estimate = of(settings)
-    if estimate is None or settings.train("deepspeed"):
+def problems(
+    preset: Preset, settings: Settings, gpu_gib: float | None, found: Estimate | None = None
+) -> Iterator[Problem]:
+    """Yield a warning if `preset` needs more than its vram_gib, or more than the GPU has.
+
+    `found` is the estimate, if the caller has made it.
+    """
+    found = found or of(settings)
+    if found is None or settings.train("deepspeed"):
         return
-    needed = estimate.total / GIB
+    needed = found.total / GIB
     limits = (preset.vram_gib, f"{preset.name} is made for"), (gpu_gib, "the GPU has")
     for code, (limit, whose) in zip(CODES, limits, strict=True):
         if limit is not None and needed > limit:

@@ -20,7 +20,7 @@ from kohya_presets.sdscripts.options import nearest_release
 from kohya_presets.sdscripts.scripts import TRAINERS
 from kohya_presets.training import settings
 from kohya_presets.training.settings import Settings
-from kohya_presets.validate import each_setting, report, rules
+from kohya_presets.validate import each_setting, report, rules, silence
 from kohya_presets.validate.report import Against, Report
 
 
@@ -53,9 +53,10 @@ def loaded(made: Preset, against: Against) -> Report:
     if made.script in TRAINERS:  # otherwise no option is known, which is reported
         problems += rules.check(found)
     size = report.memory(found, problems)
-    problems += estimate.problems(made, found, against.gpu_gib) if size else []
+    problems += estimate.problems(made, found, against.gpu_gib, size) if size else []
     ignore = against.ignore | set(made.silence)
-    kept = (*_release(made, against.release), *report.without(ignore, problems))
+    wrong = (*_release(made, against.release), *silence.of_preset(made))
+    kept = (*wrong, *report.without(ignore, problems))
     return Report(made.name, against.release, kept, found, made, size)
 
 

@@ -12,6 +12,7 @@ from kohya_presets.problems import Problem, errors
 from kohya_presets.sdscripts.additions import NONE, Additions
 from kohya_presets.sdscripts.recognize import Recognized
 from kohya_presets.training.settings import IMAGES, Settings
+from kohya_presets.validate import silence
 
 
 @dataclass(frozen=True)
@@ -57,4 +58,5 @@ def memory(settings: Settings, problems: Sequence[Problem]) -> Estimate | None:
 
 def without(ignored: Collection[str], problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Return the problems, each once, without those of rules that are ignored."""
+    ignored = silence.CODES.intersection(ignored)
     return tuple(dict.fromkeys(p for p in problems if p.code not in ignored))

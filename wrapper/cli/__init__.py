@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 import click
@@ -53,6 +54,7 @@ SECTIONS = {
             "Check the Python, torch, GPU and driver that a run would use.",
         ),
         "checkout": ("sdscripts.checkout", "Manage downloaded sd-scripts releases."),
+        "home": ("sdscripts.home", "Show what downloads and environments take, and delete them."),
         "patch": ("sdscripts.patch", "Add patches to sd-scripts or a Kohya GUI, and remove them."),
         "gui": ("sdscripts.gui", "Move presets into the Kohya GUI (bmaltais/kohya_ss) and back."),
     },
@@ -100,6 +102,9 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: the only place where an error becomes text and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter that its encoding lacks is escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli(prog_name="kohya-presets", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):

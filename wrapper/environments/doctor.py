@@ -65,7 +65,7 @@ def examine(release: str, folder: Path | None, python: str | None) -> Findings:
     facts["environment"] = f"Python {probe.python}, {used.python}"
     facts |= {name: probe.packages.get(name, "not installed") for name in environment.TOLD}
     facts["xformers"] = probe.packages.get("xformers", "not installed (optional)")
-    facts["GPU"] = ", ".join(f"{d.name} {d.memory_gib:g} GiB" for d in probe.devices) or "none"
+    facts["GPU"] = ", ".join(map(str, probe.devices)) or "none"
     problems += judge(probe, driver, _pins(found) if found else {})
     return Findings(facts, tuple(problems))
 
@@ -168,7 +168,7 @@ def _git() -> str:
 def _told(driver: Driver | None) -> str:
     if driver is None:
         return "none"
-    gpus = ", ".join(f"{g.name} {g.memory_gib:g} GiB" for g in driver.gpus)
+    gpus = ", ".join(map(str, driver.gpus))
     return f"{driver.version}, CUDA {driver.cuda[0]}.{driver.cuda[1]}, {gpus}"
 
 

@@ -11,8 +11,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import releases
 from kohya_presets.toml import text as toml_text
 from wrapper.checkouts.checkout import Checkout
-from wrapper.environments import gpu, interpreters
+from wrapper.environments import gpu, interpreters, kp_probe
 from wrapper.environments.gpu import TorchBuild
 from wrapper.system import launch, locks, paths, proc
 from wrapper.system.launch import Launch
@@ -72,19 +72,22 @@ def find(checkout: Checkout) -> Environment | None:
 
 
 def named(python: str) -> Environment:
-    """Return the environment that the user's `--python` names.
+    """Return the environment that the user's `--python` names: a path, or a name on PATH.
 
     Raises:
         UserError: it is not a Python 3.
     """
-    interpreter = interpreters.ask(Path(python).expanduser())
+    given = Path(python).expanduser()
+    on_path = shutil.which(python) if given.name == python else None
+    interpreter = interpreters.ask(on_path or given)
     if interpreter is None:
         raise UserError(
             f"expected a Python 3 interpreter, but {python!r} is not one or does not run",
             hint="Give the program itself, for example .../kohya_ss/venv/bin/python.",
         )
-    # As given, not resolved: Python finds its virtual environment by the path it is started with.
-    return Environment(Path(python).expanduser().absolute(), made=False)
+    # Not resolved: Python finds its virtual environment by the path it is started with. On PATH
+    # may be a shim (pyenv, py), which would choose another Python in the folder of the scripts.
+    return Environment(interpreter.executable if on_path else given.absolute(), made=False)
 
 
 def make(checkout: Checkout, *, on_line: OnLine, torch: str | None = None) -> Environment:
@@ -111,12 +114,7 @@ def make(checkout: Checkout, *, on_line: OnLine, torch: str | None = None) -> En
 
 def probe(python: Path) -> Probe:
     """Return the packages of `python`, which of them fail to import, and the GPUs it finds."""
-    said = proc.run([python, PROBE], check=False, timeout_seconds=300)
-    try:
-        found: dict[str, Any] = json.loads(said.stdout.strip().splitlines()[-1])
-    except (IndexError, ValueError):
-        reason = (said.stderr.strip() or said.stdout.strip() or "it printed nothing")[-300:]
-        raise UserError(f"{python} could not list its packages: {reason}") from None
+    found = _asked(python, (), {})
     return Probe(
         found["python"],
         found["packages"],
@@ -124,6 +122,17 @@ def probe(python: Path) -> Probe:
         found["cuda"]["version"],
         tuple(gpu.Gpu(**device) for device in found["cuda"]["devices"]),
     )
+
+
+def with_modules(found: Probe, python: Path, modules: Iterable[str], scripts: Path) -> Probe:
+    """Return the probe of `python`, with those of `modules` that fail to import.
+
+    A module is "module" or "module:Class"; those of sd-scripts in `scripts` can be imported too.
+    """
+    if not (new := [name for name in modules if name not in kp_probe.IMPORTED]):
+        return found
+    broken = _asked(python, new, {"PYTHONPATH": str(scripts)})
+    return replace(found, broken={**found.broken, **broken})
 
 
 def constraints(release: str) -> Path:
@@ -149,6 +158,18 @@ def requirements(text: str, build: TorchBuild) -> tuple[str, ...]:
 def package(requirement: str) -> str:
     """Return the name a requirement line is about, lower-case and with dashes."""
     return re.split(r"[\[=<>!~;\s]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def _asked(python: Path, words: Sequence[str], env: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the probe prints in the environment of `python`."""
+    env = {"PYTHONUTF8": "1", **env}
+    said = proc.run([python, PROBE, *words], env=env, check=False, timeout_seconds=300)
+    try:
+        found: dict[str, Any] = json.loads(said.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        reason = (said.stderr.strip() or said.stdout.strip() or "it printed nothing")[-300:]
+        raise UserError(f"{python} could not list its packages: {reason}") from None
+    return found
 
 
 def _make(checkout: Checkout, at: Path, build: TorchBuild, on_line: OnLine) -> Environment:

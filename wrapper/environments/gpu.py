@@ -12,10 +12,17 @@ QUESTION = "--query-gpu=name,memory.total"
 
 @dataclass(frozen=True)
 class Gpu:
-    """One device; `memory_gib` is what the driver reports, a little less than the label says."""
+    """One device; `memory_gib` is what the driver reports, a little less than the label says.
+
+    None: it reports none, as of a GPU that shares the computer's memory.
+    """
 
     name: str
-    memory_gib: float
+    memory_gib: float | None
+
+    def __str__(self) -> str:
+        known = self.memory_gib is not None
+        return f"{self.name} {self.memory_gib:g} GiB" if known else f"{self.name} (memory unknown)"
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def read(banner: str, listed: str) -> Driver | None:
     if version is None or cuda is None:
         return None
     rows = [row.rsplit(",", 1) for row in listed.splitlines() if "," in row]
-    gpus = tuple(Gpu(name.strip(), round(float(mib) / 1024, 1)) for name, mib in rows)
+    gpus = tuple(Gpu(name.strip(), _gib(mib.strip())) for name, mib in rows)
     return Driver(version[1], (int(cuda[1]), int(cuda[2])), gpus)
 
 
@@ -75,3 +82,8 @@ def build_for(found: Driver | None) -> TorchBuild | None:
     if found is None:
         return WITHOUT_GPU
     return next((build for build in BUILDS if build.cuda <= found.cuda), None)
+
+
+def _gib(mib: str) -> float | None:
+    # nvidia-smi has many words in place of a number: [N/A], [Not Supported], [Unknown Error] ...
+    return round(float(mib) / 1024, 1) if re.fullmatch(r"\d+(\.\d+)?", mib) else None

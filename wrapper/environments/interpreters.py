@@ -61,7 +61,9 @@ def choose(release: str) -> Interpreter:
 def ask(executable: Path | str) -> Interpreter | None:
     """Return what `executable` is, or None when it is not a Python 3."""
     code = "import sys; print(sys.version_info[0], sys.version_info[1]); print(sys.executable)"
-    said = proc.run([executable, "-c", code], check=False, timeout_seconds=60)
+    # In UTF-8, whatever the system's encoding: the path may have any letters.
+    env = {"PYTHONUTF8": "1"}
+    said = proc.run([executable, "-c", code], env=env, check=False, timeout_seconds=60)
     numbers, _, path = said.stdout.strip().partition("\n")
     if said.returncode or len(numbers.split()) != 2:
         return None

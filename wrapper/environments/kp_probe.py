@@ -1,7 +1,8 @@
 """Say, as JSON, what the Python that runs this file would train with.
 
-Run in the trainer's environment by `doctor` and after an environment was made. Imports each package
-in turn, so that one that is installed and broken is found here and not an hour into a run.
+Run in the trainer's environment by `doctor`, before each run and after an environment was made.
+Imports each package in turn, so that one that is installed and broken is found here and not an hour
+into a run. With arguments ("module" or "module:Class") it only says which of these do not import.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib.metadata
 import json
 import platform
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 IMPORTED = (
@@ -24,6 +26,9 @@ IMPORTED = (
     "voluptuous",
     "bitsandbytes",
     "lion_pytorch",
+    "dadaptation",
+    "prodigyopt",
+    "schedulefree",
     "xformers",
 )
 
@@ -37,12 +42,15 @@ def installed() -> dict[str, str]:
     }
 
 
-def broken() -> dict[str, str]:
-    """Return, for each package that does not import, the last line of why."""
+def broken(names: Sequence[str]) -> dict[str, str]:
+    """Return, for each of the names that does not import, the first line of why."""
     failures = {}
-    for name in IMPORTED:
+    for name in names:
+        module, _, attribute = name.partition(":")
         try:
-            importlib.import_module(name)
+            found = importlib.import_module(module)
+            if attribute:
+                getattr(found, attribute)
         except BaseException as error:  # a broken compiled part may raise anything
             failures[name] = f"{type(error).__name__}: {error}".splitlines()[0]
     return failures
@@ -65,11 +73,14 @@ def gpus() -> dict[str, Any]:
 
 def main() -> None:
     """Print one line of JSON, the last line of the output: packages may print while imported."""
+    if sys.argv[1:]:
+        print(json.dumps(broken(sys.argv[1:])))
+        return
     found = {
         "python": platform.python_version(),
         "executable": sys.executable,
         "packages": installed(),
-        "broken": broken(),
+        "broken": broken(IMPORTED),
         "cuda": gpus(),
     }
     print(json.dumps(found))

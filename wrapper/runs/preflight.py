@@ -14,16 +14,19 @@ from kohya_presets.loras import weights
 from kohya_presets.loras.weights import Header
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Place, Problem
-from kohya_presets.sdscripts import optimizers, scripts
-from kohya_presets.validate import everything
+from kohya_presets.sdscripts import scripts
+from kohya_presets.validate import base as bases
+from kohya_presets.validate import everything, silence
 from kohya_presets.validate.report import Against
 from patches import registry
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
-from wrapper.data import images
+from wrapper.data import images, named_files
+from wrapper.environments import wanted
 from wrapper.environments.environment import NEEDED, Probe
 from wrapper.system import paths
 
+OPTIMIZERS = ("optimizer_type", "use_8bit_adam", "use_lion_optimizer")
 _BYTES = {"fp16": 2, "bf16": 2, "float": 4}
 _NAME = re.compile(r"[^\x00-\x1f<>:\"/\\|?*]+")
 
@@ -43,7 +46,12 @@ def name(text: str) -> str:
 
 
 def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> Iterator[Problem]:
-    """Yield what the checkout does not support, and what the rules say about the settings."""
+    """Yield what the checkout does not support, and what the rules say about the settings.
+
+    Raises:
+        UserError: `ignore` has something that is no rule's code.
+    """
+    silence.require(ignore)
     yield from unknown_patches(preset)
     additions = registry.additions(paths.user_patches())
     against = Against(checkout.options_of, additions=additions, ignore=frozenset(ignore))
@@ -75,14 +83,23 @@ def inputs(preset: Preset, data: Path, base: Path) -> Iterator[Problem]:
     """Yield what is wrong with the images, the captions and the base model."""
     extension = preset.dataset.get("caption_extension", ".txt")
     yield from images.problems(image_folder.scan(data, caption_extension=extension))
+    yield from model(preset, base)
+
+
+def model(preset: Preset, base: Path, *, ignore: Collection[str] = ()) -> Iterator[Problem]:
+    """Yield what is wrong with the base model, and with training it as the preset says."""
     try:
-        weights.require(base, scripts.TRAINERS[preset.script].bases)
+        header = weights.require(base, scripts.TRAINERS[preset.script].bases)
     except UserError as error:
         yield Problem("base", "error", Place(), str(error), error.hint)
+        return
+    left_out = {*ignore, *preset.silence}
+    found = bases.problems(header, preset.script, preset.train)
+    yield from (p for p in found if p.code not in left_out or p.code not in bases.CODES)
 
 
 def parts(preset: Preset) -> Iterator[Problem]:
-    """Yield the files that the script needs beside the base model and the preset does not name."""
+    """Yield the files and folders beside the base model that are not there."""
     for option in scripts.TRAINERS[preset.script].needs:
         file = preset.train.get(option)
         if not isinstance(file, str) or not Path(file).expanduser().is_file():
@@ -90,22 +107,36 @@ def parts(preset: Preset) -> Iterator[Problem]:
             message = f"{preset.script} needs the file {option}, but {fault}"
             hint = f"Add --set train.{option}=FILE, with the full path of the file."
             yield Problem("part", "error", Place(preset.file), message, hint)
+    yield from named_files.problems(preset)
 
 
-def environment(preset: Preset, probe: Probe, *, cpu: bool) -> Iterator[Problem]:
-    """Yield what the trainer environment lacks for `preset`; with `cpu`, no GPU is needed."""
+def modules(preset: Preset) -> list[str]:
+    """Return what a probe of the trainer environment shall import for `preset`."""
+    return [wish.module for wish in wanted.by(preset.train)]
+
+
+def environment(
+    preset: Preset, probe: Probe, *, cpu: bool, python: Path = Path("python")
+) -> Iterator[Problem]:
+    """Yield what the trainer environment lacks for `preset`; with `cpu`, no GPU is needed.
+
+    `python` is the program that it is installed with.
+    """
     where = Place()
     ignored = {"torchvision"} if cpu else set()  # the rehearsal repairs that one itself
     for package in (*NEEDED, "torchvision"):
         if package in probe.broken and package not in ignored:
             message = f"Python cannot import {package}: {probe.broken[package]}"
             yield Problem("broken-package", "error", where, message, "Run `kohya-presets doctor`.")
-    optimizer = optimizers.named(str(preset.train.get("optimizer_type", "")))
-    needed = (optimizer.package or "") if optimizer else ""
-    if optimizer and needed in probe.broken:
-        message = f"{optimizer.name} needs {needed}: {probe.broken[needed]}"
-        hint = f"Run `pip install {needed}` in the trainer environment."
-        yield Problem("optimizer-package", "error", where, message, hint)
+    for wish in wanted.by(preset.train):
+        if wish.module in probe.broken:
+            name = wish.package or wish.module.replace(":", ".")
+            message = f"{wish.setting} needs {name}: {probe.broken[wish.module]}"
+            hint = "Check the name, or install its package in the trainer environment."
+            if wish.package:
+                hint = f'Run `"{python}" -m pip install {name}`.'
+            code = "optimizer-package" if wish.option in OPTIMIZERS else "package"
+            yield Problem(code, "error", where, message, hint)
     if preset.train.get("xformers") and "xformers" in probe.broken:
         hint = "Use --set train.xformers=false --set train.sdpa=true: sdpa is a part of torch."
         yield Problem("xformers", "error", where, "xformers is not installed", hint)
@@ -154,11 +185,13 @@ def _gpu(preset: Preset, probe: Probe) -> Iterator[Problem]:
         hint = "Run `kohya-presets doctor`. Without a GPU, use `kohya-presets rehearse PRESET`."
         mixed = preset.train.get("mixed_precision", "no")
         yield Problem("no-gpu", "error" if mixed != "no" else "warning", Place(), message, hint)
-    elif preset.vram_gib and probe.devices[0].memory_gib < 0.95 * preset.vram_gib - 1:
-        device = probe.devices[0]
+        return
+    device = probe.devices[0]
+    size = device.memory_gib
+    if preset.vram_gib and size is not None and size < 0.95 * preset.vram_gib - 1:
         message = (
             f"{preset.name} is meant for {preset.vram_gib:g} GB of GPU memory, "
-            f"but {device.name} has {device.memory_gib:g} GiB"
+            f"but {device.name} has {size:g} GiB"
         )
         hint = "GPU memory will probably run out. Choose a smaller preset: `kohya-presets list`."
         yield Problem("vram", "warning", Place(), message, hint)

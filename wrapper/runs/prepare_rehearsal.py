@@ -63,10 +63,12 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
         talk.warn("rehearsing with the stand-in scripts, not with sd-scripts: this tests less")
     checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
-    probe = environment.probe(used.python)
     count = _count(request)
     preset, changes = adapt.adapt(request.preset, count)
-    missing = preflight.environment(preset, probe, cpu=True)
+    modules = preflight.modules(preset)
+    probe = environment.probe(used.python)
+    probe = environment.with_modules(probe, used.python, modules, checkout.scripts)
+    missing = preflight.environment(preset, probe, cpu=True, python=used.python)
     requests.stop_at((p for p in missing if not standin), talk, str(used.python))
     where = Site(
         run_dir=request.folder,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
-from kohya_presets.sdscripts import scripts
+from kohya_presets.problems import Problem
 from wrapper.data import base_model, images
 from wrapper.environments import environment
 from wrapper.runs import job, preflight, runner, trainer
@@ -23,11 +24,14 @@ def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
     """Return what `train` would run; downloads and writes nothing.
 
     Raises:
-        PresetError: the preset has errors. Images, base model and machine are not checked.
+        PresetError: the preset has errors. Images and machine are not checked.
+        ProblemsError: the base model is a file on this machine, and cannot be trained so.
     """
     requests.validate(request, talk)
     at, python = trainer.expected(request.release, request.checkout)
     file = Path(base).expanduser()
+    if file.is_file():
+        requests.stop_at(_model(request, file), talk, "the base model")
     where = Site(
         run_dir=request.folder,
         scripts=at,
@@ -55,13 +59,16 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     found = image_folder.scan(data, caption_extension=request.caption_extension)
     requests.stop_at(images.problems(found), talk, f"the images in {data}")
     model = base_model.find(base, on_step=talk.say)
-    weights.require(model.file, scripts.TRAINERS[preset.script].bases)
+    requests.stop_at(_model(request, model.file), talk, "the base model")
     requests.stop_at(preflight.disk(preset, model.file, request.folder), talk, "the disk")
     checkout = trainer.checkout_for(request.release, request.checkout, talk)
     checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
+    modules = preflight.modules(preset)
     probe = environment.probe(used.python)
-    requests.stop_at(preflight.environment(preset, probe, cpu=False), talk, str(used.python))
+    probe = environment.with_modules(probe, used.python, modules, checkout.scripts)
+    lacks = preflight.environment(preset, probe, cpu=False, python=used.python)
+    requests.stop_at(lacks, talk, str(used.python))
     where = Site(
         run_dir=request.folder,
         scripts=checkout.scripts,
@@ -82,3 +89,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         "data": {"folder": str(data), "images": len(found.images)},
     }
     return requests.started(request, "train", preset, checkout, plan, facts)
+
+
+def _model(request: Request, file: Path) -> Iterator[Problem]:
+    return preflight.model(request.preset, file, ignore=request.ignore)

@@ -11,10 +11,10 @@ from kohya_presets import problems
 from kohya_presets.errors import UserError
 from kohya_presets.memory import estimate
 from kohya_presets.presets.catalogue import Catalogue
-from kohya_presets.problems import Problem, did_you_mean, listed
+from kohya_presets.problems import Problem, listed
 from kohya_presets.sdscripts import releases
 from kohya_presets.training.settings import IMAGES
-from kohya_presets.validate import config_files, everything, rules
+from kohya_presets.validate import config_files, everything, rules, silence
 from kohya_presets.validate.report import Against, Report
 from patches import registry
 from wrapper.checkouts import checkout, patchwork
@@ -35,12 +35,7 @@ def against(
     Raises:
         UserError: there is no such release, folder, or rule code in `ignore`.
     """
-    codes = [*(rule.code for rule in rules.RULES), *estimate.CODES]
-    if unknown := sorted(set(ignore) - set(codes)):
-        hint = did_you_mean(unknown[0], codes)
-        limit = "Only advice and conflict rules can be ignored."
-        hint = f"{hint} {limit}" if hint else limit
-        raise UserError(f"there is no rule {unknown[0]!r}", hint=hint)
+    silence.require(ignore)
     known_as, patches = known(release), frozenset[str]()
     if folder is not None:
         found = checkout.open_folder(folder)
@@ -137,7 +132,8 @@ def values(report: Report) -> dict[str, Any]:
 
 def _largest_gpu() -> float | None:
     driver = gpu.driver()
-    return max((g.memory_gib for g in driver.gpus), default=None) if driver else None
+    sizes = [g.memory_gib for g in driver.gpus if g.memory_gib is not None] if driver else []
+    return max(sizes, default=None)
 
 
 def _values(problem: Problem) -> dict[str, Any]:

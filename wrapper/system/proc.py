@@ -54,7 +54,7 @@ def run(
 ) -> Result:
     """Return what `argv` printed. `env` comes on top of this process's own environment.
 
-    A missing executable is an ordinary failure with exit code 127, a time-out one with 124.
+    What cannot be started is an ordinary failure with exit code 127, a time-out one with 124.
 
     Raises:
         ProcessError: the exit code is not 0 and `check` is set.
@@ -73,7 +73,7 @@ def run(
             check=False,
         )
         result = Result(words, done.returncode, done.stdout, done.stderr)
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+    except OSError as error:  # not there, not allowed, or no program of this system
         result = Result(words, 127, "", str(error))
     except subprocess.TimeoutExpired:
         result = Result(words, 124, "", f"no answer within {timeout_seconds:g} seconds")

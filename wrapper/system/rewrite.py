@@ -81,7 +81,7 @@ def carry_out(changes: Sequence[Change]) -> None:
     try:
         whole.put({change.file: change.after for change in changes})
     except OSError as error:
-        file = error.filename or changes[0].file
+        file = error.filename2 or error.filename or changes[0].file
         raise PatchError(f"cannot write {file}: {error.strerror}; nothing was changed") from error
 
 

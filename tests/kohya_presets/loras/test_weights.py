@@ -45,6 +45,25 @@ def test_weights_are_known_by_their_names(
     assert weights.kind(weights.read(file)) == kind
 
 
+@pytest.mark.parametrize(
+    ("lacks", "words"),
+    [
+        (("first_stage",), "VAE"),
+        (("conditioner.embedders.0",), "text encoder 1"),
+        (("conditioner.embedders.1",), "text encoder 2"),
+        (("conditioner",), "text encoder 1 and text encoder 2"),
+        (("conditioner", "first_stage"), "text encoder 1, text encoder 2 and VAE"),
+        (("model.diffusion_model",), "U-Net"),
+    ],
+)
+def test_what_a_base_lacks_is_named(lacks: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    left = {name: shape for name, shape in tensors.SDXL.items() if not name.startswith(lacks)}
+    file = tensors.write(tmp_path / "a.safetensors", left)
+    with pytest.raises(UserError, match=rf"is an SDXL checkpoint without {words}$") as caught:
+        weights.require(file)
+    assert "complete checkpoint" in (caught.value.hint or "")
+
+
 def test_a_lora_is_no_base_model(tmp_path: Path) -> None:
     file = tensors.write(tmp_path / "korra.safetensors", tensors.lora())
     with pytest.raises(UserError, match=r"expected an SDXL checkpoint, .* is a LoRA"):

@@ -279,6 +279,17 @@ def test_validate_warns_of_it_unless_told_not_to(shipped: Catalogue) -> None:
     assert not {problem.code for problem in ignored.problems} & set(estimate.CODES)
 
 
+def test_the_memory_of_a_preset_is_estimated_once(
+    shipped: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    real = estimate.of
+    monkeypatch.setattr(estimate, "of", lambda s: asked.append(s) or real(s))
+    report = everything.loaded(shipped.load("skynet"), against("v0.10.1", gpu_gib=100))
+    assert report.memory is not None
+    assert len(asked) == 1
+
+
 def test_the_peak_is_told_in_a_line() -> None:
     told = estimate.summary(needed(), 80)
     assert told.startswith(f"GPU memory: about {needed().total / GIB:.1f} of 80 GiB (")

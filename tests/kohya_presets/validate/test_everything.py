@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import toml
 
 from kohya_presets.files import render
 from kohya_presets.presets.catalogue import Catalogue
@@ -225,6 +227,37 @@ def test_a_dataset_by_another_name_is_said_and_nothing_else(tmp_path: Path) -> N
 def test_a_release_out_of_range_cannot_be_silenced(make: Make) -> None:
     text = spoiled(('">=0.7.1"', '">=0.11"\nsilence = ["release"]'))
     assert "release" in {p.code for p in everything.preset("mine", make(mine=text), HERE).problems}
+
+
+@pytest.mark.parametrize(
+    ("silence", "line", "left"),
+    [
+        ("unknown-option", "learning_rat = 1e-6", "unknown-option"),
+        ("wrong-type", 'learning_rate = "1e-6"', "wrong-type"),
+        ("wrong-choice", 'mixed_precision = "fp17"', "wrong-choice"),
+        ("option-too-new", "blocks_to_swap = 3", None),
+        ("path-in-preset", 'output_dir = "x"', "path-in-preset"),
+    ],
+)
+def test_only_rules_can_be_silenced(
+    silence: str, line: str, left: str | None, shipped: Catalogue
+) -> None:
+    key = line.partition(" = ")[0]
+    made = shipped.load("skynet")
+    train = {**made.train, key: toml.loads(line)[key]}
+    report = everything.loaded(replace(made, train=train, silence=(silence,)), HERE)
+    assert codes(report) >= {"unknown-code", *([left] if left else [])}
+    ignored = everything.loaded(replace(made, train=train), replace(HERE, ignore={silence}))
+    assert codes(ignored) >= {left} - {None}
+
+
+def test_an_unknown_code_in_silence_is_an_error(make: Make) -> None:
+    text = spoiled(('">=0.7.1"', '">=0.7.1"\nsilence = ["min-snr-gama", "memory-gpu"]'))
+    found = errors(everything.preset("mine", make(mine=text), HERE).problems)
+    (problem,) = [p for p in found if p.code == "unknown-code"]
+    assert problem.message == "there is no rule 'min-snr-gama'"
+    assert "'min-snr-gamma'" in (problem.hint or "")
+    assert problem.where.line is not None
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
+from tests.conftest import ROOT
 from tests.wrapper.cli.test_cli import run, typed
 from wrapper.cli import COMMANDS, cli
 from wrapper.cli.group import first_sentence
@@ -117,3 +119,42 @@ def test_the_old_name_of_force_still_works() -> None:
     assert "--force" in run("patch", "revert", "--help").stdout
     option = next(p for c in EVERY for p in c.command.params if "--even-edited" in p.opts)
     assert option.name == "force"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "printed"),
+    [("cp1252", r"\u6771\u4eac\xe9"), ("utf-8", "東京é")],  # `proc` shows no UTF-8 as \xe9
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("show", "東京é"),
+        ("show", "東京é.toml"),  # there is none
+        ("validate", "東京é", "--set", "train.learning_rat=1"),
+        ("explain", "東京é"),
+    ],
+    ids=" ".join,
+)
+def test_a_letter_that_the_encoding_lacks_is_printed_escaped(
+    words: tuple[str, ...], encoding: str, printed: str, tmp_path: Path
+) -> None:
+    """As on a Windows computer whose output goes to a file; click writes consoles in Unicode."""
+    folder = tmp_path / "here" / "presets"
+    folder.mkdir()
+    text = (ROOT / "kohya_presets/presets/shipped/skynet.toml").read_text("utf-8")
+    (folder / "東京é.toml").write_text(text.replace('"skynet"', '"東京é"'), "utf-8")
+    environ = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    run = [sys.executable, "-c", f"import sys; {MAIN}", *words]
+    done = proc.run(run, env=environ, check=False)
+    assert "Traceback" not in done.stderr
+    assert printed in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_name_in_another_encoding_is_an_error_that_says_so(tmp_path: Path) -> None:
+    words = ("render", "skynet", "--out", "out", "--data", "caf\udce9")
+    done = proc.run([sys.executable, "-c", MAIN, *words], check=False)
+    assert done.returncode == 1
+    assert "in another encoding than UTF-8" in done.stderr
+    assert "Traceback" not in done.stderr

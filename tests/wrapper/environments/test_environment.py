@@ -11,8 +11,9 @@ from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import releases
 from tests.wrapper import lookalike
 from wrapper.checkouts.checkout import Checkout
-from wrapper.environments import environment, gpu, interpreters
+from wrapper.environments import doctor, environment, gpu, interpreters
 from wrapper.environments.gpu import Driver, Gpu
+from wrapper.runs import subjects
 from wrapper.system import paths
 
 BUILD = gpu.BUILDS[0]
@@ -66,6 +67,22 @@ def test_the_driver_is_read_from_nvidia_smi() -> None:
 
 
 @pytest.mark.parametrize(
+    "size", ["[N/A]", "N/A", "[Not Supported]", "[Unknown Error]", "[GPU is lost]", "", "nan"]
+)
+def test_a_gpu_without_a_size_is_still_one(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = f"NVIDIA GB10, {size}\nNVIDIA RTX A6000, 49140\n"
+    found = gpu.read(BANNER, listed)
+    assert found is not None
+    assert [g.memory_gib for g in found.gpus] == [None, 48.0]
+    assert doctor._told(found).endswith("NVIDIA GB10 (memory unknown), NVIDIA RTX A6000 48 GiB")
+    monkeypatch.setattr(gpu, "driver", lambda: gpu.read(BANNER, listed))
+    assert subjects.against("v0.10.1").gpu_gib == 48.0
+    monkeypatch.setattr(gpu, "driver", lambda: gpu.read(BANNER, f"NVIDIA GB10, {size}\n"))
+    assert subjects.against("v0.10.1").gpu_gib is None
+    assert "memory unknown" in doctor.examine("v0.10.1", None, None).facts["driver"]
+
+
+@pytest.mark.parametrize(
     ("cuda", "torch"),
     [((13, 1), "2.13.0"), ((12, 8), "2.8.0"), ((12, 4), "2.6.0"), ((12, 2), "2.4.1")],
 )
@@ -105,6 +122,29 @@ def test_the_users_python_is_taken_as_it_is_called(tmp_path: Path) -> None:
     link.parent.mkdir()
     link.symlink_to(sys.executable)
     assert environment.named(str(link)).python == link
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands in for a shim")
+def test_a_name_is_looked_for_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a shim of pyenv: what it stands for may depend on the folder it is called in."""
+    shim = tmp_path / "bin" / "python3.x"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "utf-8")
+    shim.chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", str(shim.parent), prepend=os.pathsep)
+    (tmp_path / "here" / "python3.x").write_text("another file of this name", "utf-8")
+    assert environment.named("python3.x").python == Path(sys.executable)
+    with pytest.raises(UserError, match="expected a Python 3 interpreter"):
+        environment.named("python3.none")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="bits that say what may be started")
+def test_a_program_of_another_system_is_no_python(tmp_path: Path) -> None:
+    file = tmp_path / "python"
+    file.write_bytes(b"\x00\x01 of another system")
+    file.chmod(stat.S_IRWXU)
+    with pytest.raises(UserError, match="expected a Python 3 interpreter"):
+        environment.named(str(file))
 
 
 def test_a_probe_tells_packages_and_what_is_broken() -> None:

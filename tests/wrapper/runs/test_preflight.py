@@ -10,6 +10,7 @@ import pytest
 from kohya_presets.errors import UserError
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.problems import Problem
+from kohya_presets.validate import base
 from patches import registry
 from tests import tensors
 from tests.wrapper import lookalike
@@ -82,6 +83,7 @@ def test_a_lora_as_base_and_no_images_are_both_told(shipped: Catalogue, tmp_path
         ("a6000", {"broken": {"bitsandbytes": "no"}}, [("optimizer-package", "error")]),
         ("lion", {"broken": {"lion_pytorch": "no"}}, [("optimizer-package", "error")]),
         ("skynet", {"devices": ()}, [("no-gpu", "error")]),
+        ("skynet", {"devices": (Gpu("NVIDIA GB10", None),)}, []),
         ("skynet", {"devices": (Gpu("RTX 4090", 23.6),)}, [("vram", "warning")]),
         ("a6000", {"devices": (Gpu("RTX A6000", 47.5),)}, []),
         ("skynet", {"devices": (Gpu("A100 80GB", 79.2),)}, []),
@@ -97,6 +99,49 @@ def test_what_an_environment_lacks(
 
     probe = dataclasses.replace(GOOD, **change)
     assert codes(preflight.environment(shipped.load(preset), probe, cpu=False)) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "module", "code", "hint"),
+    [
+        ("optimizer_type=Prodigy", "prodigyopt", "optimizer-package", "pip install prodigyopt"),
+        ("optimizer_type=PagedAdamW32bit", "bitsandbytes", "optimizer-package", "pip install"),
+        ("optimizer_type=DAdaptLion", "dadaptation", "optimizer-package", "pip install"),
+        ("optimizer_type=AdamWScheduleFree", "schedulefree", "optimizer-package", "pip install"),
+        ("optimizer_type=a.b.Class", "a.b:Class", "optimizer-package", "Check the name"),
+        ("lr_scheduler_type=a.b.Class", "a.b:Class", "package", "Check the name"),
+    ],
+)
+def test_the_package_of_a_setting_is_looked_for(
+    setting: str, module: str, code: str, hint: str, shipped: Catalogue
+) -> None:
+    preset = shipped.load("skynet", overrides=[f"train.{setting}"])
+    assert preflight.modules(preset) == [module]
+    assert not list(preflight.environment(preset, GOOD, cpu=False))
+    (problem,) = preflight.environment(preset, replace(GOOD, broken={module: "x"}), cpu=False)
+    assert (problem.code, problem.severity) == (code, "error")
+    assert hint in (problem.hint or "")
+
+
+def test_a_rule_about_the_base_model_can_be_left_out_and_nothing_else(
+    shipped: Catalogue, tmp_path: Path
+) -> None:
+    preset, nine = shipped.load("skynet"), {base.INPUT: (8, 9, 3, 3)}
+    file = tensors.write(tmp_path / "a.safetensors", {**tensors.SDXL, "v_pred": (0,), **nine})
+    assert codes(preflight.model(preset, file)) == [
+        ("base-channels", "error"),
+        ("base-predicts-v", "error"),
+    ]
+    ignore = ("base-predicts-v", "base-channels")
+    left = [("base-channels", "error")]
+    assert codes(preflight.model(preset, file, ignore=ignore)) == left
+    assert codes(preflight.model(replace(preset, silence=ignore), file)) == left
+
+
+def test_a_code_that_is_no_rules_is_refused_before_a_run(shipped: Catalogue, scripts: Path) -> None:
+    checkout = like("v0.10.1", scripts)
+    with pytest.raises(UserError, match="there is no rule 'unknown-option'"):
+        list(preflight.fit(shipped.load("skynet"), checkout, ignore=["unknown-option"]))
 
 
 def test_xformers_where_it_is_missing_gets_sdpa_offered(shipped: Catalogue) -> None:

@@ -108,6 +108,55 @@ def test_a_runs_name_is_taken_once(asked: tuple[Request, Path, str]) -> None:
     assert "resume" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("call", [prepare_training.dry, prepare_training.ready])
+def test_a_base_that_predicts_v_stops_a_run_and_a_dry_one(
+    call: Callable[..., object], asked: tuple[Request, Path, str]
+) -> None:
+    request, data, base = asked
+    tensors.write(Path(base), {**tensors.SDXL, "v_pred": (0,)})
+    with pytest.raises(ProblemsError) as caught:
+        call(request, data, base, Talk())
+    assert [p.code for p in caught.value.problems] == ["base-predicts-v"]
+    assert not request.folder.exists()
+    call(replace(request, ignore=("base-predicts-v",)), data, base, Talk())
+
+
+def test_samples_without_prompts_stop_a_run_before_it_starts(
+    asked: tuple[Request, Path, str],
+) -> None:
+    request, data, base = asked
+    made = request.preset
+    made = replace(made, train={**made.train, "sample_every_n_epochs": 1})
+    with pytest.raises(ProblemsError) as caught:
+        prepare_training.ready(replace(request, preset=made), data, base, Talk())
+    assert [p.code for p in caught.value.problems] == ["no-prompts"]
+
+
+def test_a_class_that_the_trainers_python_lacks_stops_a_run(
+    asked: tuple[Request, Path, str],
+) -> None:
+    request, data, base = asked
+    made = request.preset
+    made = replace(made, train={**made.train, "optimizer_type": "no_such_package.Class"})
+    with pytest.raises(ProblemsError) as caught:
+        prepare_training.ready(replace(request, preset=made), data, base, Talk())
+    assert [p.code for p in caught.value.problems] == ["optimizer-package"]
+
+
+def test_the_command_that_installs_a_missing_package_is_said_in_full(
+    asked: tuple[Request, Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, data, base = asked
+    lacks = Probe("3.11", {"torch": "2"}, {"prodigyopt": "no"}, None)
+    monkeypatch.setattr(environment, "probe", lambda _: lacks)
+    made = request.preset
+    made = replace(made, train={**made.train, "optimizer_type": "Prodigy"})
+    with pytest.raises(ProblemsError) as caught:
+        prepare_training.ready(replace(request, preset=made), data, base, Talk())
+    (problem,) = caught.value.problems
+    assert problem.hint == f'Run `"{sys.executable}" -m pip install prodigyopt`.'
+
+
 def test_nothing_is_made_when_something_does_not_fit(
     asked: tuple[Request, Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
