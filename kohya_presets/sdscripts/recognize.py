@@ -47,6 +47,8 @@ _MAKES = {
     LORA: ("network_module", "network_dim", "network_alpha", "network_args", "network_weights"),
 }
 _NOWHERE = PurePath()
+# What only trainings of the model itself have, and some of what the GUI writes for LoRAs beside it.
+_OF_MODEL = ("train_text_encoder", "learning_rate_te1", "learning_rate_te2", "block_lr")
 _LORA_RATES = ("unet_lr", "text_encoder_lr", "network_train_unet_only")
 
 
@@ -88,6 +90,8 @@ def _makes(values: Mapping[str, Any]) -> tuple[str, str]:
     for makes, keys in _MAKES.items():
         if given := _given(values, keys):
             return makes, given
+    if _given(values, _OF_MODEL):
+        return MODEL, ""
     # The GUI writes these two for every training, so that 0 or nothing tells nothing.
     if given := next((key for key in _LORA_RATES if values.get(key)), ""):
         return LORA, given

@@ -61,6 +61,11 @@ class Settings:
         option = self.known(table).get(key)
         return None if value is None or option is None or options.check(option, value) else value
 
+    def changed(self, table: str, key: str) -> Any:
+        """Return what is given, if it differs from the default: else it is as if it were not."""
+        value, option = self.given(table, key), self.known(table).get(key)
+        return None if option is not None and value == option.default else value
+
     def is_malformed(self, table: str, key: str) -> bool:
         """Return whether the given value has the wrong type, or is not a choice."""
         return key in self.tables.get(table, {}) and self.given(table, key) is None

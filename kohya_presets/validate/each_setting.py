@@ -18,10 +18,10 @@ from kohya_presets.training import settings
 from kohya_presets.training.settings import STAND_INS, Settings
 from kohya_presets.validate import loose, unknown
 
-# What the Kohya GUI (v23 to v26) writes into a config, and no release of sd-scripts reads.
+# What the Kohya GUI (v23 to v26) writes into its files, and no training script reads.
 OF_GUI = frozenset(
     {
-        *("epoch", "noise_offset_type", "use_wandb", "lowvram", "lora_network_weights"),
+        *("epoch", "noise_offset_type", "use_wandb", "lowvram", "lora_network_weights", "sdxl"),
         *("loraplus_lr_ratio", "loraplus_text_encoder_lr_ratio", "loraplus_unet_lr_ratio"),
         *("train_blocks", "weigts"),
     }
@@ -223,7 +223,8 @@ def _elsewhere(table: str, key: str, s: Settings) -> tuple[str, Severity, str, s
         if s.kind == "config":
             hint = "Move it to the training config, the file for --config_file."
         return "training-option", "error", f"{key} is a training option", hint
-    others = [script for script in options.SCRIPTS if key in options.of(script)]
+    scripts = options.SCRIPTS if s.kind == "preset" else KNOWN  # the tools read no config
+    others = [script for script in scripts if key in options.of(script)]
     if not others:
         return None
     more = f" and {len(others) - SHOWN} other scripts" if len(others) > SHOWN else ""

@@ -22,7 +22,7 @@ PATHS = (
 )
 SUBSET_PATHS = ("image_dir", "metadata_file", "conditioning_data_dir")
 # Options of which sd-scripts asks whether they are None, which "" is not.
-NOT_EMPTY = ("in_json", "vae", "reg_data_dir", "dataset_class", "dataset_config")
+NOT_EMPTY = ("in_json", "vae", "dataset_class", "dataset_config")
 _CONTROL = {"\t": r"\t", "\b": r"\b", "\f": r"\f", "\r": r"\r", "\n": r"\n"}
 
 
@@ -81,11 +81,11 @@ RULES = (
     Rule(
         "empty-text",
         "error",
-        "in_json, vae, reg_data_dir and dataset_config must not be empty",
+        "in_json, vae and dataset_config must not be empty",
         empty_text,
         f"{_TRAIN}: asks whether they are None",
         fails=MODEL_LOADED,
-        options=("in_json", "vae", "reg_data_dir", "dataset_config"),
+        options=("in_json", "vae", "dataset_config"),
     ),
     Rule(
         "backslash",

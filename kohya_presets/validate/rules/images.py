@@ -60,7 +60,7 @@ def bucket_largest(s: Settings) -> Finding | None:
 def bucket_limits(s: Settings) -> Finding | None:
     keys = ("min_bucket_reso", "max_bucket_reso")
     for switch, off in (("enable_bucket", False), ("bucket_no_upscale", True)):
-        given = [key for key in keys if s.given(*s.where(key)) is not None]
+        given = [key for key in keys if s.changed(*s.where(key)) is not None]
         if s.is_whole and given and bool(s.dataset(switch)) is off:
             without = "without enable_bucket" if switch == "enable_bucket" else f"with {switch}"
             message = f"{given[0]} has no effect {without}"

@@ -116,7 +116,7 @@ def foreign_rate(s: Settings) -> Finding | None:
 def caption_extension(s: Settings) -> Finding | None:
     if not s.is_whole or s.dataset("caption_extension") != ".caption":
         return None
-    if s.given("dataset", "metadata_file"):
+    if s.given("dataset", "metadata_file") or s.given("train", "in_json"):
         return None
     message = (
         "captions are read from .caption files (the default of sd-scripts), not from .txt files"
@@ -214,6 +214,7 @@ RULES = (
         rounded_away,
         "musubi-tuner issue 784",
         options=("full_bf16",),
+        scripts=FINE_TUNE,
     ),
     lesson(
         "half-vae",

@@ -39,7 +39,7 @@ def only_with(
     """Return a check that none of `keys` is given where it has no effect."""
 
     def find(s: Settings) -> Finding | None:
-        idle = [key for key in keys if s.given("train", key) not in (None, False)]
+        idle = [key for key in keys if s.changed("train", key) not in (None, False)]
         if not idle or acts(s):
             return None
         message = f"{idle[0]} has no effect {condition}"

@@ -8,7 +8,7 @@ from kohya_presets.validate.rules.rule import FINE_TUNE, NEVER, SDXL, Finding, R
 
 
 def steps_overridden(s: Settings) -> Finding | None:
-    if s.given("train", "max_train_steps") is None or not s.train("max_train_epochs"):
+    if s.changed("train", "max_train_steps") is None or not s.train("max_train_epochs"):
         return None
     message = "max_train_steps has no effect with max_train_epochs"
     return Finding("train", "max_train_steps", message, "Leave max_train_steps out.")
@@ -18,7 +18,7 @@ def default_steps(s: Settings) -> Finding | None:
     given = (s.given("train", key) for key in ("max_train_steps", "max_train_epochs"))
     if any(value is not None for value in given):
         return None
-    if s.kind == "config" and s.given("train", "output_dir") is None:
+    if not s.is_whole or (s.kind == "config" and s.given("train", "output_dir") is None):
         return None  # a part: the command line says the rest
     message = f"no length is set: the training stops after {s.train('max_train_steps')} steps"
     return Finding("train", "max_train_epochs", message, "Set max_train_epochs.")

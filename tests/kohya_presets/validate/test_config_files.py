@@ -239,3 +239,24 @@ def test_lines_may_end_in_cr_alone(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     file.write_bytes(WHOLE.replace("\n", "\r").encode())
     assert told(config_files.file(file, HERE)) == set()
+
+
+def test_what_is_the_default_anyway_is_not_idle(files) -> None:  # type: ignore[no-untyped-def]
+    defaults = "max_train_steps = 1600\nlr_scheduler_num_cycles = 1\nlr_scheduler_power = 1\n"
+    defaults += "huber_c = 0.1\nmin_bucket_reso = 256\nmax_bucket_reso = 1024\n"
+    assert (
+        told(*files(WHOLE + defaults + "enable_bucket = true\nbucket_no_upscale = true\n")) == set()
+    )
+    (report,) = files(WHOLE + "max_train_steps = 1601\nlr_scheduler_power = 2\n")
+    assert told(report) == {"steps-overridden", "power-idle"}
+
+
+def test_reg_data_dir_may_be_empty(files) -> None:  # type: ignore[no-untyped-def]
+    assert told(*files(WHOLE + 'reg_data_dir = ""\n')) == set()
+
+
+def test_metadata_has_the_captions_that_no_file_has(files) -> None:  # type: ignore[no-untyped-def]
+    text = WHOLE.replace('caption_extension = ".txt"\n', "")
+    assert told(*files(text)) == {"caption-extension"}
+    text += 'in_json = "m.json"\ncache_latents = true\n'
+    assert told(*files(text)) == set()
