@@ -23,6 +23,7 @@ from kohya_presets.toml.source import Key
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate import each_setting, report, rules
 from kohya_presets.validate.report import Against, Report
+from kohya_presets.validate.rules.files import SAMPLES
 
 NOT_SETTINGS = frozenset({"config_file", "output_config"})
 DATA = ("dataset_config", "train_data_dir", "in_json", "dataset_class")
@@ -222,6 +223,8 @@ def _left_open(config: ConfigFile, dataset: ConfigFile | None, s: Settings) -> I
         left.append("--dataset_config or --train_data_dir")
     elif s.is_whole and s.dataset("resolution") is None:
         left.append("--resolution")
+    if any(s.given("train", key) for key in SAMPLES) and not _has(said, "sample_prompts"):
+        left.append("--sample_prompts")
     if left:
         message = f"to be given on the command line: {listed(left)}"
         yield Problem("left-open", "note", Place(config.file), message)

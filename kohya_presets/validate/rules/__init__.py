@@ -1,8 +1,8 @@
 """The rules: which combinations of settings fail, have no effect, or give worse results.
 
-`arguments`, `files`, `images`, `optimizers`, `ranges` and `tools` hold what stops sd-scripts;
-`silent` what it accepts but does not follow; `guide` and `lessons` what people found. Each rule
-names its source and its releases.
+`arguments`, `files`, `images`, `optimizers`, `ranges`, `schedules` and `tools` hold what stops
+sd-scripts; `silent` what it accepts but does not follow; `guide` and `lessons` what people found.
+Each rule names its source and its releases.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from kohya_presets.validate.rules import (
     lessons,
     optimizers,
     ranges,
+    schedules,
     silent,
     tools,
 )
@@ -32,6 +33,7 @@ CONFLICTS: tuple[Rule, ...] = (
     *images.RULES,
     *optimizers.RULES,
     *ranges.RULES,
+    *schedules.RULES,
     *tools.RULES,
     *silent.RULES,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kohya_presets.training.settings import Settings, sides
 from kohya_presets.validate.rules.images import CACHES_TEXT
-from kohya_presets.validate.rules.pairs import excludes, needs
 from kohya_presets.validate.rules.rule import (
     AT_ONCE,
     FINE_TUNE,
@@ -14,6 +13,8 @@ from kohya_presets.validate.rules.rule import (
     SDXL,
     Finding,
     Rule,
+    excludes,
+    needs,
 )
 
 BLOCKS = 23  # parts of SDXL's U-Net that block_lr gives a rate each

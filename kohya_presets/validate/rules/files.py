@@ -1,4 +1,4 @@
-"""Paths and texts in files that sd-scripts reads: what is missing, empty or misread."""
+"""Paths, texts and prompts that sd-scripts reads from files: what is missing, empty or misread."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import (
     AT_ONCE,
+    FIRST_STEP,
     MODEL_LOADED,
     NEVER,
     READING_IMAGES,
@@ -23,6 +24,7 @@ PATHS = (
 SUBSET_PATHS = ("image_dir", "metadata_file", "conditioning_data_dir")
 # Options of which sd-scripts asks whether they are None, which "" is not.
 NOT_EMPTY = ("in_json", "vae", "dataset_class", "dataset_config")
+SAMPLES = ("sample_every_n_epochs", "sample_every_n_steps", "sample_at_first")
 _CONTROL = {"\t": r"\t", "\b": r"\b", "\f": r"\f", "\r": r"\r", "\n": r"\n"}
 
 
@@ -69,6 +71,33 @@ def dataset_config_wins(s: Settings) -> Finding | None:
     return None
 
 
+def samples_without_prompts(s: Settings) -> Finding | None:
+    if s.kind == "config" or s.given("train", "sample_prompts"):
+        return None  # of a config, the command line may give them: that is a note
+    for key in SAMPLES:
+        if s.given("train", key):
+            message = f"{key} needs sample_prompts: without, the training stops at the first sample"
+            return Finding("train", key, message, f"Leave {key} out.")
+    return None
+
+
+def sample_every_zero(s: Settings) -> Finding | None:
+    epochs, steps = (s.given("train", key) for key in SAMPLES[:2])
+    for key, value in zip(SAMPLES[:2], (epochs, steps if epochs is None else None), strict=True):
+        if value == 0:
+            message = f"expected {key} of 1 or more, found 0"
+            return Finding("train", key, message, f"Leave {key} out for no samples.")
+    return None
+
+
+def prompts_form(s: Settings) -> Finding | None:
+    name = s.given("train", "sample_prompts")
+    if not name or str(name).lower().endswith((".txt", ".toml", ".json")):
+        return None
+    message = f"sample_prompts is a file of prompts (.txt, .toml or .json), found {name!r}"
+    return Finding("train", "sample_prompts", message, "Write the prompts into a .txt file.")
+
+
 def _texts(s: Settings) -> Iterator[tuple[str, str, str]]:
     for table, values in s.tables.items():
         for key, value in values.items():
@@ -77,6 +106,7 @@ def _texts(s: Settings) -> Iterator[tuple[str, str, str]]:
 
 
 _TRAIN = "sdxl_train.py, train"
+_SAMPLES = "library/train_util.py (sample_util.py from v0.11.0), sample_images_common"
 RULES = (
     Rule(
         "empty-text",
@@ -112,6 +142,33 @@ RULES = (
         f"{_TRAIN}: warns",
         fails=NEVER,
         options=("dataset_config", "train_data_dir", "in_json"),
+    ),
+    Rule(
+        "samples-without-prompts",
+        "error",
+        "sample_every_n_epochs, sample_every_n_steps and sample_at_first need sample_prompts",
+        samples_without_prompts,
+        f"{_SAMPLES}: os.path.isfile(None) raises TypeError",
+        fails=FIRST_STEP,
+        options=(*SAMPLES, "sample_prompts"),
+    ),
+    Rule(
+        "sample-every-zero",
+        "error",
+        "sample_every_n_epochs and sample_every_n_steps must be 1 or more",
+        sample_every_zero,
+        f"{_SAMPLES}: divides by it",
+        fails=FIRST_STEP,
+        options=SAMPLES[:2],
+    ),
+    Rule(
+        "prompts-form",
+        "warning",
+        "sample_prompts must be a .txt, .toml or .json file",
+        prompts_form,
+        f"{_SAMPLES}: draws nothing without a file of that name",
+        fails=NEVER,
+        options=("sample_prompts",),
     ),
     Rule(
         "locale",

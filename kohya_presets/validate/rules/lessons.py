@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from kohya_presets.sdscripts.scripts import makes_lora
 from kohya_presets.training.settings import Settings
+from kohya_presets.training.trained import TEXT_ENCODER_1, UNET
 from kohya_presets.validate.rules.rule import (
     EVERY,
     FINE_TUNE,
@@ -17,13 +19,17 @@ from kohya_presets.validate.rules.rule import (
 )
 
 HALF = 0.5
-# The range of learning rates that worked for users, by optimizer.
+# The range of learning rates that worked for users, by how the optimizer's class is called, for the
+# model itself and for a LoRA, which needs a rate about a hundred times higher.
 SCALES = {
-    "adacoor": (0.01, 10.0),
-    "prodigy": (0.1, 10.0),
-    "dadapt": (0.1, 10.0),
-    "lion": (1e-9, 1e-5),
-    "adamw": (1e-8, 1e-4),
+    "adacoor": ((0.01, 10.0), (0.01, 10.0)),
+    **dict.fromkeys(("prodigy", "dadapt"), ((0.01, 10.0), (0.01, 10.0))),
+    "lion": ((1e-9, 1e-5), (1e-8, 1e-3)),
+    **dict.fromkeys(
+        ("adam", "adafactor", "came", "ademamix", "nadam", "radam", "stableadam"),
+        ((1e-8, 1e-4), (1e-7, 1e-2)),
+    ),
+    "sgd": ((1e-7, 0.5), (1e-6, 10.0)),
 }
 SMALL_DIFFERENCE = 1e-4  # fine-tuning at 1e-6 changes most weights by less than 1e-3
 
@@ -102,15 +108,31 @@ def text_encoders_dropped(s: Settings) -> Finding | None:
 
 
 def foreign_rate(s: Settings) -> Finding | None:
-    rate = s.train("learning_rate")
-    name = s.training.optimizer.removeprefix("paged").rsplit(".", 1)[-1]
+    if s.training.schedule == "adafactor":
+        return None  # it sets its own rate
+    name = s.training.optimizer.rsplit(".", 1)[-1].removeprefix("paged")
     usual = next((scale for start, scale in SCALES.items() if name.startswith(start)), None)
-    if not rate or usual is None or usual[0] <= rate <= usual[1]:
+    if usual is None:
         return None
-    name = s.training.optimizer_name
-    message = f"learning_rate {rate:g} is far outside the usual range of {name}"
-    hint = f"Use a learning_rate from {usual[0]:g} to {usual[1]:g}."
-    return Finding("train", "learning_rate", message, hint)
+    low, high = usual[makes_lora(s.script)]
+    for part, rate in s.training.rates.items():
+        if rate and not low <= rate <= high:
+            key = _rate_key(s, part)
+            message = (
+                f"{key} {rate:g} is far outside the usual range of {s.training.optimizer_name}"
+            )
+            return Finding("train", key, message, f"Use a {key} from {low:g} to {high:g}.")
+    return None
+
+
+def _rate_key(s: Settings, part: str) -> str:
+    """Return the option that gives the rate of a part."""
+    own = {UNET: "unet_lr"} if makes_lora(s.script) else {}
+    if part != UNET:
+        number = "1" if part == TEXT_ENCODER_1 else "2"
+        own[part] = "text_encoder_lr" if makes_lora(s.script) else f"learning_rate_te{number}"
+    key = own.get(part, "learning_rate")
+    return key if s.given("train", key) is not None else "learning_rate"
 
 
 def caption_extension(s: Settings) -> Finding | None:
@@ -123,14 +145,6 @@ def caption_extension(s: Settings) -> Finding | None:
     )
     hint = 'Use caption_extension = ".txt".'
     return Finding("dataset", "caption_extension", message, hint)
-
-
-def resumed_count(s: Settings) -> Finding | None:
-    if not s.given("train", "resume"):
-        return None
-    message = "sdxl_train.py counts steps from 0 again when it resumes from a state"
-    hint = "Reduce max_train_epochs by the epochs that are already trained."
-    return Finding("train", "resume", message, hint)
 
 
 def half_vae(s: Settings) -> Finding | None:
@@ -244,13 +258,5 @@ RULES = (
         caption_extension,
         "kohya_ss issues 927, 988, 1370",
         options=("caption_extension",),
-    ),
-    lesson(
-        "resumed-count",
-        "resume counts steps from 0 again",
-        resumed_count,
-        "sd-scripts issues 1559, 1999, 2248, 1959, 1520",
-        options=("resume",),
-        scripts=FINE_TUNE,
     ),
 )

@@ -8,14 +8,15 @@ from kohya_presets.problems import did_you_mean
 from kohya_presets.sdscripts import optimizers, options, releases
 from kohya_presets.training.settings import Settings
 from kohya_presets.training.trained import literal
-from kohya_presets.validate.rules.pairs import excludes
 from kohya_presets.validate.rules.rule import (
     FINE_TUNE,
     LOADING,
     MODEL_LOADED,
     NEVER,
+    NO_EMBEDDING,
     Finding,
     Rule,
+    excludes,
 )
 
 
@@ -148,9 +149,10 @@ RULES = (
         "error",
         "full_fp16 and full_bf16 need the same mixed_precision",
         half_precision,
-        "library/sdxl_train_util.py, load_target_model: asserts the same mixed_precision",
+        "library/sdxl_train_util.py, load_target_model, and the other scripts' train: assert it",
         fails=LOADING,
         options=("full_fp16", "full_bf16", "mixed_precision"),
+        scripts=NO_EMBEDDING,
     ),
     Rule(
         "two-optimizers",

@@ -1,4 +1,7 @@
-"""A rule: one combination of settings that is wrong, or that people advise against."""
+"""A rule: one combination of settings that is wrong, or that people advise against.
+
+`needs`, `excludes` and `only_with` are checks that several rules share.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ from typing import NamedTuple
 
 from kohya_presets.problems import Problem, Severity
 from kohya_presets.sdscripts import options, releases
-from kohya_presets.sdscripts.scripts import KNOWN, is_sdxl
+from kohya_presets.sdscripts.scripts import EMBEDDING, KNOWN, is_sdxl
 from kohya_presets.training.settings import Settings
 
 FINE_TUNE = ("sdxl_train.py",)
 SDXL = tuple(script for script in KNOWN if is_sdxl(script))
 EVERY = tuple(KNOWN)
+NO_EMBEDDING = tuple(name for name, kind in KNOWN.items() if kind.makes != EMBEDDING)
 
 
 class Finding(NamedTuple):
@@ -59,6 +63,46 @@ class Rule(NamedTuple):
             return None  # already reported
         where = settings.place(found.table, found.key)
         return Problem(self.code, self.severity, where, found.message, found.hint)
+
+
+def needs(key: str, other: str, hint: str | None = None) -> Callable[[Settings], Finding | None]:
+    """Return a check that the training option `key` is given only with `other`."""
+
+    def find(s: Settings) -> Finding | None:
+        if s.given("train", key) in (None, False) or s.train(other) not in (None, False):
+            return None
+        message = f"{key} needs {other}"
+        return Finding("train", key, message, hint or f"Set {other} too, or leave {key} out.")
+
+    return find
+
+
+def excludes(key: str, *others: str) -> Callable[[Settings], Finding | None]:
+    """Return a check that the training option `key` is not given with one of `others`."""
+
+    def find(s: Settings) -> Finding | None:
+        both = [other for other in others if s.train(other)]
+        if not s.train(key) or not both:
+            return None
+        message = f"{key} does not work with {both[0]}"
+        return Finding("train", key, message, "Delete one of the two.")
+
+    return find
+
+
+def only_with(
+    keys: tuple[str, ...], acts: Callable[[Settings], bool], condition: str
+) -> Callable[[Settings], Finding | None]:
+    """Return a check that none of `keys` is given where it has no effect."""
+
+    def find(s: Settings) -> Finding | None:
+        idle = [key for key in keys if s.changed("train", key) not in (None, False)]
+        if not idle or acts(s):
+            return None
+        message = f"{idle[0]} has no effect {condition}"
+        return Finding("train", idle[0], message, f"Leave {idle[0]} out.")
+
+    return find
 
 
 # When sd-scripts notices.

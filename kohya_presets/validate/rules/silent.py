@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from kohya_presets.training.settings import Settings
-from kohya_presets.validate.rules.pairs import only_with
-from kohya_presets.validate.rules.rule import FINE_TUNE, NEVER, SDXL, Finding, Rule
+from kohya_presets.validate.rules.rule import FINE_TUNE, NEVER, SDXL, Finding, Rule, only_with
 
 
 def steps_overridden(s: Settings) -> Finding | None:
@@ -66,10 +65,6 @@ def _huber(s: Settings) -> bool:
 def _saves_between(s: Settings) -> bool:
     every = ("save_every_n_epochs", "save_every_n_steps", "save_n_epoch_ratio")
     return any(s.train(key) for key in every)
-
-
-def _samples(s: Settings) -> bool:
-    return bool(s.train("sample_prompts"))
 
 
 _NO_V = "Leave v_parameterization out."
@@ -266,24 +261,6 @@ RULES = (
             "save_last_n_steps",
             "save_every_n_epochs",
             "save_every_n_steps",
-        ),
-    ),
-    Rule(
-        "samples-idle",
-        "warning",
-        "sample_every_n_epochs, sample_every_n_steps and sample_at_first need sample_prompts",
-        only_with(
-            ("sample_every_n_epochs", "sample_every_n_steps", "sample_at_first"),
-            _samples,
-            "without sample_prompts",
-        ),
-        "library/train_util.py, sample_images_common: logs that there is no prompt file",
-        fails=NEVER,
-        options=(
-            "sample_every_n_epochs",
-            "sample_every_n_steps",
-            "sample_at_first",
-            "sample_prompts",
         ),
     ),
 )

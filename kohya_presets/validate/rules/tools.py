@@ -78,7 +78,7 @@ RULES = (
         "error",
         "[resize] needs [extract]",
         resize_without_extract,
-        "wrapper/job.py: the resize stage takes what the extract stage made",
+        "wrapper/runs/job.py: the resize stage takes what the extract stage made",
         fails=NEVER,
     ),
     Rule(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from kohya_presets.problems import errors
-from kohya_presets.validate import config_files
+from kohya_presets.validate import config_files, everything
 from kohya_presets.validate.report import Report
-from tests.sheets import against
+from tests.sheets import GOOD, Make, against
 
 HERE = against("v0.10.1")
 WHOLE = """\
@@ -260,3 +260,86 @@ def test_metadata_has_the_captions_that_no_file_has(files) -> None:  # type: ign
     assert told(*files(text)) == {"caption-extension"}
     text += 'in_json = "m.json"\ncache_latents = true\n'
     assert told(*files(text)) == set()
+
+
+LORA = 'network_module = "networks.lora"\nnetwork_dim = 8\n'
+
+
+@pytest.mark.parametrize(
+    ("more", "release", "code", "hint"),
+    [
+        ("", "v0.10.1", "resumed-count", "Reduce max_train_epochs"),
+        ('lr_scheduler = "cosine"\n', "v0.10.1", "resumed-count", "Keep max_train_epochs"),
+        ('lr_scheduler = "linear"\n', "v0.8.7", "resumed-count", "Keep max_train_epochs"),
+        (LORA, "v0.8.7", "resumed-count", "Reduce max_train_epochs"),
+        (LORA, "v0.9.0", "resumed-on", None),
+        (LORA + 'lr_scheduler = "cosine"\n', "v0.10.1", "resumed-on", None),
+    ],
+)
+def test_advice_for_a_resume_fits_the_script_and_its_schedule(  # type: ignore[no-untyped-def]
+    files, more: str, release: str, code: str, hint: str | None
+) -> None:
+    (report,) = files(WHOLE + 'resume = "state"\n' + more, release=release)
+    (said,) = (p for p in report.problems if p.code.startswith("resumed"))
+    assert (said.code, said.severity) == (code, "warning" if hint else "note")
+    assert (said.hint or "").startswith(hint or "")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "lora", "fits"),
+    [
+        ("AdamW8bit", 1e-4, True, True),
+        ("AdamW8bit", 2e-4, True, True),
+        ("AdamW", 1.0, True, False),
+        ("AdamW", 1e-6, False, True),
+        ("Adam", 1.0, False, False),
+        ("SGDNesterov", 1.0, False, False),
+        ("AdamWScheduleFree", 1.0, False, False),
+        ("pytorch_optimizer.CAME", 1.0, False, False),
+        ("bitsandbytes.optim.AdEMAMix8bit", 1.0, False, False),
+        ("Prodigy", 1.0, True, True),
+        ("Prodigy", 1e-4, True, False),
+        ("somebody.Optimizer", 1.0, False, True),
+    ],
+)
+def test_a_rate_is_held_against_what_is_trained(  # type: ignore[no-untyped-def]
+    files, optimizer: str, rate: float, lora: bool, fits: bool
+) -> None:
+    text = WHOLE + f'optimizer_type = "{optimizer}"\nlearning_rate = {rate}\n'
+    (report,) = files(text + (LORA if lora else ""))
+    assert ("foreign-rate" not in told(report)) is fits
+
+
+def test_adafactor_has_a_scale_where_it_does_not_set_its_own_rate(files) -> None:  # type: ignore[no-untyped-def]
+    text = WHOLE + 'optimizer_type = "Adafactor"\nlearning_rate = 1.0\n'
+    assert "foreign-rate" not in told(*files(text))
+    text += 'optimizer_args = ["relative_step=False", "scale_parameter=False"]\n'
+    assert "foreign-rate" in told(*files(text))
+
+
+def test_each_part_of_a_lora_has_its_rate(files) -> None:  # type: ignore[no-untyped-def]
+    text = WHOLE + LORA + 'optimizer_type = "Prodigy"\nunet_lr = 1.0\ntext_encoder_lr = [1.0]\n'
+    assert told(*files(text)) == set()
+    (report,) = files(text.replace("unet_lr = 1.0", "unet_lr = 1e-4"))
+    (problem,) = (p for p in report.problems if p.code == "foreign-rate")
+    assert problem.where.key == "unet_lr"
+
+
+@pytest.mark.parametrize(
+    ("line", "codes"),
+    [
+        ("sample_every_n_epochs = 1\n", {"left-open"}),
+        ("sample_every_n_epochs = 0\n", {"sample-every-zero"}),
+        ("sample_every_n_steps = 0\n", {"sample-every-zero"}),
+        ('sample_every_n_epochs = 1\nsample_prompts = "1girl, solo"\n', {"prompts-form"}),
+        ('sample_every_n_epochs = 1\nsample_prompts = "p.txt"\n', set()),
+    ],
+)
+def test_samples_need_a_file_of_prompts(files, line: str, codes: set[str]) -> None:  # type: ignore[no-untyped-def]
+    assert told(*files(WHOLE + line)) == codes
+
+
+def test_a_preset_cannot_draw_samples_without_prompts(make: Make) -> None:
+    text = GOOD.replace("[train]", "[train]\nsample_every_n_epochs = 1")
+    found = errors(everything.loaded(make(mine=text).load("mine"), HERE).problems)
+    assert "samples-without-prompts" in {problem.code for problem in found}

@@ -245,9 +245,42 @@ CASES = {
     "keep-last-idle": Case(
         "train.save_last_n_epochs=2", "train.save_last_n_epochs=2 train.save_every_n_epochs=10"
     ),
-    "samples-idle": Case(
-        "train.sample_every_n_epochs=5",
-        'train.sample_every_n_epochs=5 train.sample_prompts="prompts.txt"',
+    # schedules
+    "optimizer-argument": Case(
+        'train.optimizer_args=["wieght_decay=0.1"]',
+        'train.optimizer_args=["weight_decay=0.1","betas=(0.9,0.99)"]',
+        "unexpected keyword argument",
+    ),
+    "trailing-comma": Case(
+        'train.optimizer_args=["amsgrad=False,"]', 'train.optimizer_args=["betas=(0.9,0.99)"]'
+    ),
+    "schedule-argument": Case(
+        'train.lr_scheduler="cosine_with_min_lr"',
+        'train.lr_scheduler="cosine_with_min_lr" train.lr_scheduler_min_lr_ratio=0.1',
+        "min_lr",
+    ),
+    "schedule-class": Case(
+        'train.lr_scheduler_type="CosineAnealingLR"',
+        'train.lr_scheduler_type="CosineAnnealingLR" train.lr_scheduler_args=["T_max=10"]',
+        "has no attribute",
+    ),
+    "share-of-steps": Case(
+        'train.lr_scheduler="constant_with_warmup" train.lr_warmup_steps=100.0',
+        'train.lr_scheduler="constant_with_warmup" train.lr_warmup_steps=0.1',
+    ),
+    "warmup-too-long": Case(
+        'train.lr_scheduler="cosine" train.lr_warmup_steps=5000 train.max_train_steps=2000 '
+        "train.max_train_epochs=unset",
+        'train.lr_scheduler="cosine" train.lr_warmup_steps=200 train.max_train_steps=2000 '
+        "train.max_train_epochs=unset",
+    ),
+    "decay-idle": Case(
+        'train.lr_scheduler="cosine" train.lr_decay_steps=100',
+        'train.lr_scheduler="warmup_stable_decay" train.lr_decay_steps=100',
+    ),
+    "min-ratio-idle": Case(
+        'train.lr_scheduler="cosine" train.lr_scheduler_min_lr_ratio=0.1',
+        'train.lr_scheduler="cosine_with_min_lr" train.lr_scheduler_min_lr_ratio=0.1',
     ),
     # guide
     "adaptive-optimizer": Case(

@@ -14,6 +14,7 @@ from tests.sheets import GOOD, Make, against
 
 SOURCES = (
     "sdxl_train.py",
+    "train_network.py",
     "library/",
     "networks/",
     "torch.",
@@ -34,8 +35,8 @@ def codes(shipped: Catalogue, case: Case, overrides: str, *ignored: str) -> set[
 def test_every_rule_has_a_case() -> None:
     known = [rule.code for rule in rules.RULES]
     assert len(set(known)) == len(known)
-    # Presets hold no paths: see tests/kohya_presets/test_validate.py.
-    of_files = {"metadata-uncached", *(rule.code for rule in files.RULES)}
+    # Presets hold no paths, and the cases' is for no LoRA: see test_config_files.py.
+    of_files = {"metadata-uncached", "resumed-on", *(rule.code for rule in files.RULES)}
     assert set(known) - of_files == set(CASES)
 
 

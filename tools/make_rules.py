@@ -1,0 +1,63 @@
+"""Write docs/rules.md: every rule, the scripts and releases it holds for, and how it was proved.
+
+python -m tools.make_rules
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from kohya_presets.problems import SEVERITIES
+from kohya_presets.sdscripts.scripts import KNOWN, LORA
+from kohya_presets.validate import rules
+from kohya_presets.validate.rules.rule import EVERY, NEVER, SDXL, Rule
+from tests.kohya_presets.validate.rules.cases import CASES
+
+PAGE = Path(__file__).parents[1] / "docs" / "rules.md"
+LORAS = tuple(name for name, kind in KNOWN.items() if kind.makes == LORA)
+NAMES = {EVERY: "all", SDXL: "SDXL", LORAS: "LoRA"}
+HEAD = f"""# Rules
+
+Made by `tools/make_rules.py` from the rules themselves. What `validate` says of one setting alone
+(an unknown option, a wrong type) is no rule, and is not here.
+
+- **Scripts**: "all" are the {len(EVERY)} training scripts that kohya-presets knows;
+  "SDXL" are those whose names begin with `sdxl_`.
+- **Stops**: when sd-scripts itself stops. "never": it trains, but not as the setting says.
+- **Proof**: "run" means that `make upstream` runs the real script, which stops with the words that
+  the test names. Other rules were read in the source that the last column names, and have a case
+  that they find and one that they do not.
+"""
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8", newline="\n")
+
+
+def page() -> str:
+    """Return the page's text."""
+    return HEAD + "\n".join(_tables()) + "\n"
+
+
+def _tables() -> Iterator[str]:
+    for severity in SEVERITIES:
+        found = sorted((r for r in rules.RULES if r.severity == severity), key=lambda r: r.code)
+        if found:
+            yield f"\n## {severity.capitalize()}{'' if severity == 'advice' else 's'}\n"
+            yield "| code | rule | scripts | releases | stops | proof | source |"
+            yield "|---|---|---|---|---|---|---|"
+            yield from map(_row, found)
+
+
+def _row(rule: Rule) -> str:
+    scripts = NAMES.get(rule.scripts) or ", ".join(f"`{name}`" for name in rule.scripts)
+    case = CASES.get(rule.code)
+    proof = f"run, {case.release}" if case and case.says else "read"
+    cells = (rule.says, scripts, rule.releases, rule.fails or NEVER, proof, rule.citation)
+    return f"| `{rule.code}` | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    main()
