@@ -90,7 +90,7 @@ def _makes(values: Mapping[str, Any]) -> tuple[str, str]:
     for makes, keys in _MAKES.items():
         if given := _given(values, keys):
             return makes, given
-    if _given(values, _OF_MODEL):
+    if any(key in values for key in _OF_MODEL):
         return MODEL, ""
     # The GUI writes these two for every training, so that 0 or nothing tells nothing.
     if given := next((key for key in _LORA_RATES if values.get(key)), ""):

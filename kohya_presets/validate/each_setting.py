@@ -236,6 +236,6 @@ def _elsewhere(table: str, key: str, s: Settings) -> tuple[str, Severity, str, s
         return "other-script", "error", message, hint
     value, usual = s.tables[table][key], options.of(others[0])[key].default
     if value in (False, "", [], None, usual):  # as the GUI writes what is not used
-        return "other-script", "note", f"{message}; {s.script} ignores it", ""
+        return "other-script", "note", f"{key} is no option of {s.script}, which ignores it", ""
     hint = f"Leave it out. If the file is for {others[0]}, add --script {others[0]}."
     return "other-script", "error", f"{message}; {s.script} ignores it", hint

@@ -25,8 +25,9 @@ SCALES = {
     "adacoor": ((0.01, 10.0), (0.01, 10.0)),
     **dict.fromkeys(("prodigy", "dadapt"), ((0.01, 10.0), (0.01, 10.0))),
     "lion": ((1e-9, 1e-5), (1e-8, 1e-3)),
+    "adafactor": ((1e-8, 1e-3), (1e-7, 1e-2)),
     **dict.fromkeys(
-        ("adam", "adafactor", "came", "ademamix", "nadam", "radam", "stableadam"),
+        ("adam", "came", "ademamix", "nadam", "radam", "stableadam"),
         ((1e-8, 1e-4), (1e-7, 1e-2)),
     ),
     "sgd": ((1e-7, 0.5), (1e-6, 10.0)),

@@ -32,6 +32,7 @@ LORA = {"network_module": "networks.lora", "network_dim": 16}
         ({"unet_lr": 0, "text_encoder_lr": 0}, "sdxl_train.py"),
         ({"learning_rate_te1": 1e-6}, "sdxl_train.py"),
         ({"train_text_encoder": True, "text_encoder_lr": 1e-6}, "sdxl_train.py"),
+        ({"train_text_encoder": False, "text_encoder_lr": 1e-6}, "sdxl_train.py"),
         ({"ae": "a", "clip_l": "c", "blockwise_fused_optimizers": True}, "flux_train.py"),
         ({"clip_g": "g", "t5xxl": "t"}, "sd3_train.py"),
         ({"v2": True, "no_token_padding": True}, "train_db.py"),
