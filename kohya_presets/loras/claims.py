@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from kohya_presets.loras import names
+from kohya_presets.loras import escape, names
 from kohya_presets.loras.info import Info
 from kohya_presets.problems import Place, Problem, plural
 
@@ -26,7 +26,9 @@ _NAMED_PRECISION = re.compile(r"(?<![a-z])(fp16|bf16|fp32)(?!\d)")
 def of(info: Info) -> tuple[Problem, ...]:
     """Return warnings: what in `info` does not fit together, or is easily overlooked."""
     said = (*_by_name(info), *_by_metadata(info), *_by_content(info))
-    return tuple(Problem(code, "warning", Place(info.file), text) for code, text in said)
+    return tuple(
+        Problem(code, "warning", Place(info.file), escape.controls(text)) for code, text in said
+    )
 
 
 def _by_name(info: Info) -> Iterator[tuple[str, str]]:
@@ -79,14 +81,16 @@ def _by_metadata(info: Info) -> Iterator[tuple[str, str]]:
 
 def _by_content(info: Info) -> Iterator[tuple[str, str]]:
     present = {part.name for part in info.parts}
+    strange = [m.module.name for m in info.all.modules if names.part(m.module.name) == names.OTHER]
+    unclear = bool(info.left or strange)  # then a part that seems to be missing may be there
     lacking = [name for name in _text_encoders(info) if name not in present]
-    if "U-Net" in present and lacking:
+    if "U-Net" in present and lacking and not unclear:
         yield (
             "lora-no-text-encoder",
             f"no {' and no '.join(lacking)}: not trained, or left out by the extraction, as no "
             "weight changed by more than --min_diff (default 0.01)",
         )
-    if "U-Net" not in present:
+    if "U-Net" not in present and not unclear:
         yield "lora-no-unet", "no U-Net"
     still = [each.module.name for each in info.all.modules if each.norm == 0]
     if still:
@@ -102,6 +106,11 @@ def _by_content(info: Info) -> Iterator[tuple[str, str]]:
             "lora-not-measured",
             f"{plural(count, 'layer')} with {kind}, not included in the norms",
         )
+    if info.left:
+        yield "lora-left-over", f"not read, and not included in the norms: {info.left}"
+    if strange:
+        of_them = f"{plural(len(strange), 'module')} of no known part of a model"
+        yield "lora-strange-names", f"{of_them}: {_shown(strange)}"
 
 
 def _text_encoders(info: Info) -> tuple[str, ...]:

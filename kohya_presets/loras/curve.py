@@ -81,7 +81,7 @@ class Curve:
 
 
 def of(measured: Mapping[str, Any]) -> Curve:
-    """Return the curve of what wrapper/trainer_side/kp_rank.py measured.
+    """Return the curve of what wrapper/ranks/kp_rank.py measured.
 
     Raises:
         UserError: nothing changed.

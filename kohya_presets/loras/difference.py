@@ -6,7 +6,7 @@ Their matrices are not compared: different matrices can have the same product.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from kohya_presets.errors import UserError
 from kohya_presets.loras import factors, modules, names, weights
 from kohya_presets.loras.factors import Reader
-from kohya_presets.loras.modules import Module
+from kohya_presets.loras.modules import Left, Module
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Difference:
     modules: tuple[Apart, ...]
     lone: tuple[tuple[str, ...], tuple[str, ...]]  # names of those only in a, and only in b
     others: tuple[Mapping[str, int], Mapping[str, int]]  # layers not compared, by how they change
+    left: tuple[Left, Left]  # tensors not compared
+    scaleless: tuple[int, int]  # modules without alpha where the other file has one
 
     @property
     def all(self) -> Apart:
@@ -56,18 +58,16 @@ class Difference:
     @property
     def parts(self) -> tuple[Apart, ...]:
         """The U-Net, and each text encoder."""
-        return tuple(
-            _together(name, tuple(found))
-            for name, found in groupby(self.modules, lambda each: names.part(each.name))
-        )
+        return self._grouped(names.part)
 
     @property
     def blocks(self) -> tuple[Apart, ...]:
         """Each block of the model."""
-        return tuple(
-            _together(name, tuple(found))
-            for name, found in groupby(self.modules, lambda each: names.block(each.name))
-        )
+        return self._grouped(names.block)
+
+    def _grouped(self, by: Callable[[str], str]) -> tuple[Apart, ...]:
+        groups = groupby(self.modules, lambda each: by(each.name))
+        return tuple(_together(name, tuple(found)) for name, found in groups)
 
 
 def between(a: Path, b: Path) -> Difference:
@@ -78,20 +78,51 @@ def between(a: Path, b: Path) -> Difference:
     """
     headers = (weights.read(a), weights.read(b))
     read = tuple(map(modules.of, headers))
-    found = tuple({m.name: m for m in each.all} for each in read)
-    _require_same_model(a, b, *found)
+    every = tuple({m.name: m for m in each.all} for each in read)
+    _require_same_model(a, b, *every)
+    found = _comparable(every, tuple(bool(each.left) for each in read))
     in_order = sorted({**found[0], **found[1]}, key=names.order)
     with Reader(headers[0]) as reader_a, Reader(headers[1]) as reader_b:
         apart = tuple(
             _apart(name, (reader_a, found[0].get(name)), (reader_b, found[1].get(name)))
             for name in in_order
         )
-    lone = tuple(
-        tuple(name for name in in_order if name in one and name not in other)
-        for one, other in (found, found[::-1])
+    both = [(found[0][n], found[1][n]) for n in in_order if n in found[0] and n in found[1]]
+    return Difference(
+        (a, b),
+        apart,
+        (_lone(found[0], found[1]), _lone(found[1], found[0])),
+        (read[0].others, read[1].others),
+        (
+            modules.left(headers[0], tuple(found[0].values())),
+            modules.left(headers[1], tuple(found[1].values())),
+        ),
+        (
+            sum(one.alpha is None and other.alpha is not None for one, other in both),
+            sum(other.alpha is None and one.alpha is not None for one, other in both),
+        ),
     )
-    others = (read[0].others, read[1].others)
-    return Difference((a, b), apart, (lone[0], lone[1]), others)
+
+
+def _comparable(
+    every: Sequence[Mapping[str, Module]], left: Sequence[bool]
+) -> tuple[Mapping[str, Module], ...]:
+    """Return the modules of each file that both have, or that the other one surely lacks.
+
+    Where names are not known, or tensors are left over, it may be there in another form.
+    """
+    unclear = [
+        some or any(name not in other and not names.known(name) for name in one)
+        for some, one, other in zip(left, every, every[::-1], strict=True)
+    ]
+    return tuple(
+        {n: m for n, m in one.items() if n in other or (names.known(n) and not hidden)}
+        for one, other, hidden in zip(every, every[::-1], unclear[::-1], strict=True)
+    )
+
+
+def _lone(one: Mapping[str, Module], other: Mapping[str, Module]) -> tuple[str, ...]:
+    return tuple(sorted(one.keys() - other.keys(), key=names.order))
 
 
 def _together(name: str, members: tuple[Apart, ...]) -> Apart:
@@ -118,8 +149,10 @@ def _require_same_model(
 ) -> None:
     both = [name for name in in_a if name in in_b]
     if not both:
+        strange = next((n for n in (*in_a, *in_b) if not names.known(n)), None)
+        said = f"; their names are not all known, e.g. {strange}" if strange else ""
         raise UserError(
-            f"{a} and {b} have no module in common",
+            f"{a} and {b} have no module in common{said}",
             hint="Compare LoRAs for the same base model.",
         )
     for name in both:

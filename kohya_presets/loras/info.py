@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from kohya_presets.loras import factors, modules, names, weights
-from kohya_presets.loras.modules import Module
+from kohya_presets.loras.modules import Left, Module
 from kohya_presets.loras.weights import Header
 
 _FLUX = ("lora_unet_double_blocks_", "lora_unet_single_blocks_")
@@ -60,6 +60,7 @@ class Info:
     precisions: tuple[str, ...]  # of the matrices, the most frequent first
     all: Group
     others: Mapping[str, int]  # layers changed in another way, counted by kind
+    left: Left  # tensors that belong to no module
     metadata: Mapping[str, str]
     data_sha256: str  # of everything after the header
 
@@ -107,6 +108,7 @@ def of(file: Path) -> Info:
         precisions=tuple(modules.PRECISIONS.get(dtype, dtype) for dtype, _ in dtypes.most_common()),
         all=Group("all", "all", measured),
         others=found.others,
+        left=found.left,
         metadata=header.metadata,
         data_sha256=_data_sha256(header),
     )

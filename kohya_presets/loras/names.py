@@ -2,28 +2,44 @@
 
 sd-scripts names a module of SDXL's U-Net by its place in the original model, with underscores
 (`lora_unet_input_blocks_4_1_…`); Diffusers and PEFT by its place in Diffusers' model, with dots
-(`unet.down_blocks.1.attentions.0.…`). The blocks' numbers are those of sd-scripts'
-`make_unet_conversion_map` (library/sdxl_model_util.py, v0.10.1).
+(`unet.down_blocks.1.attentions.0.…`); OneTrainer by either, with dots (`unet.input_blocks.4.1.…`,
+`lora_unet.down_blocks.1.…`, `clip_l.…`); ComfyUI by its own model's keys (`diffusion_model.…`,
+`text_encoders.clip_l.transformer.…`); LyCORIS as sd-scripts, or with `lycoris_`. The blocks'
+numbers are those of sd-scripts' `make_unet_conversion_map` (library/sdxl_model_util.py, v0.10.1).
 """
 
 from __future__ import annotations
 
 import re
 
+TE1, TE = "lora_te1_", "lora_te_"
 PARTS = {
     "lora_unet_": "U-Net",
-    "lora_te1_": "text encoder 1",
+    TE1: "text encoder 1",
     "lora_te2_": "text encoder 2",
-    "lora_te_": "text encoder",  # of a model that has one
+    TE: "text encoder",  # of a model that has one
 }
 OTHER = "other"
-_STARTS = (
-    ("unet.", "lora_unet_"),
-    ("text_encoder_2.", "lora_te2_"),
-    ("text_encoder.", "lora_te1_"),
+_WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:base_model\.model|_orig_mod|module)\.")  # PEFT's, torch's
+_UNET = re.compile(
+    r"(?:unet\.|lora_unet\.|lycoris_|(?:model\.)?diffusion_model\.)"
+    # without any start, by the names of the model's own parts
+    r"|(?=(?:down|up|mid)_blocks?\.|(?:input|output)_blocks\.|middle_block\."
+    r"|(?:conv|time|add)_|label_emb\.)"
 )
-_DIFFUSERS_UNET = re.compile(r"(?:down|up|mid)_blocks?\.|(?:conv|time|add)_")
-_OLD_PROCESSOR = re.compile(r"_processor_(to_(?:q|k|v|out))_lora$")
+_TEXT_ENCODERS = tuple(
+    (re.compile(starts), ours)
+    for starts, ours in (
+        (
+            r"(?:text_encoder_2|lora_te2|(?:text_encoders\.)?clip_g(?:\.transformer)?)\.",
+            "lora_te2_",
+        ),
+        (r"(?:text_encoder(?:_1)?|lora_te1|(?:text_encoders\.)?clip_l(?:\.transformer)?)\.", TE1),
+        (r"(?:lora_te|(?:text_encoders\.)?clip_h(?:\.transformer)?)\.", TE),
+        (r"(?=text_model\.)", TE),  # PEFT's file of one encoder does not say of which
+    )
+)
+_OLD_ATTENTION = re.compile(r"_(?:processor_)?to_(q|k|v|out)_lora$|_processor_to_(q|k|v|out)$")
 _INNER = re.compile(r"(down|up)_blocks_(\d+)_(attentions|resnets)_(\d+)_(.+)")
 _MIDDLE = re.compile(r"mid_block_(attentions|resnets)_(\d+)_(.+)")
 _SAMPLER = re.compile(r"(down|up)_blocks_(\d+)_(?:down|up)samplers_0_conv")
@@ -43,25 +59,32 @@ _ENDS = {
 }
 _BLOCK = re.compile(r"lora_unet_((?:input|output|double|single)_blocks_\d+|middle_block)_")
 _LAYER = re.compile(r"lora_(te\d?)_text_model_encoder_layers_(\d+)_")
+_ELSEWHERE = re.compile(
+    r"lora_unet_(?:out|time_embed|label_emb|(?:img|txt|time|vector|guidance)_in|final_layer)_"
+    r"|lora_te\d?_text_(?:projection|model_(?:embeddings|final_layer_norm))"
+)
 
 
 def ours(stored: str) -> str:
     """Return sd-scripts' name of the module that a file calls `stored`."""
-    name = stored.removeprefix("base_model.model.")
-    if _DIFFUSERS_UNET.match(name):
-        name = f"unet.{name}"
-    for start, our_start in _STARTS:
-        if name.startswith(start):
-            name = our_start + name[len(start) :].replace(".", "_")
-            name = _OLD_PROCESSOR.sub(r"_\1", name)
-            name = re.sub(r"_to_out$", "_to_out_0", name)
+    name = _WRAPPERS.sub("", stored)
+    for starts, ours_start in _TEXT_ENCODERS:
+        if found := starts.match(name):
+            return ours_start + _text_path(name[found.end() :].replace(".", "_"))
+    if found := _UNET.match(name):
+        name = "lora_unet_" + name[found.end() :].replace(".", "_")
     start, _, path = name.partition("lora_unet_")
-    return name if start or not path else f"lora_unet_{_original(path)}"
+    return name if start or not path else f"lora_unet_{_original(_unet_path(path))}"
 
 
 def part(module: str) -> str:
     """Return which of the `PARTS` a module (by our name) belongs to."""
     return next((part for start, part in PARTS.items() if module.startswith(start)), OTHER)
+
+
+def known(module: str) -> bool:
+    """Return whether a module (by our name) has a place in a model that we know."""
+    return any(places.match(module) for places in (_BLOCK, _LAYER, _ELSEWHERE))
 
 
 def block(module: str) -> str:
@@ -79,6 +102,18 @@ def order(module: str) -> tuple[int, str, int]:
     numbers = [int(number) for number in re.findall(r"\d+", block(module))]
     kinds = [*PARTS.values(), OTHER]
     return kinds.index(part(module)), re.sub(r"\d+$", "", block(module)), (numbers or [0])[-1]
+
+
+def _text_path(path: str) -> str:
+    """Return a text encoder's layer, which Diffusers until 0.17 named as in the U-Net."""
+    path = re.sub(r"_self_attn_to_(q|k|v|out)(?:_lora)?$", r"_self_attn_\1_proj", path)
+    return f"text_model_{path}" if path.startswith("encoder_layers_") else path
+
+
+def _unet_path(path: str) -> str:
+    """Return a U-Net's layer without the attention processor of Diffusers until 0.19."""
+    path = _OLD_ATTENTION.sub(lambda found: f"_to_{found[1] or found[2]}", path)
+    return re.sub(r"_to_out$", "_to_out_0", path)
 
 
 def _original(path: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kohya_presets.loras import modules, names, weights
+from kohya_presets.loras.modules import Left
 from kohya_presets.problems import plural
 
 
@@ -23,6 +24,7 @@ class Lora:
     text_encoder_1: int
     text_encoder_2: int
     metadata: Mapping[str, str]
+    left: Left  # tensors that belong to no module
 
     @property
     def rank(self) -> int:
@@ -31,9 +33,12 @@ class Lora:
 
     def __str__(self) -> str:
         of_unet = plural(self.unet, "module")
+        others = sum(self.ranks.values()) - self.unet - self.text_encoder_1 - self.text_encoder_2
+        rest = f", other {others}" if others else ""
+        rest += f"; not read: {self.left}" if self.left else ""
         return (
             f"rank {self.rank}, {self.precision}, {self.size / 1e6:.1f} MB, U-Net {of_unet}, "
-            f"text encoder 1 {self.text_encoder_1}, text encoder 2 {self.text_encoder_2}"
+            f"text encoder 1 {self.text_encoder_1}, text encoder 2 {self.text_encoder_2}{rest}"
         )
 
 
@@ -44,7 +49,8 @@ def describe(file: Path) -> Lora:
         UserError: it does not exist, is not a LoRA, or is incomplete.
     """
     header = weights.read(file)
-    found = modules.of(header).all
+    read = modules.of(header)
+    found = read.all
     dtypes = Counter(header.tensors[module.down].dtype for module in found)
     parts = Counter(names.part(module.name) for module in found)
     dtype = dtypes.most_common(1)[0][0]
@@ -57,4 +63,5 @@ def describe(file: Path) -> Lora:
         text_encoder_1=parts["text encoder 1"],
         text_encoder_2=parts["text encoder 2"],
         metadata=header.metadata,
+        left=read.left,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets.errors import UserError
+from kohya_presets.loras import escape
 from kohya_presets.problems import listed
 
 HEADER_LIMIT = 100_000_000  # bytes; the format's own limit
@@ -134,7 +135,9 @@ def _parsed(file: Path, text: bytes) -> tuple[dict[str, str], dict[str, Tensor]]
     try:
         header: dict[str, Any] = json.loads(text)
         metadata: dict[str, str] = dict(header.pop("__metadata__", {}))
-        return metadata, {name: _tensor(t, 8 + len(text)) for name, t in header.items()}
+        # Many messages have a tensor's name in them; nothing needs its control characters.
+        tensors = {escape.controls(name): _tensor(t, 8 + len(text)) for name, t in header.items()}
+        return metadata, tensors
     except (ValueError, KeyError, TypeError, AttributeError):
         hint = "Download or create the file again."
         raise UserError(f"{file} has no readable safetensors header", hint=hint) from None
@@ -145,7 +148,7 @@ def _tensor(entry: Mapping[str, Any], data: int) -> Tensor:
     shape = tuple(map(int, entry["shape"]))
     if not 0 <= start <= end or min(shape, default=0) < 0:
         raise ValueError(entry)
-    return Tensor(str(entry["dtype"]), shape, data + start, end - start)
+    return Tensor(escape.controls(str(entry["dtype"])), shape, data + start, end - start)
 
 
 def _not_safetensors(file: Path, head: bytes, size: int, length: int) -> UserError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from kohya_presets.loras import escape
 from kohya_presets.loras.difference import Apart, Difference
 from kohya_presets.problems import plural
 
@@ -15,7 +16,7 @@ FARTHEST = 5
 
 def text(found: Difference) -> str:
     """Return `found` as text, its last line ended."""
-    return "\n".join((*_lines(found), ""))
+    return "\n".join((*map(escape.controls, _lines(found)), ""))
 
 
 def values(found: Difference) -> dict[str, Any]:
@@ -28,23 +29,30 @@ def values(found: Difference) -> dict[str, Any]:
         "modules": list(map(_values, found.modules)),
         "only_in": [list(names_) for names_ in found.lone],
         "not_compared": list(map(dict, found.others)),
+        "left_over": [list(left.tensors) for left in found.left],
+        "left_over_share": [left.share for left in found.left],
     }
 
 
 def sentence(found: Difference) -> str:
     """Return the result in one sentence."""
-    said = _sentence(found)
-    return f"In the compared layers: {said}" if any(found.others) else said
-
-
-def _sentence(found: Difference) -> str:
     relative = found.all.relative
+    if any(found.left):
+        return _partly(relative)
     if found.all.distance <= EXACT * found.all.norm_a:
         return "A and B make the same change."
-    if relative is None:
-        return "A changes nothing."
-    how = f"B differs from A by {100 * relative:.3f} %"
-    return f"{how}, which is fp16 rounding." if relative <= ROUNDING else f"{how}."
+    return "A changes nothing." if relative is None else f"{_how(relative)}."
+
+
+def _partly(relative: float | None) -> str:
+    """Return what is known where tensors are left over: never that two files are the same."""
+    told = "A changes nothing" if relative is None else _how(relative)
+    return f"In the compared layers, {told}. The tensors that are not compared may differ too."
+
+
+def _how(relative: float) -> str:
+    rounding = ", which is fp16 rounding" if EXACT < relative <= ROUNDING else ""
+    return f"B differs from A by {100 * relative:.3f} %{rounding}"
 
 
 def _lines(found: Difference) -> Iterator[str]:
@@ -63,9 +71,14 @@ def _lines(found: Difference) -> Iterator[str]:
             f"  {each.name}  |A-B| {each.distance:.4g}, |A| {each.norm_a:.4g}" for each in far
         )
     yield ""
-    for letter, others in zip("AB", found.others, strict=True):
+    for letter, others, left in zip("AB", found.others, found.left, strict=True):
         for kind, count in others.items():
             yield f"{letter} has {plural(count, 'layer')} with {kind}: not compared."
+        if left:
+            yield f"{letter} has tensors that are not compared: {left}"
+    for letter, count in zip("AB", found.scaleless, strict=True):
+        if count:
+            yield f"{letter} has no alpha in {plural(count, 'module')}: the rank is used instead."
     yield sentence(found)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kohya_presets import problems
+from kohya_presets.loras import escape
 from kohya_presets.loras.info import Group, Info
 from kohya_presets.problems import Problem
 
@@ -15,7 +16,8 @@ _BASE_KEYS = ("ss_base_model_version", "modelspec.architecture", "ss_sd_model_na
 
 def text(info: Info, findings: Sequence[Problem]) -> str:
     """Return `info` as text, its last line ended."""
-    return "\n".join((*_head(info), "", *_table(info), *_findings(findings), *_metadata(info), ""))
+    lines = (*_head(info), "", *_table(info), *_findings(findings), *_metadata(info))
+    return "\n".join((*map(escape.controls, lines), ""))
 
 
 def values(info: Info, findings: Sequence[Problem]) -> dict[str, Any]:
@@ -40,6 +42,8 @@ def values(info: Info, findings: Sequence[Problem]) -> dict[str, Any]:
             for each in info.all.modules
         ],
         "not_measured": dict(info.others),
+        "left_over": list(info.left.tensors),
+        "left_over_share": info.left.share,
         "data_sha256": info.data_sha256,
         "metadata": dict(info.metadata),
         "problems": list(map(problems.values, findings)),

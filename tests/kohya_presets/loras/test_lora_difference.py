@@ -92,10 +92,14 @@ def test_loras_of_different_models_are_refused(tmp_path: Path) -> None:
 def test_what_is_not_compared_is_said(tmp_path: Path) -> None:
     made = lora_files.halves(UNET, np.ones((4, 1)), np.ones((1, 9)), alpha=1)
     found = between(tmp_path, made, {**made, f"{UNET}.dora_scale": np.ones((4, 1))})
-    assert difference_text.text(found).splitlines()[-2:] == [
+    assert difference_text.text(found).splitlines()[-3:] == [
         "B has 1 layer with DoRA: not compared.",
-        "In the compared layers: A and B make the same change.",
+        f"B has tensors that are not compared: 1 tensor (22.22% of the numbers): {UNET}.dora_scale",
+        "In the compared layers, B differs from A by 0.000 %. "
+        "The tensors that are not compared may differ too.",
     ]
+    assert difference_text.values(found)["left_over"] == [[], [f"{UNET}.dora_scale"]]
+    assert difference_text.values(found)["left_over_share"] == [0, pytest.approx(4 / 18)]
     assert difference_text.values(found)["not_compared"] == [{}, {"DoRA": 1}]
 
 

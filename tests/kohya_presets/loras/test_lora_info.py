@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kohya_presets import problems
 from kohya_presets.errors import UserError
-from kohya_presets.loras import info
-from kohya_presets.loras.told import info_text
+from kohya_presets.loras import claims, difference, info
+from kohya_presets.loras.told import difference_text, info_text
 from tests import lora_files, tensors
 from tests.lora_files import TE1, TE2, UNET, UNET_CONTEXT
 
@@ -118,3 +120,34 @@ def hostile(folder: Path, name: str) -> Path:
 def test_a_hostile_file_is_a_clear_error(name: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=said):
         info.of(hostile(tmp_path, name))
+
+
+EVIL = "\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202e"
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    made = lora_files.whole(4) | {f"lora_unet_x{EVIL}\n.w_norm": np.ones(3, "float32")}
+    made |= lora_files.halves(f"evil{EVIL}", np.ones((4, 1)), np.ones((1, 4)))
+    metadata = {
+        f"key{EVIL}\nline": f"value{EVIL}",
+        "ss_base_model_version": f"sd{EVIL}",
+        "modelspec.architecture": EVIL,
+        "ss_network_dim": "8" + " " * 3,
+        "ss_network_args": json.dumps({"conv_dim": EVIL}),
+    }
+    file = lora_files.write(tmp_path / "a.safetensors", made, metadata)
+    other = lora_files.write(tmp_path / "b.safetensors", lora_files.whole(4))
+    found = info.of(file)
+    told = info_text.text(found, claims.of(found))
+    told += difference_text.text(difference.between(file, other))
+    told += "".join(map(problems.paragraph, claims.of(found)))
+    assert "\\x1b]0;owned\\x07\\x1b[2J\\r\\x9b31m\\u202e" in told
+    assert not [c for c in told if c != "\n" and unicodedata.category(c) in ("Cc", "Cf")]
+    assert "\nline" not in told
+
+
+def test_control_characters_do_not_come_with_an_error(tmp_path: Path) -> None:
+    lone = {f"evil{EVIL}.lora_down.weight": np.ones((1, 4))}
+    with pytest.raises(UserError, match=r"evil\\x1b") as caught:
+        info.of(lora_files.write(tmp_path / "a.safetensors", lora_files.whole(4) | lone))
+    assert not [c for c in str(caught.value) if unicodedata.category(c) in ("Cc", "Cf")]

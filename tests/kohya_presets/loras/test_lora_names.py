@@ -24,7 +24,7 @@ UNET = "lora_unet_"
         ("unet.conv_in", f"{UNET}input_blocks_0_0"),
         (
             "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.processor.to_out",
-            f"{UNET}input_blocks_4_1_transformer_blocks_0_attn1_processor_to_out_0",
+            f"{UNET}input_blocks_4_1_transformer_blocks_0_attn1_to_out_0",
         ),
         (
             "unet.mid_block.attentions.0.attn1.processor.to_q_lora",
