@@ -21,7 +21,7 @@ from kohya_presets.sdscripts import options, scripts
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml.source import Key
 from kohya_presets.training.settings import Settings
-from kohya_presets.validate import each_setting, report, rules
+from kohya_presets.validate import each_setting, folders, report, rules, subset_kinds
 from kohya_presets.validate.report import Against, Report
 from kohya_presets.validate.rules.files import SAMPLES
 
@@ -101,6 +101,9 @@ def _report(
         found = _settings(config, dataset, against, chosen)
         problems += [*_training(config, found[0]), *_left_open(config, dataset, found[0])]
         problems += _dataset(dataset, against) if dataset else ()
+        problems += [*folders.check(found[0]), *subset_kinds.without_masks(dataset, found[0])]
+    subsets = config if config.kind == "dataset" else dataset
+    problems += subset_kinds.check(subsets, found[0]) if subsets else ()
     problems += [problem for one in found for problem in rules.check(one)]
     size = report.memory(found[0], problems) if found[0].is_whole else None
     kept = report.without(against.ignore, problems)

@@ -64,7 +64,7 @@ def dataset_config_form(s: Settings) -> Finding | None:
 
 
 def dataset_config_wins(s: Settings) -> Finding | None:
-    for key in ("train_data_dir", "in_json"):
+    for key in ("train_data_dir", "reg_data_dir", "in_json"):
         if s.given("train", "dataset_config") and s.given("train", key):
             message = f"{key} has no effect with dataset_config"
             return Finding("train", key, message, f"Leave {key} out.")
@@ -137,11 +137,11 @@ RULES = (
     Rule(
         "dataset-config-wins",
         "warning",
-        "dataset_config replaces train_data_dir and in_json",
+        "dataset_config replaces train_data_dir, reg_data_dir and in_json",
         dataset_config_wins,
         f"{_TRAIN}: warns",
         fails=NEVER,
-        options=("dataset_config", "train_data_dir", "in_json"),
+        options=("dataset_config", "train_data_dir", "reg_data_dir", "in_json"),
     ),
     Rule(
         "samples-without-prompts",

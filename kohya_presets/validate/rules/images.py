@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kohya_presets.sdscripts.scripts import KNOWN, is_sdxl
 from kohya_presets.training.settings import Settings
-from kohya_presets.validate.rules.rule import NEVER, READING_IMAGES, Finding, Rule
+from kohya_presets.validate.rules.rule import NEVER, READING_IMAGES, UNVALIDATED, Finding, Rule
 
 CACHES_TEXT = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
 LEAST_MULTIPLE = min(kind.multiple for kind in KNOWN.values())
@@ -96,6 +96,21 @@ def below_one(s: Settings) -> Finding | None:
     return None
 
 
+def never_validated(s: Settings) -> Finding | None:
+    if not s.dataset("validation_split"):
+        return None
+    message = f"validation_split takes images away, but {s.script} never validates"
+    return Finding(*s.where("validation_split"), message, "Leave validation_split out.")
+
+
+def no_share(s: Settings) -> Finding | None:
+    share = s.dataset("validation_split")
+    if share is None or 0 <= share < 1:
+        return None
+    message = f"expected validation_split below 1, such as 0.1, found {share:g}"
+    return Finding(*s.where("validation_split"), message, "It is the share of the images.")
+
+
 def metadata_without_cache(s: Settings) -> Finding | None:
     named = s.given("train", "in_json") or s.given("dataset", "metadata_file")
     if not named or not s.is_whole or any(s.train(key) for key in CACHES_LATENTS):
@@ -109,6 +124,27 @@ def metadata_without_cache(s: Settings) -> Finding | None:
 
 
 RULES = (
+    Rule(
+        "validation-share",
+        "error",
+        "validation_split must be below 1",
+        no_share,
+        "library/train_util.py, split_train_val: leaves no images to train on",
+        releases=">=0.10.0",
+        fails=NEVER,
+        options=("validation_split",),
+    ),
+    Rule(
+        "never-validated",
+        "warning",
+        "validation_split is for the scripts that validate, those for LoRAs",
+        never_validated,
+        "sdxl_train.py, train: builds the validation set and does not use it",
+        releases=">=0.10.0",
+        fails=NEVER,
+        options=("validation_split",),
+        scripts=UNVALIDATED,
+    ),
     Rule(
         "no-resolution",
         "error",

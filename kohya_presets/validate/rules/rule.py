@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from kohya_presets.problems import Problem, Severity
 from kohya_presets.sdscripts import options, releases
-from kohya_presets.sdscripts.scripts import EMBEDDING, KNOWN, is_sdxl
+from kohya_presets.sdscripts.scripts import EMBEDDING, KNOWN, LORA, is_sdxl
 from kohya_presets.training.settings import Settings
 
 FINE_TUNE = ("sdxl_train.py",)
 SDXL = tuple(script for script in KNOWN if is_sdxl(script))
 EVERY = tuple(KNOWN)
+UNVALIDATED = tuple(name for name, kind in KNOWN.items() if kind.makes != LORA)
 NO_EMBEDDING = tuple(name for name, kind in KNOWN.items() if kind.makes != EMBEDDING)
 
 

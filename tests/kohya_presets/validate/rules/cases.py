@@ -245,6 +245,8 @@ CASES = {
     "keep-last-idle": Case(
         "train.save_last_n_epochs=2", "train.save_last_n_epochs=2 train.save_every_n_epochs=10"
     ),
+    "validation-share": Case("dataset.validation_split=20.0", "dataset.validation_split=0.0"),
+    "never-validated": Case("dataset.validation_split=0.1", "dataset.validation_split=0.0"),
     # schedules
     "optimizer-argument": Case(
         'train.optimizer_args=["wieght_decay=0.1"]',

@@ -1,0 +1,87 @@
+"""Which kind a dataset is, decided by all of its subsets together, as sd-scripts decides it.
+
+library/config_util.py, ConfigSanitizer: with `masked_loss` (or in a ControlNet script) a dataset of
+which every subset has `conditioning_data_dir` has masks; one of which every subset has
+`metadata_file` has its captions there; one of which none has is of folders. Any mixture stops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kohya_presets.files import configs
+from kohya_presets.files.configs import ConfigFile, Part
+from kohya_presets.problems import Problem
+from kohya_presets.sdscripts.scripts import CONTROL_NET, KNOWN
+from kohya_presets.training.settings import Settings
+
+MASKS, METADATA = "conditioning_data_dir", "metadata_file"
+
+
+def check(dataset: ConfigFile, s: Settings) -> Iterator[Problem]:
+    """Yield why sd-scripts would refuse the subsets of a dataset config, for the script of `s`.
+
+    Without a training config in `s`, only what stops every script.
+    """
+    for subsets in _datasets(dataset):
+        for part, code, message, hint in _faults(subsets, s):
+            where = dataset.place(*part.at)
+            yield Problem(code, "error", where, message, hint)
+
+
+def without_masks(dataset: ConfigFile | None, s: Settings) -> Iterator[Problem]:
+    """Yield a warning where `masked_loss` finds no masks: then it trains as if it were off."""
+    if not s.is_whole or not s.train("masked_loss"):
+        return
+    parts = [*configs.parts(dataset)] if dataset else []
+    masks = any(part.values.get("alpha_mask") or MASKS in part.values for part in parts)
+    if not masks and not s.train("alpha_mask") and not s.train(MASKS):
+        message = f"masked_loss has no effect without masks: no subset has {MASKS} or alpha_mask"
+        where = s.place("train", "masked_loss")
+        yield Problem("no-masks", "warning", where, message, "Leave masked_loss out.")
+
+
+def _datasets(dataset: ConfigFile) -> Iterator[list[Part]]:
+    subsets: list[Part] = []
+    for part in configs.parts(dataset):
+        if part.level == "dataset":
+            if subsets:
+                yield subsets
+            subsets = []
+        elif part.level == "subset":
+            subsets.append(part)
+    if subsets:
+        yield subsets
+
+
+def _faults(subsets: list[Part], s: Settings) -> Iterator[tuple[Part, str, str, str]]:
+    masked = [part for part in subsets if MASKS in part.values]
+    described = [part for part in subsets if METADATA in part.values]
+    if s.script in KNOWN and KNOWN[s.script].makes == CONTROL_NET:
+        for part in subsets:
+            if MASKS not in part.values:
+                hint = f"Set {MASKS} to the folder of the control images."
+                yield part, "subset-kind", f"{s.script} needs {MASKS} in each subset", hint
+        return
+    if s.script == "fine_tune.py":
+        for part in subsets:
+            if METADATA not in part.values:
+                hint = "Set it, or use train_db.py for folders of images."
+                yield part, "subset-kind", f"{s.script} needs {METADATA} in each subset", hint
+        return
+    if masked and len(masked) < len(subsets):
+        odd = next(part for part in subsets if part not in masked)
+        message = f"some subsets of this dataset have {MASKS}, this one has not"
+        yield (
+            odd,
+            "mixed-subsets",
+            message,
+            "Give it masks too, or move it to [[datasets]] of its own.",
+        )
+    elif masked and s.has("train") and not s.train("masked_loss"):
+        message = f"{MASKS} (masks) needs masked_loss"
+        yield masked[0], "masks-off", message, "Set masked_loss = true in the training config."
+    elif described and len(described) < len(subsets):
+        odd = next(part for part in subsets if part not in described)
+        message = f"some subsets of this dataset have {METADATA}, this one has not"
+        yield odd, "mixed-subsets", message, "Move it to [[datasets]] of its own."
