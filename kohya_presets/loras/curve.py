@@ -47,6 +47,21 @@ class Detour:
 
 
 @dataclass(frozen=True)
+class Rounding:
+    """What two formats do to the difference: see `Rounding` in patches/fast_lora/kp_difference.py.
+
+    `left_out` says whether the base was rounded alike before it was subtracted.
+    """
+
+    base: str
+    tuned: str
+    whole: float
+    rounding: float
+    alike: float
+    left_out: bool
+
+
+@dataclass(frozen=True)
 class Curve:
     """All modules that changed, at each of `ranks`; `unchanged` counts the others."""
 
@@ -54,6 +69,7 @@ class Curve:
     modules: tuple[Spectrum, ...]
     unchanged: int
     detours: tuple[Detour, ...]
+    rounding: Rounding | None  # None: the formats are the same, or rounding changes nothing
 
     @property
     def all(self) -> Row:
@@ -100,8 +116,13 @@ def of(measured: Mapping[str, Any]) -> Curve:
         Detour(c["name"], {key: value for key, value in c.items() if key != "name"})
         for c in measured["detour"]["modules"]
     )
+    rounding = measured.get("rounding")
     return Curve(
-        tuple(measured["ranks"]), tuple(changed), len(found) - len(changed), tuple(detours)
+        tuple(measured["ranks"]),
+        tuple(changed),
+        len(found) - len(changed),
+        tuple(detours),
+        Rounding(**rounding) if rounding else None,
     )
 
 

@@ -39,7 +39,13 @@ Script = Mapping[str, Any]  # the names of networks/extract_lora_from_models.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Let --dim take several ranks, and tell what is left out from what is given."""
+    """Add --round_base, let --dim take several ranks, and tell what is given from what is not."""
+    parser.add_argument(
+        "--round_base",
+        action="store_true",
+        help="round the base to the tuned model's format before subtracting it / "
+        "差分を取る前にベースモデルを学習済みモデルの精度に丸める",
+    )
     for action in parser._actions:
         if action.dest == "dim":
             action.nargs = "+"
@@ -63,6 +69,8 @@ def extract(args: argparse.Namespace, script: Script) -> bool:
         return True
     if len(dims) > 1:
         raise SystemExit("several ranks in one pass: only with --sdxl and safetensors files")
+    if getattr(args, "round_base", False):
+        raise SystemExit("--round_base works only with --sdxl and safetensors files")
     for option, value in ONLY_IF_GIVEN.items():
         if getattr(args, option, value) is None:
             setattr(args, option, value)
@@ -107,7 +115,13 @@ def _extract(args: argparse.Namespace, dims: Sequence[int], script: Script) -> N
         print("--load_precision is not needed: stored weights are subtracted in fp32")
     started = time.monotonic()
     ranks = Ranks(max(dims), args.conv_dim)
-    pair = Pair(Path(args.model_org), Path(args.model_tuned), convolutions=bool(args.conv_dim))
+    round_base = bool(getattr(args, "round_base", False))
+    pair = Pair(
+        Path(args.model_org),
+        Path(args.model_tuned),
+        convolutions=bool(args.conv_dim),
+        round_base=round_base,
+    )
     device = torch.device(args.device or "cpu")
     min_diff = getattr(args, "min_diff", None)
     modules: dict[str, Extracted] = {}
@@ -127,7 +141,8 @@ def _extract(args: argparse.Namespace, dims: Sequence[int], script: Script) -> N
             bar.update(len(target.modules))
     modules = _gated(modules, min_diff)
     if not any(module.largest for module in modules.values()):
-        raise UnusableError(f"{args.model_tuned} has the same weights as {args.model_org}")
+        rounded = " rounded to its format" if round_base else ""
+        raise UnusableError(f"{args.model_tuned} has the same weights as {args.model_org}{rounded}")
     for dim in dims:
         file = Path(args.save_to)
         file = file if dim == dims[0] else file.with_name(f"{file.stem}-dim{dim}{file.suffix}")
@@ -135,6 +150,8 @@ def _extract(args: argparse.Namespace, dims: Sequence[int], script: Script) -> N
         kp_lora_file.save(file, _tensors(cut, args), _metadata(args, dim, script, file))
         low_ranks = {name: module.low_rank for name, module in cut.items()}
         print(f"{file}\n{kp_report.of(low_ranks, count, time.monotonic() - started)}", flush=True)
+    if found_rounding := pair.rounding():
+        print(kp_report.rounding(found_rounding, left_out=round_base), flush=True)
 
 
 def _modules(

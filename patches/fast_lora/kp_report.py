@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
+from .kp_difference import Rounding
 from .kp_lowrank import LowRank
 from .kp_sdxl_modules import PARTS
 
@@ -24,6 +25,17 @@ def of(modules: Mapping[str, LowRank], in_all: int, seconds: float) -> str:
     unchanged = f"; {same} weights are the same in both" if same else ""
     lines.append(f"  {len(modules)} modules in {seconds:.1f} s: {methods}{unchanged}")
     return "\n".join(lines)
+
+
+def rounding(found: Rounding, *, left_out: bool) -> str:
+    """Return a line about two formats: how much of the difference their rounding explains."""
+    formats = f"the base is stored as {found.base}, the tuned model as {found.tuned}"
+    norms = (
+        f"norm of the difference {found.whole:.3g}, of rounding the base to {found.tuned} "
+        f"{found.rounding:.3g}, of the difference without it {found.alike:.3g}"
+    )
+    done = "--round_base left it out" if left_out else "to leave it out, add --round_base"
+    return f"  {formats}: {norms}; {done}"
 
 
 def _line(part: str, modules: list[LowRank]) -> str:

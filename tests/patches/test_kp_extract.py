@@ -56,6 +56,13 @@ CONVOLVING = {
     "lora_unet_input_blocks_4_0_skip_connection",
     "lora_unet_input_blocks_4_0_emb_layers_1",
 }
+CHANGED = {
+    *(f"{UNET}input_blocks.4.1.proj_in.weight", f"{BLOCK}attn1.to_q.weight"),
+    *(f"{BLOCK}attn1.to_out.0.weight", f"{BLOCK}ff.net.0.proj.weight", f"{BLOCK}ff.net.2.weight"),
+    *(f"{TEXT_1}self_attn.q_proj.weight", f"{TEXT_1}mlp.fc1.weight"),
+    *(f"{TEXT_2}attn.in_proj_weight", f"{TEXT_2}attn.out_proj.weight"),
+    f"{TEXT_2}mlp.c_fc.weight",
+}  # the weights of LINEAR
 TO_Q = f"{BLOCK}attn1.to_q.weight"
 
 
@@ -351,6 +358,89 @@ def test_the_parser_takes_several_ranks_and_tells_what_is_given() -> None:
     parser.add_argument("--dim", type=int, default=4)
     parser.add_argument("--min_diff", type=float, default=0.01)
     kp_extract.add_arguments(parser)
-    assert parser.parse_args([]) == argparse.Namespace(dim=4, min_diff=None)
-    found = parser.parse_args(["--dim", "8", "4", "--min_diff=1e-6"])
-    assert found == argparse.Namespace(dim=[8, 4], min_diff=1e-6)
+    expected = argparse.Namespace(dim=4, min_diff=None, round_base=False)
+    assert parser.parse_args([]) == expected
+    found = parser.parse_args(["--dim", "8", "4", "--min_diff=1e-6", "--round_base"])
+    assert found == argparse.Namespace(dim=[8, 4], min_diff=1e-6, round_base=True)
+
+
+def in_two_formats(folder: Path, base: Any, tuned: Any, trained: float = 1e-3) -> tuple[Path, Path]:
+    """Write a base and, in another format, a tuned model of which only TO_Q was trained."""
+    from safetensors.torch import load_file, save_file
+
+    files = pair(folder, base)
+    made = load_file(files[0])
+    save_file({n: (t.float() + trained * (n == TO_Q)).to(tuned) for n, t in made.items()}, files[1])
+    return files
+
+
+FORMATS = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned"),
+    [
+        (torch.float16, torch.bfloat16),
+        (torch.float32, torch.float16),
+        (torch.float32, torch.bfloat16),
+    ],
+)
+def test_rounding_is_told_and_left_out_if_asked_for(
+    tmp_path: Path, base: Any, tuned: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.torch import load_file
+
+    files = in_two_formats(tmp_path, base, tuned, trained=0.25)
+    one, other = (load_file(file) for file in files)
+    keys = [n for n in one if n in CHANGED]
+    norms = [
+        torch.cat([part(one[n], other[n]).double().flatten() for n in keys]).norm()
+        for part in (
+            lambda b, t: t.double() - b.double(),
+            lambda b, t: b.to(t.dtype).double() - b.double(),
+            lambda b, t: t.double() - b.to(t.dtype).double(),
+        )
+    ]
+    assert modules(extract(tmp_path, files)) == LINEAR  # rounded, each of them
+    said = capsys.readouterr().out
+    line = (
+        f"  the base is stored as {FORMATS[base]}, the tuned model as {FORMATS[tuned]}: norm of "
+        f"the difference {norms[0]:.3g}, of rounding the base to {FORMATS[tuned]} {norms[1]:.3g}, "
+        f"of the difference without it {norms[2]:.3g}; "
+    )
+    assert line + "to leave it out, add --round_base\n" in said
+    name = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
+    found = extract(tmp_path, files, round_base=True)
+    assert modules(found) == {name}
+    assert_nearest((other[TO_Q].double() - one[TO_Q].to(tuned).double()), product(found, name), 4)
+    assert line + "--round_base left it out\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned"),
+    [
+        (torch.float16, torch.float16),
+        (torch.bfloat16, torch.float32),
+        (torch.float16, torch.float32),
+    ],
+)
+def test_formats_that_round_nothing_are_not_spoken_of(
+    tmp_path: Path, base: Any, tuned: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = in_two_formats(tmp_path, base, tuned, trained=0.25)
+    found = [extract(tmp_path, files, round_base=rounded) for rounded in (False, True)]
+    assert "stored as" not in capsys.readouterr().out
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_nothing_but_rounding_is_no_lora(tmp_path: Path) -> None:
+    files = in_two_formats(tmp_path, torch.float16, torch.bfloat16, trained=0)
+    said = refused(tmp_path, files, round_base=True)
+    assert said.endswith(f"has the same weights as {files[0]} rounded to its format")
+
+
+def test_rounding_is_not_promised_where_the_stock_script_extracts() -> None:
+    args = arguments((Path("a.ckpt"), Path("b.ckpt")), Path("c.safetensors"), round_base=True)
+    with pytest.raises(SystemExit, match="--round_base works only with --sdxl"):
+        kp_extract.extract(args, SCRIPT)

@@ -17,6 +17,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,9 @@ def retained(matrix: torch.Tensor, ranks: Sequence[int] = RANKS) -> tuple[float,
     return norm, [kept[min(rank, len(kept)) - 1] for rank in ranks]
 
 
-def measure(base: Path, tuned: Path, *, convolutions: bool) -> dict[str, Any]:
+def measure(base: Path, tuned: Path, *, convolutions: bool, round_base: bool) -> dict[str, Any]:
     """Return what each rank keeps of each module, and how far the guide's two ways are apart."""
-    pair = Pair(base, tuned, convolutions=convolutions)
+    pair = Pair(base, tuned, convolutions=convolutions, round_base=round_base)
     found: list[dict[str, Any]] = []
     try:
         with kp_threads.one_for_each_worker():
@@ -73,7 +74,13 @@ def measure(base: Path, tuned: Path, *, convolutions: bool) -> dict[str, Any]:
     finally:
         pair.close()
     detour = {"high": HIGH, "low": LOW, "quantile": kp_detour.QUANTILE, "modules": detours}
-    return {"ranks": RANKS, "modules": found, "detour": detour}
+    rounding = pair.rounding()
+    return {
+        "ranks": RANKS,
+        "modules": found,
+        "detour": detour,
+        "rounding": {**asdict(rounding), "left_out": round_base} if rounding else None,
+    }
 
 
 def _measured(pair: Any, target: Any) -> list[dict[str, Any]]:
@@ -113,10 +120,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("base", "tuned", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--convolutions", action="store_true")
+    for flag in ("convolutions", "round_base"):
+        parser.add_argument(f"--{flag}", action="store_true")
     args = parser.parse_args()
     try:
-        found = measure(args.base, args.tuned, convolutions=args.convolutions)
+        found = measure(
+            args.base, args.tuned, convolutions=args.convolutions, round_base=args.round_base
+        )
     except (UnusableError, OSError) as error:
         print(error)
         raise SystemExit(UNUSABLE) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import patches
 from kohya_presets.errors import TrainerError, UserError
-from kohya_presets.loras import curve, weights
+from kohya_presets.loras import curve, escape, weights
 from kohya_presets.loras.curve import Curve
 from wrapper.environments import environment
 from wrapper.environments.environment import Environment
@@ -32,6 +32,7 @@ class Question:
     base: Path
     tuned: Path
     convolutions: bool
+    round_base: bool
     release: str
     checkout: Path | None
     python: str | None
@@ -51,9 +52,9 @@ def measure(question: Question, talk: Talk) -> Curve:
         with progress.shown("rank", talk.console) as on_line:
             done = launch.run(_launch(question, python, out, log), on_line=on_line)
         if done.returncode == UNUSABLE and done.tail:
-            raise UserError(done.tail[-1])
+            raise UserError(escape.controls(done.tail[-1]))  # names a tensor of the file
         if done.returncode or not out.is_file():
-            said = "".join(f"\n  | {line}" for line in done.tail[-12:])
+            said = "".join(f"\n  | {escape.controls(line)}" for line in done.tail[-12:])
             raise TrainerError(f"measuring the ranks failed with exit code {done.returncode}{said}")
         return curve.of(json.loads(out.read_text(encoding="utf-8")))
 
@@ -71,5 +72,6 @@ def _launch(question: Question, python: Path, out: Path, log: Path) -> Launch:
         *(str(python), str(SCRIPT), "--out", str(out)),
         *("--base", str(question.base.absolute()), "--tuned", str(question.tuned.absolute())),
         *(("--convolutions",) if question.convolutions else ()),
+        *(("--round_base",) if question.round_base else ()),
     )
     return Launch(words, out.parent, log, {"PYTHONUTF8": "1", "PYTHONPATH": str(PATCHES)})

@@ -31,11 +31,13 @@ def page(curve: Curve, base: str, tuned: str) -> str:
     """Return the page; `base` and `tuned` are what it calls the two models."""
     title = html.escape(f"What each rank keeps: {tuned} compared with {base}")
     said = "".join(f"<p>{html.escape(line.strip())}</p>\n" for line in curve_text.detour(curve))
+    formats = " ".join(curve_text.rounding(curve)).strip()
+    formats = f"<p>{html.escape(formats)}</p>\n" if formats else ""
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n<title>{title}</title>\n'
         f"<style>\n{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
-        f"<p><strong>{html.escape(curve_text.advice(curve))}</strong></p>\n"
+        f"{formats}<p><strong>{html.escape(curve_text.advice(curve))}</strong></p>\n"
         f"{plot(curve)}\n{_table(curve, (curve.all, *curve.parts))}\n<h2>By block</h2>\n"
         f"{_table(curve, curve.blocks)}\n<h2>Extracting at a high rank, then resizing</h2>\n{said}"
         "</body>\n</html>\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from kohya_presets.loras import curve as curves
@@ -15,7 +16,10 @@ MARKS = {LOW: f"the guide's {HIGH} resized to {LOW}", DIRECT: f"the guide's {DIR
 def text(curve: Curve) -> str:
     """Return `curve` as text, its last line ended."""
     return "\n".join(
-        (*_by_rank(curve), "", *_by_block(curve), "", advice(curve), *_claims(curve), "")
+        (
+            *(*rounding(curve), *_by_rank(curve), "", *_by_block(curve), ""),
+            *(advice(curve), *_claims(curve), ""),
+        )
     )
 
 
@@ -33,6 +37,7 @@ def values(curve: Curve) -> dict[str, Any]:
         ],
         "unchanged": curve.unchanged,
         "detour": [{"name": detour.name, **detour.numbers} for detour in curve.detours],
+        "rounding": asdict(curve.rounding) if curve.rounding else None,
         "advice": advice(curve),
     }
 
@@ -51,6 +56,25 @@ def advice(curve: Curve) -> str:
     return (
         f"Rank {rank} keeps {kept:.1%} of the change in {size}; doubling the rank adds less than "
         f"{curves.LITTLE:.0%}; {guide}."
+    )
+
+
+def rounding(curve: Curve) -> tuple[str, ...]:
+    """Return the lines about two formats: what rounding explains, and what to do about it."""
+    found = curve.rounding
+    if not found:
+        return ()
+    if found.left_out:
+        done = f"The base was rounded to {found.tuned} first, so that this is left out."
+    else:
+        done = "The rounding counts as training below. To leave it out, add --round-base."
+    return (
+        f"The base is stored as {found.base}, the tuned model as {found.tuned}.",
+        f"Rounding the base to {found.tuned} changes it by {found.rounding:.3g} (norm). The tuned "
+        f"model differs from the base by {found.whole:.3g}, from the rounded base by "
+        f"{found.alike:.3g}.",
+        done,
+        "",
     )
 
 

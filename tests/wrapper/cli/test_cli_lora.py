@@ -19,8 +19,9 @@ from wrapper.cli import cli
 TO_Q = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn1.to_q.weight"
 CONVOLUTION = "model.diffusion_model.input_blocks.1.0.in_layers.2.weight"
 IN_PROJ = "conditioner.embedders.1.model.transformer.resblocks.0.attn.in_proj_weight"
+TE1_FC1 = "conditioner.embedders.0.transformer.text_model.encoder.layers.0.mlp.fc1.weight"
 SHAPES = {
-    "conditioner.embedders.0.transformer.text_model.encoder.layers.0.mlp.fc1.weight": (48, 32),
+    TE1_FC1: (48, 32),
     IN_PROJ: (96, 32),
     TO_Q: (64, 64),
     CONVOLUTION: (16, 8, 3, 3),
@@ -118,6 +119,52 @@ def test_rank_of_what_is_no_change_or_not_finite_is_an_error(
         run("rank", *words, "--tuned", tuned)
     with pytest.raises(UserError, match="the tuned model and the base have the same weights"):
         run("rank", *words, "--tuned", base)
+
+
+def test_rank_tells_rounding_from_training(tmp_path: Path, trainer_python: str) -> None:
+    rng = np.random.default_rng(0)
+    base = {name: rng.normal(size=shape).astype("float32") for name, shape in SHAPES.items()}
+    rounded = {name: array.astype("float16") for name, array in base.items()}
+    trained = rounded[TO_Q].copy()
+    trained[0, 0] += np.float16(0.25)
+    files = tmp_path / "base.safetensors", tmp_path / "tuned.safetensors"
+    save_file(base, files[0])
+    save_file({**rounded, TO_Q: trained}, files[1])
+    words = ("--base", files[0], "--tuned", files[1], "--python", trainer_python)
+    told = [
+        json.loads(run("rank", *words, *more, "--json").stdout) for more in ((), ("--round-base",))
+    ]
+    changed = [[module["name"] for module in found["modules"]] for found in told]
+    assert (len(changed[0]), changed[1]) == (5, [UNET])
+    alike = abs(float(trained[0, 0]) - float(rounded[TO_Q][0, 0]))
+    rounding = [found["rounding"] for found in told]
+    assert [found.pop("left_out") for found in rounding] == [False, True]
+    assert rounding[0] == rounding[1]
+    assert (rounding[0]["base"], rounding[0]["tuned"]) == ("fp32", "fp16")
+    assert rounding[0]["alike"] == pytest.approx(alike)
+    assert rounding[0]["rounding"] == pytest.approx(
+        sum(
+            float(((base[name] - rounded[name].astype("float64")) ** 2).sum())
+            for name in (TO_Q, IN_PROJ, TE1_FC1)
+        )
+        ** 0.5
+    )
+    page = tmp_path / "rank.html"
+    said = run("rank", *words, "--html", page).stdout
+    assert said.startswith("The base is stored as fp32, the tuned model as fp16.\n")
+    assert "The rounding counts as training below. To leave it out, add --round-base.\n" in said
+    assert "The base is stored as fp32" in page.read_text("utf-8")
+
+
+def test_rank_lets_no_control_character_of_a_name_through(
+    tmp_path: Path, trainer_python: str
+) -> None:
+    evil = TO_Q.replace("attn1", "\x1b[31mattn1")
+    base, tuned = models(tmp_path, {evil: diagonal(1.0)})
+    words = ("--base", base, "--tuned", tuned, "--python", trainer_python)
+    with pytest.raises(UserError, match=r"lacks model.*\\x1b\[31mattn1") as caught:
+        run("rank", *words)
+    assert "\x1b" not in str(caught.value)
 
 
 def test_rank_writes_its_page_over_nothing(tmp_path: Path) -> None:

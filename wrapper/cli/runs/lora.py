@@ -81,6 +81,11 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
 @click.option(
     "--conv", is_flag=True, help="Include convolutions, as extraction with conv_dim does."
 )
+@click.option(
+    "--round-base",
+    is_flag=True,
+    help="First round the base to the format of the tuned model (fp16, bf16).",
+)
 @site_options
 @json_option
 def rank(
@@ -89,6 +94,7 @@ def rank(
     html: Path | None,
     force: bool,
     conv: bool,
+    round_base: bool,
     release: str,
     checkout: Path | None,
     python: str | None,
@@ -106,7 +112,8 @@ def rank(
     """
     if html and not force:
         whole.require_free([html])  # said before some minutes' work
-    found = measure.measure(Question(base, tuned, conv, release, checkout, python), Talk())
+    question = Question(base, tuned, conv, round_base, release, checkout, python)
+    found = measure.measure(question, Talk())
     if html:
         whole.write({html: curve_page.page(found, base.name, tuned.name)}, force=force)
     if as_json:
