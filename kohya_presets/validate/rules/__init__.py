@@ -1,6 +1,6 @@
 """The rules: which combinations of settings fail, have no effect, or give worse results.
 
-`arguments`, `files`, `images`, `optimizers`, `ranges`, `schedules` and `tools` hold what stops
+`arguments`, `files`, `images`, `loras`, `optimizers`, `ranges` and `schedules` hold what stops
 sd-scripts; `silent` what it accepts but does not follow; `guide` and `lessons` what people found.
 Each rule names its source and its releases.
 """
@@ -19,11 +19,11 @@ from kohya_presets.validate.rules import (
     guide_dataset,
     images,
     lessons,
+    loras,
     optimizers,
     ranges,
     schedules,
     silent,
-    tools,
 )
 from kohya_presets.validate.rules.rule import EVERY, Rule
 
@@ -34,7 +34,7 @@ CONFLICTS: tuple[Rule, ...] = (
     *optimizers.RULES,
     *ranges.RULES,
     *schedules.RULES,
-    *tools.RULES,
+    *loras.RULES,
     *silent.RULES,
 )
 RULES: tuple[Rule, ...] = (

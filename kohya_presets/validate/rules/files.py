@@ -20,6 +20,7 @@ from kohya_presets.validate.rules.rule import (
 PATHS = (
     *("pretrained_model_name_or_path", "vae", "train_data_dir", "reg_data_dir", "in_json"),
     *("dataset_config", "output_dir", "logging_dir", "resume", "sample_prompts"),
+    *("network_weights", "ae", "clip_l", "clip_g", "t5xxl", "tokenizer_cache_dir"),
 )
 SUBSET_PATHS = ("image_dir", "metadata_file", "conditioning_data_dir")
 # Options of which sd-scripts asks whether they are None, which "" is not.

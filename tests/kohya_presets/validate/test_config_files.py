@@ -343,3 +343,24 @@ def test_a_preset_cannot_draw_samples_without_prompts(make: Make) -> None:
     text = GOOD.replace("[train]", "[train]\nsample_every_n_epochs = 1")
     found = errors(everything.loaded(make(mine=text).load("mine"), HERE).problems)
     assert "samples-without-prompts" in {problem.code for problem in found}
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ("cache_text_encoder_outputs = true\n", "lora-cached-text"),
+        ("cache_text_encoder_outputs = true\nnetwork_train_unet_only = true\n", None),
+        ('network_args = ["conv_dim"]\n', "network-args"),
+        ('network_args = ["conv_dim=4", "conv_alpha=1"]\n', None),
+        ('network_args = ["algo=lora"]\n', "network-args-idle"),
+        ('network_weights = "D:\\train"\n', "backslash"),
+    ],
+)
+def test_a_lora_has_rules_of_its_own(files, more: str, code: str | None) -> None:  # type: ignore[no-untyped-def]
+    assert told(*files(WHOLE + LORA + more)) == ({code} if code else set())
+
+
+def test_a_network_is_for_one_model(files) -> None:  # type: ignore[no-untyped-def]
+    text = WHOLE + LORA.replace("networks.lora", "networks.lora_flux")
+    (report,) = files(text, script="sdxl_train_network.py")
+    assert told(report) == {"network-module"}

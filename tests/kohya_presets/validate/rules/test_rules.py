@@ -14,6 +14,7 @@ from tests.sheets import GOOD, Make, against
 
 SOURCES = (
     "sdxl_train.py",
+    "sdxl_train_network.py",
     "train_network.py",
     "library/",
     "networks/",
@@ -36,7 +37,10 @@ def test_every_rule_has_a_case() -> None:
     known = [rule.code for rule in rules.RULES]
     assert len(set(known)) == len(known)
     # Presets hold no paths, and the cases' is for no LoRA: see test_config_files.py.
-    of_files = {"metadata-uncached", "resumed-on", *(rule.code for rule in files.RULES)}
+    of_loras = {
+        rule.code for rule in rules.RULES if rule.scripts and "sdxl_train.py" not in rule.scripts
+    }
+    of_files = {"metadata-uncached", "resumed-on", *of_loras, *(rule.code for rule in files.RULES)}
     assert set(known) - of_files == set(CASES)
 
 

@@ -1,0 +1,197 @@
+"""What stops a LoRA: its training, or its extraction and resizing after hours of paid training."""
+
+from __future__ import annotations
+
+from kohya_presets.problems import did_you_mean
+from kohya_presets.sdscripts.scripts import KNOWN, LORA
+from kohya_presets.training.settings import Settings
+from kohya_presets.validate.rules.rule import (
+    EXTRACTING,
+    MODEL_LOADED,
+    NEVER,
+    READING_IMAGES,
+    RESIZING,
+    Finding,
+    Rule,
+)
+
+LORAS = tuple(name for name, kind in KNOWN.items() if kind.makes == LORA)
+# The model that a module of sd-scripts is for, by the end of its name.
+_MODULES = {
+    "_flux": "FLUX",
+    "_sd3": "SD 3",
+    "_lumina": "Lumina",
+    "_hunyuan_image": "HunyuanImage",
+    "_anima": "Anima",
+}
+_OF_LORA = frozenset(  # what networks/lora.py takes out of network_args, up to v0.11.1
+    {
+        *("conv_dim", "conv_alpha", "rank_dropout", "module_dropout", "dropout"),
+        *("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas"),
+        *("down_lr_weight", "mid_lr_weight", "up_lr_weight", "block_lr_zero_threshold"),
+        *("loraplus_lr_ratio", "loraplus_unet_lr_ratio", "loraplus_text_encoder_lr_ratio"),
+    }
+)
+
+
+def cached_text_trained(s: Settings) -> Finding | None:
+    if not s.train("cache_text_encoder_outputs") or s.train("network_train_unet_only"):
+        return None
+    message = "cache_text_encoder_outputs needs network_train_unet_only"
+    hint = "Set it, or leave the cache out: cached outputs cannot change during training."
+    return Finding("train", "cache_text_encoder_outputs", message, hint)
+
+
+def other_models_network(s: Settings) -> Finding | None:
+    module = str(s.given("train", "network_module") or "")
+    model = next((model for end, model in _MODULES.items() if module.endswith(end)), None)
+    if model is None or model == KNOWN[s.script].model:
+        return None
+    message = f"{module} is for {model}, but {s.script} trains {KNOWN[s.script].model}"
+    return Finding("train", "network_module", message, "Use networks.lora, or another script.")
+
+
+def network_args(s: Settings) -> Finding | None:
+    for item in s.given("train", "network_args") or ():
+        if item.count("=") != 1:
+            message = f'expected "name=value" in network_args, found {item!r}'
+            return Finding("train", "network_args", message, "Write one name=value per item.")
+    return None
+
+
+def idle_network_args(s: Settings) -> Finding | None:
+    if s.given("train", "network_module") != "networks.lora":
+        return None
+    names = (item.partition("=")[0].strip() for item in s.given("train", "network_args") or ())
+    if not (idle := [name for name in names if name not in _OF_LORA]):
+        return None
+    message = f"networks.lora takes no notice of {idle[0]} in network_args"
+    hint = did_you_mean(idle[0], _OF_LORA) or "Leave it out, or use lycoris.kohya."
+    return Finding("train", "network_args", message, hint)
+
+
+def extract_for_sdxl(s: Settings) -> Finding | None:
+    if not s.has("extract") or s.tool("extract", "sdxl"):
+        return None
+    message = "without extract.sdxl the extraction reads the models as Stable Diffusion 1 and fails"
+    return Finding("extract", "sdxl", message, "Set extract.sdxl = true.")
+
+
+def extract_v2(s: Settings) -> Finding | None:
+    if not s.tool("extract", "v2") or not s.tool("extract", "sdxl"):
+        return None
+    return Finding("extract", "v2", "v2 does not work with sdxl", "Leave v2 out.")
+
+
+def no_dynamic_param(s: Settings) -> Finding | None:
+    method = s.tool("resize", "dynamic_method")
+    if not method or s.tool("resize", "dynamic_param"):
+        return None
+    hint = "Set resize.dynamic_param: 2 or more for sv_ratio, 0 to 1 for sv_fro and sv_cumulative."
+    return Finding("resize", "dynamic_method", f"{method} needs dynamic_param", hint)
+
+
+def resize_gains_nothing(s: Settings) -> Finding | None:
+    extracted, wanted = s.rank, s.given("resize", "new_rank")
+    if not extracted or not wanted or wanted <= extracted:
+        return None
+    message = f"new_rank is {wanted}, but the LoRA is extracted at rank {extracted}"
+    hint = f"Set extract.dim = {wanted} instead: a larger new_rank only adds zeros."
+    return Finding("resize", "new_rank", message, hint)
+
+
+def resize_without_extract(s: Settings) -> Finding | None:
+    if not s.has("resize") or s.has("extract"):
+        return None
+    message = "[resize] needs [extract], which makes the LoRA to resize"
+    return Finding("resize", "", message, "Add [extract], or delete [resize].")
+
+
+_EXTRACT = "networks/extract_lora_from_models.py"
+_RESIZE = "networks/resize_lora.py"
+RULES = (
+    Rule(
+        "lora-cached-text",
+        "error",
+        "cache_text_encoder_outputs needs network_train_unet_only",
+        cached_text_trained,
+        "sdxl_train_network.py, assert_extra_args: asserts it",
+        fails=READING_IMAGES,
+        options=("cache_text_encoder_outputs", "network_train_unet_only"),
+        scripts=("sdxl_train_network.py",),
+    ),
+    Rule(
+        "network-module",
+        "error",
+        "network_module must be for the model that the script trains",
+        other_models_network,
+        "networks/lora_flux.py and its like: find no modules of another model",
+        fails=MODEL_LOADED,
+        options=("network_module",),
+        scripts=LORAS,
+    ),
+    Rule(
+        "network-args",
+        "error",
+        "network_args must be name=value, one per item",
+        network_args,
+        "train_network.py, train: unpacks split('=')",
+        fails=MODEL_LOADED,
+        options=("network_args",),
+        scripts=LORAS,
+    ),
+    Rule(
+        "network-args-idle",
+        "warning",
+        "network_args must be those of networks.lora",
+        idle_network_args,
+        "networks/lora.py, create_network: takes what it knows",
+        fails=NEVER,
+        options=("network_args", "network_module"),
+        scripts=LORAS,
+    ),
+    Rule(
+        "extract-sdxl",
+        "error",
+        "extract.sdxl is needed for SDXL",
+        extract_for_sdxl,
+        f"{_EXTRACT}, svd: loads both as Stable Diffusion 1",
+        fails=EXTRACTING,
+        options=("sdxl",),
+    ),
+    Rule(
+        "extract-v2",
+        "error",
+        "extract.v2 does not work with extract.sdxl",
+        extract_v2,
+        f"{_EXTRACT}, svd: asserts not both",
+        fails=EXTRACTING,
+        options=("v2", "sdxl"),
+    ),
+    Rule(
+        "dynamic-param",
+        "error",
+        "dynamic_method needs dynamic_param",
+        no_dynamic_param,
+        f"{_RESIZE}, resize: raises without dynamic_param",
+        fails=RESIZING,
+        options=("dynamic_method", "dynamic_param"),
+    ),
+    Rule(
+        "resize-alone",
+        "error",
+        "[resize] needs [extract]",
+        resize_without_extract,
+        "wrapper/runs/job.py: the resize stage takes what the extract stage made",
+        fails=NEVER,
+    ),
+    Rule(
+        "resize-larger",
+        "warning",
+        "new_rank must be at most extract.dim",
+        resize_gains_nothing,
+        f"{_RESIZE}: the singular values beyond the LoRA's own rank are 0",
+        fails=NEVER,
+        options=("new_rank", "dim"),
+    ),
+)
