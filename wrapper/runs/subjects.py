@@ -111,7 +111,7 @@ def text(report: Report, *, advice: bool = False) -> str:
     lines = [f"{report.subject} on {report.release}: {found}"]
     if taken := report.taken_for:
         why = listed(taken.because) if taken.because else "nothing in the file tells which"
-        lines.append(f"  for {taken.script}: {why}; if not, add --script")
+        lines.append(f"  taken for {taken.script}: {why} (--script names another)")
     if report.memory:
         meant = report.preset.vram_gib if report.preset else None
         lines.append(f"  {estimate.summary(report.memory, meant)}")

@@ -17,8 +17,9 @@ def default_steps(s: Settings) -> Finding | None:
     given = (s.given("train", key) for key in ("max_train_steps", "max_train_epochs"))
     if any(value is not None for value in given):
         return None
-    if not s.is_whole or (s.kind == "config" and s.given("train", "output_dir") is None):
-        return None  # a part: the command line says the rest
+    parts = ("pretrained_model_name_or_path", "output_dir")
+    if not s.is_whole or (s.kind == "config" and any(s.given("train", p) is None for p in parts)):
+        return None  # the command line says the rest
     message = f"no length is set: the training stops after {s.train('max_train_steps')} steps"
     return Finding("train", "max_train_epochs", message, "Set max_train_epochs.")
 
