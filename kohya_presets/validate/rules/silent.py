@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import FINE_TUNE, NEVER, SDXL, Finding, Rule, only_with
 
@@ -59,6 +61,26 @@ def timesteps(s: Settings) -> Finding | None:
     return Finding("train", "min_timestep", message, hint)
 
 
+def v_prediction(s: Settings) -> Finding | None:
+    if not s.train("v_parameterization") or _named_for_v(s):
+        return None
+    message = "v_parameterization is only for a base model that predicts v; SDXL itself does not"
+    return Finding("train", "v_parameterization", message, _NO_V)
+
+
+def base_predicts_v(s: Settings) -> Finding | None:
+    if s.train("v_parameterization") or not _named_for_v(s):
+        return None
+    message = "the base model predicts v, as its name says, but is trained to predict the noise"
+    hint = "Set v_parameterization = true, and zero_terminal_snr = true if the base needs it."
+    return Finding("train", "pretrained_model_name_or_path", message, hint)
+
+
+def _named_for_v(s: Settings) -> bool:
+    base = str(s.given("train", "pretrained_model_name_or_path") or "")
+    return re.search(r"v[-_ ]?pred", base, re.IGNORECASE) is not None
+
+
 def _huber(s: Settings) -> bool:
     return s.train("loss_type") in ("huber", "smooth_l1")
 
@@ -68,7 +90,7 @@ def _saves_between(s: Settings) -> bool:
     return any(s.train(key) for key in every)
 
 
-_NO_V = "Leave v_parameterization out."
+_NO_V = "Leave v_parameterization out, unless your base model predicts v."
 _VERIFY = "library/train_util.py, verify_training_args"
 _VERIFY_SDXL = "library/sdxl_train_util.py, verify_sdxl_training_args"
 _SCHEDULE = "library/train_util.py, get_scheduler_fix"
@@ -125,14 +147,19 @@ RULES = (
         scripts=SDXL,
     ),
     Rule(
+        "base-predicts-v",
+        "warning",
+        "a base model named for v-prediction needs v_parameterization",
+        base_predicts_v,
+        "library/train_util.py: the target is v only with v_parameterization",
+        fails=NEVER,
+        options=("v_parameterization", "pretrained_model_name_or_path"),
+    ),
+    Rule(
         "v-prediction",
         "warning",
-        "v_parameterization is not meant for SDXL",
-        lambda s: (
-            Finding("train", "v_parameterization", "v_parameterization is not for SDXL", _NO_V)
-            if s.train("v_parameterization")
-            else None
-        ),
+        "v_parameterization is for base models that predict v",
+        v_prediction,
         f"{_VERIFY_SDXL}: warns",
         releases="<0.10.0",
         not_in=("8ebe858f8963", "2e0fcc50cb34"),

@@ -364,3 +364,14 @@ def test_a_network_is_for_one_model(files) -> None:  # type: ignore[no-untyped-d
     text = WHOLE + LORA.replace("networks.lora", "networks.lora_flux")
     (report,) = files(text, script="sdxl_train_network.py")
     assert told(report) == {"network-module"}
+
+
+@pytest.mark.parametrize("name", ["noobaiXL_vPred10.safetensors", "x/a-v-pred.st", "b_v_pred"])
+def test_the_name_of_a_base_tells_what_it_predicts(files, name: str) -> None:  # type: ignore[no-untyped-def]
+    text = WHOLE.replace("sdxl.safetensors", name)
+    assert told(*files(text)) == {"base-predicts-v"}
+    assert told(*files(text + "v_parameterization = true\n")) == set()
+    (report,) = files(WHOLE + "v_parameterization = true\n", release="v0.9.1")
+    assert "v-prediction" in told(report)
+    (report,) = files(text + "v_parameterization = true\n", release="v0.9.1")
+    assert "v-prediction" not in told(report)
