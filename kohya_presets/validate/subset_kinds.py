@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from kohya_presets.files import configs
 from kohya_presets.files.configs import ConfigFile, Part
-from kohya_presets.problems import Problem
+from kohya_presets.problems import Problem, Severity
 from kohya_presets.sdscripts.scripts import CONTROL_NET, KNOWN
 from kohya_presets.training.settings import Settings
 
@@ -30,15 +30,22 @@ def check(dataset: ConfigFile, s: Settings) -> Iterator[Problem]:
 
 
 def without_masks(dataset: ConfigFile | None, s: Settings) -> Iterator[Problem]:
-    """Yield a warning where `masked_loss` finds no masks: then it trains as if it were off."""
+    """Yield what `masked_loss` does without masks: nothing, but before `alpha_mask` came it stops.
+
+    library/custom_train_functions.py, apply_masked_loss, which sdxl_train.py calls.
+    """
     if not s.is_whole or not s.train("masked_loss"):
         return
     parts = [*configs.parts(dataset)] if dataset else []
     masks = any(part.values.get("alpha_mask") or MASKS in part.values for part in parts)
     if not masks and not s.train("alpha_mask") and not s.train(MASKS):
-        message = f"masked_loss has no effect without masks: no subset has {MASKS} or alpha_mask"
+        knows_alpha = "alpha_mask" in s.known("dataset")
+        effect = "has no effect" if knows_alpha else "stops at the first image"
+        message = f"masked_loss {effect} without masks: no subset has {MASKS}"
+        message += " or alpha_mask" if knows_alpha else ""
+        severity: Severity = "warning" if knows_alpha else "error"
         where = s.place("train", "masked_loss")
-        yield Problem("no-masks", "warning", where, message, "Leave masked_loss out.")
+        yield Problem("no-masks", severity, where, message, "Leave masked_loss out.")
 
 
 def _datasets(dataset: ConfigFile) -> Iterator[list[Part]]:

@@ -43,6 +43,16 @@ def test_masked_loss_needs_masks(tmp_path: Path) -> None:
     assert "no-masks" in told(WHOLE + 'train_data_dir = "d"\nmasked_loss = true\n', tmp_path)
 
 
+def test_before_alpha_masks_came_an_image_without_a_mask_stops_it(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        WHOLE + 'train_data_dir = "d"\nmasked_loss = true\n', "utf-8"
+    )
+    for release, severity in (("v0.8.7", "error"), ("v0.10.1", "warning")):
+        report = config_files.file(tmp_path / "config.toml", against(release))
+        (said,) = (p for p in report.problems if p.code == "no-masks")
+        assert said.severity == severity
+
+
 def test_some_scripts_read_one_kind_only(tmp_path: Path) -> None:
     (tmp_path / "ds.toml").write_text(dataset("folders"), "utf-8")
     text = WHOLE + 'dataset_config = "ds.toml"\n'
