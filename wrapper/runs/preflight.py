@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -28,21 +27,6 @@ from wrapper.system import paths
 
 OPTIMIZERS = ("optimizer_type", "use_8bit_adam", "use_lion_optimizer")
 _BYTES = {"fp16": 2, "bf16": 2, "float": 4}
-_NAME = re.compile(r"[^\x00-\x1f<>:\"/\\|?*]+")
-
-
-def name(text: str) -> str:
-    """Return `text` if it can be a file's name on every system.
-
-    Raises:
-        UserError: it cannot.
-    """
-    if not _NAME.fullmatch(text) or text.strip(". ") != text:
-        raise UserError(
-            f"{text!r} cannot be used as a file name",
-            hint='Do not use / \\ : * ? " < > | and no dot or space at the beginning or end.',
-        )
-    return text
 
 
 def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> Iterator[Problem]:

@@ -178,16 +178,6 @@ def test_the_disk_must_hold_what_is_written(
     assert codes(found) == expected
 
 
-@pytest.mark.parametrize("name", ["a/b", "a:b", "", ".", " a", "a\n", 'a"b', "a?"])
-def test_a_name_must_be_one_for_files_everywhere(name: str) -> None:
-    with pytest.raises(UserError, match="cannot be used as a file name"):
-        preflight.name(name)
-
-
-def test_other_names_are_free() -> None:
-    assert preflight.name("Korra (épisode 東京) v1.2") == "Korra (épisode 東京) v1.2"
-
-
 def test_flux_wants_its_parts(shipped: Catalogue, tmp_path: Path) -> None:
     preset = shipped.load("skynet")
     assert not list(preflight.parts(preset))
