@@ -92,6 +92,8 @@ def _converted(option: options.Option, value: Any) -> Any:
     """Return a value as the option takes it; a number in quotes is meant as one."""
     if not options.check(option, value) or isinstance(value, bool) or option.type == "bool":
         return value
+    if isinstance(value, list | dict):  # as text it would say what a machine's path is
+        return value
     found = values.typed(option, value)
     return value if found is None or options.check(option, found) else found
 

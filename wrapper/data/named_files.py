@@ -13,12 +13,12 @@ from wrapper.data import base_model
 FILES = ("sample_prompts", "log_tracker_config", "network_weights", "base_weights")
 FOLDERS = ("resume", "conditioning_data_dir")
 PROMPTS = (".txt", ".toml", ".json")  # others stop sd-scripts: it reads nothing of them
-SAMPLING = ("sample_every_n_epochs", "sample_every_n_steps")
+SAMPLING = ("sample_every_n_epochs", "sample_every_n_steps", "sample_at_first")
 _VAE_FILES = (".pt", ".ckpt", ".bin")  # and what `base_model` knows
 
 
 def problems(preset: Preset) -> Iterator[Problem]:
-    """Yield the options whose file or folder does not exist, and samples without prompts."""
+    """Yield the options whose file or folder does not exist, and prompts that cannot be read."""
     for table in ("train", "dataset"):
         for option, value in preset.tables.get(table, {}).items():
             for name in value if isinstance(value, list) else [value]:
@@ -63,22 +63,14 @@ def _is_there(option: str, path: Path) -> bool:
 
 
 def _samples(preset: Preset) -> Iterator[Problem]:
-    """Yield what stops `sample_images_common` (library/train_util.py) at its first picture."""
-    train = preset.train
-    for option in SAMPLING:
-        if train.get(option) == 0:
-            message = f"{option} = 0 stops the training: sd-scripts divides by it"
-            hint = f"Remove it with --set train.{option}=unset."
-            yield Problem("sample-zero", "error", preset.place("train", option), message, hint)
-    asked = [option for option in SAMPLING if train.get(option) is not None]
-    asked += ["sample_at_first"] if train.get("sample_at_first") else []
-    prompts = train.get("sample_prompts")
+    """Yield a file of prompts that `sample_images_common` (library/train_util.py) cannot read.
+
+    Samples without any prompts are what the rule `samples-without-prompts` is about.
+    """
+    prompts = preset.train.get("sample_prompts")
+    asked = any(preset.train.get(option) for option in SAMPLING)
     if asked and prompts and not str(prompts).endswith(PROMPTS):
         message = f"sample_prompts must be a file that ends in {' or '.join(PROMPTS)}"
         hint = "Write the prompts to a text file, one on each line, and give its full path."
         where = preset.place("train", "sample_prompts")
         yield Problem("no-prompts", "error", where, message, hint)
-    if asked and not prompts:
-        message = f"{asked[0]} needs sample_prompts: without it, sd-scripts stops at the first one"
-        hint = "Add --set train.sample_prompts=FILE, a text file with one prompt on each line."
-        yield Problem("no-prompts", "error", preset.place("train", asked[0]), message, hint)

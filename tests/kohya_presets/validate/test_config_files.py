@@ -329,8 +329,7 @@ def test_each_part_of_a_lora_has_its_rate(files) -> None:  # type: ignore[no-unt
     ("line", "codes"),
     [
         ("sample_every_n_epochs = 1\n", {"left-open"}),
-        ("sample_every_n_epochs = 0\n", {"sample-every-zero"}),
-        ("sample_every_n_steps = 0\n", {"sample-every-zero"}),
+        ("sample_every_n_epochs = 0\n", set()),
         ('sample_every_n_epochs = 1\nsample_prompts = "1girl, solo"\n', {"prompts-form"}),
         ('sample_every_n_epochs = 1\nsample_prompts = "p.txt"\n', set()),
     ],
@@ -375,3 +374,11 @@ def test_the_name_of_a_base_tells_what_it_predicts(files, name: str) -> None:  #
     assert "v-prediction" in told(report)
     (report,) = files(text + "v_parameterization = true\n", release="v0.9.1")
     assert "v-prediction" not in told(report)
+
+
+@pytest.mark.parametrize("key", ["sample_every_n_epochs", "sample_every_n_steps"])
+def test_an_interval_of_0_stopped_older_releases(files, key: str) -> None:  # type: ignore[no-untyped-def]
+    (report,) = files(WHOLE + f"{key} = 0\n", release="v0.8.5")
+    assert "sample-every-zero" in told(report)
+    (report,) = files(WHOLE + f"{key} = 0\n", release="v0.8.6")
+    assert "sample-every-zero" not in told(report)

@@ -129,7 +129,7 @@ def test_samples_without_prompts_stop_a_run_before_it_starts(
     made = replace(made, train={**made.train, "sample_every_n_epochs": 1})
     with pytest.raises(ProblemsError) as caught:
         prepare_training.ready(replace(request, preset=made), data, base, Talk())
-    assert [p.code for p in caught.value.problems] == ["no-prompts"]
+    assert [p.code for p in caught.value.problems] == ["samples-without-prompts"]
 
 
 def test_a_class_that_the_trainers_python_lacks_stops_a_run(
