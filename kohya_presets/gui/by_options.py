@@ -92,7 +92,7 @@ def _converted(option: options.Option, value: Any) -> Any:
     """Return a value as the option takes it; a number in quotes is meant as one."""
     if not options.check(option, value) or isinstance(value, bool) or option.type == "bool":
         return value
-    if isinstance(value, list | dict):  # as text it would say what a machine's path is
+    if isinstance(value, list | dict) and option.type == "str":  # no text of it is meant
         return value
     found = values.typed(option, value)
     return value if found is None or options.check(option, found) else found
