@@ -56,54 +56,16 @@ TORCH = (
     *("ASGD", "Adadelta", "Adagrad", "Adam", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam"),
     *("RMSprop", "Rprop", "SGD", "SparseAdam"),
 )
-# Arguments of the constructors, besides the parameters and the rate, in any version that a release
-# of sd-scripts asks for: torch 2.0 to 2.13, bitsandbytes 0.35 to 0.50, lion-pytorch 0.0.6 to 0.2,
-# transformers 4.30 to 4.54, prodigyopt 1.0 and 1.1, dadaptation 3.1 and 3.2, schedulefree 1.4.
-_STEP = ("foreach", "maximize", "capturable", "differentiable", "fused")
-_ADAM = frozenset({"betas", "eps", "weight_decay", "amsgrad", "decoupled_weight_decay", *_STEP})
-_OF_BITS = frozenset(
-    {
-        *("weight_decay", "args", "min_8bit_size", "percentile_clipping", "block_wise"),
-        *("optim_bits", "is_paged", "max_unorm"),
-    }
+# They want gradients, or a function, that sd-scripts does not give: it stops at the first step.
+UNUSABLE = ("LBFGS", "SparseAdam")
+# Classes of torch.optim.lr_scheduler that text can describe, 2.0 to 2.13. Others want a function or
+# other schedules; ReduceLROnPlateau wants a measure at each step, and sd-scripts gives none.
+TORCH_SCHEDULES = (
+    *("StepLR", "MultiStepLR", "ConstantLR", "LinearLR", "ExponentialLR", "PolynomialLR"),
+    *("CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "OneCycleLR"),
 )
-_FREE = frozenset({"eps", "weight_decay", "warmup_steps", "r", "weight_lr_power", "foreach"})
-_ADAPTIVE = frozenset(
-    {
-        *("betas", "eps", "weight_decay", "decouple", "use_bias_correction", "d0", "growth_rate"),
-        *("fsdp_in_use", "log_every"),
-    }
-)
-ARGUMENTS: Mapping[str, frozenset[str]] = {  # by name in lower case
-    "adamw": _ADAM,
-    **dict.fromkeys(
-        ("adamw8bit", "pagedadamw", "pagedadamw8bit", "pagedadamw32bit"),
-        _OF_BITS | {"betas", "eps", "amsgrad"},
-    ),
-    "lion": frozenset({"betas", "weight_decay", "use_triton", "decoupled_weight_decay"}),
-    **dict.fromkeys(("lion8bit", "pagedlion8bit"), _OF_BITS | {"betas"}),
-    "sgdnesterov": frozenset({"momentum", "dampening", "weight_decay", "nesterov", *_STEP}),
-    "sgdnesterov8bit": _OF_BITS | {"momentum", "dampening", "nesterov"},
-    "adafactor": frozenset(
-        {
-            *("eps", "clip_threshold", "decay_rate", "beta1", "weight_decay", "scale_parameter"),
-            *("relative_step", "warmup_init"),
-        }
-    ),
-    "prodigy": _ADAPTIVE | {"beta3", "safeguard_warmup", "d_coef", "slice_p"},
-    **dict.fromkeys(
-        (name for name in EVERY if name.startswith("dadapt")),
-        _ADAPTIVE | {"momentum", "no_prox"},
-    ),
-    **dict.fromkeys(
-        ("radamschedulefree", "adamwschedulefree"), _FREE | {"betas", "silent_sgd_phase"}
-    ),
-    "sgdschedulefree": _FREE | {"momentum"},
-}
-TORCH_SCHEDULES = (  # classes of torch.optim.lr_scheduler, 2.0 to 2.13
-    *("LambdaLR", "MultiplicativeLR", "StepLR", "MultiStepLR", "ConstantLR", "LinearLR"),
-    *("ExponentialLR", "SequentialLR", "CosineAnnealingLR", "ChainedScheduler", "CyclicLR"),
-    *("CosineAnnealingWarmRestarts", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau"),
+UNUSABLE_SCHEDULES = (
+    *("LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler", "ReduceLROnPlateau"),
     *("LRScheduler", "_LRScheduler"),
 )
 SCHEDULES: Mapping[str, str] = {  # of diffusers, and from v0.9.0 on of transformers
@@ -116,6 +78,11 @@ SCHEDULES: Mapping[str, str] = {  # of diffusers, and from v0.9.0 on of transfor
     ),
     **dict.fromkeys(("inverse_sqrt", "cosine_with_min_lr", "warmup_stable_decay"), "v0.9.0"),
 }
+# Those that the number of steps shapes. No class of lr_scheduler_type ever learns that number.
+SHAPED = (
+    *("linear", "cosine", "cosine_with_restarts", "polynomial", "cosine_with_min_lr"),
+    "warmup_stable_decay",
+)
 
 
 def named(name: str) -> Optimizer | None:

@@ -14,6 +14,7 @@ from kohya_presets.sdscripts import optimizers, scripts
 
 PARTS = ("unet", "text_encoder1", "text_encoder2")
 UNET, TEXT_ENCODER_1, TEXT_ENCODER_2 = PARTS
+FREE = "schedule-free"  # the optimizer takes no schedule: sd-scripts looks at its name
 
 Option = Callable[[str], Any]  # from a training option's name to its value in effect; None: unknown
 
@@ -23,7 +24,8 @@ class Training:
     """The learning rate of each part that is trained, the optimizer, and the schedule in effect.
 
     `optimizer` is in lower case, as sd-scripts compares it; `optimizer_args` are without those that
-    cannot be read. A rate is None where it is given and malformed.
+    cannot be read. A rate is None where it is given and malformed. `schedule` is the name, or the
+    class of `lr_scheduler_type`, "adafactor" for Adafactor's own, or `FREE`.
     """
 
     rates: Mapping[str, float | None]
@@ -31,6 +33,7 @@ class Training:
     optimizer_name: str  # as a person writes it
     optimizer_args: Mapping[str, Any]
     schedule: str
+    sets_rate: bool = False  # Adafactor with its own step size: the rate that is given is not used
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -48,14 +51,19 @@ def of(script: str, option: Option) -> Training:
     rates = _lora_rates(script, option) if scripts.makes_lora(script) else _rates(option)
     name, args = _optimizer(option), arguments(option("optimizer_args"))
     optimizer, known = name.lower(), optimizers.named(name)
-    # Adafactor with its own step size has its own schedule.
-    own = optimizer == "adafactor" and args.get("relative_step", True)
-    schedule = "adafactor" if own else str(option("lr_scheduler") or "constant")
-    return Training(rates, optimizer, known.name if known else name, args, schedule)
+    own = optimizer == "adafactor" and bool(
+        args.get("relative_step", True) or args.get("warmup_init", False)
+    )
+    schedule = str(option("lr_scheduler_type") or option("lr_scheduler") or "constant")
+    if own and not option("lr_scheduler_type"):
+        schedule = "adafactor"
+    if optimizer.endswith("schedulefree"):
+        schedule = FREE
+    return Training(rates, optimizer, known.name if known else name, args, schedule, own)
 
 
 def arguments(pairs: Any) -> dict[str, Any]:
-    """Return `optimizer_args` as sd-scripts reads them, without the malformed ones."""
+    """Return `optimizer_args` or their like as sd-scripts reads them, without malformed ones."""
     split = (str(item).split("=") for item in pairs or ())
     return {pair[0].strip(): literal(pair[1].strip()) for pair in split if len(pair) == 2}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from kohya_presets.sdscripts.scripts import makes_lora
+from kohya_presets.sdscripts.scripts import KNOWN, MODEL, makes_lora
 from kohya_presets.training.settings import Settings
 from kohya_presets.training.trained import TEXT_ENCODER_1, UNET
 from kohya_presets.validate.rules.rule import (
@@ -20,7 +20,8 @@ from kohya_presets.validate.rules.rule import (
 
 HALF = 0.5
 # The range of learning rates that worked for users, by how the optimizer's class is called, for the
-# model itself and for a LoRA, which needs a rate about a hundred times higher.
+# model itself and for what is trained beside it, which needs a rate about a hundred times higher: a
+# LoRA, an embedding, a ControlNet (docs/train_lllite_README.md has 2e-4).
 SCALES = {
     "adacoor": ((0.01, 10.0), (0.01, 10.0)),
     **dict.fromkeys(("prodigy", "dadapt"), ((0.01, 10.0), (0.01, 10.0))),
@@ -109,13 +110,13 @@ def text_encoders_dropped(s: Settings) -> Finding | None:
 
 
 def foreign_rate(s: Settings) -> Finding | None:
-    if s.training.schedule == "adafactor":
-        return None  # it sets its own rate
+    if s.training.sets_rate or s.training.schedule.startswith("adafactor:"):
+        return None  # learning_rate is not the rate
     name = s.training.optimizer.rsplit(".", 1)[-1].removeprefix("paged")
     usual = next((scale for start, scale in SCALES.items() if name.startswith(start)), None)
     if usual is None:
         return None
-    low, high = usual[makes_lora(s.script)]
+    low, high = usual[s.script in KNOWN and KNOWN[s.script].makes != MODEL]
     for part, rate in s.training.rates.items():
         if rate and not low <= rate <= high:
             key = _rate_key(s, part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kohya_presets.problems import did_you_mean
+from kohya_presets.sdscripts import arguments
 from kohya_presets.sdscripts.scripts import KNOWN, LORA
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import (
@@ -24,14 +25,6 @@ _MODULES = {
     "_hunyuan_image": "HunyuanImage",
     "_anima": "Anima",
 }
-_OF_LORA = frozenset(  # what networks/lora.py takes out of network_args, up to v0.11.1
-    {
-        *("conv_dim", "conv_alpha", "rank_dropout", "module_dropout", "dropout"),
-        *("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas"),
-        *("down_lr_weight", "mid_lr_weight", "up_lr_weight", "block_lr_zero_threshold"),
-        *("loraplus_lr_ratio", "loraplus_unet_lr_ratio", "loraplus_text_encoder_lr_ratio"),
-    }
-)
 
 
 def cached_text_trained(s: Settings) -> Finding | None:
@@ -60,14 +53,16 @@ def network_args(s: Settings) -> Finding | None:
 
 
 def idle_network_args(s: Settings) -> Finding | None:
-    if s.given("train", "network_module") != "networks.lora":
+    module = str(s.given("train", "network_module") or "")
+    if (known := arguments.of_network(module)) is None:  # a module of somebody
         return None
-    names = (item.partition("=")[0].strip() for item in s.given("train", "network_args") or ())
-    if not (idle := [name for name in names if name not in _OF_LORA]):
+    names = (item.partition("=")[0] for item in s.given("train", "network_args") or ())
+    if not (idle := [name for name in names if name not in known]):
         return None
-    message = f"networks.lora takes no notice of {idle[0]} in network_args"
-    hint = did_you_mean(idle[0], _OF_LORA) or "Leave it out, or use lycoris.kohya."
-    return Finding("train", "network_args", message, hint)
+    message = f"{module} takes no notice of {idle[0]} in network_args"
+    other = arguments.of_network("lycoris.kohya") or ()
+    hint = "Leave it out" + (", or use lycoris.kohya." if idle[0] in other else ".")
+    return Finding("train", "network_args", message, did_you_mean(idle[0], known) or hint)
 
 
 def extract_for_sdxl(s: Settings) -> Finding | None:
@@ -143,9 +138,9 @@ RULES = (
     Rule(
         "network-args-idle",
         "warning",
-        "network_args must be those of networks.lora",
+        "network_args must be names that network_module looks for",
         idle_network_args,
-        "networks/lora.py, create_network: takes what it knows",
+        "networks/lora.py and its like, create_network: take what they know",
         fails=NEVER,
         options=("network_args", "network_module"),
         scripts=LORAS,

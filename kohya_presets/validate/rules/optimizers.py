@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kohya_presets.problems import did_you_mean
-from kohya_presets.sdscripts import optimizers, options, releases
+from kohya_presets.sdscripts import arguments, optimizers, options, releases
 from kohya_presets.training.settings import Settings
-from kohya_presets.training.trained import literal
+from kohya_presets.training.trained import FREE, literal
 from kohya_presets.validate.rules.rule import (
     FINE_TUNE,
+    FIRST_STEP,
     LOADING,
     MODEL_LOADED,
     NEVER,
@@ -46,6 +47,14 @@ def unknown_optimizer(s: Settings) -> Finding | None:
     return Finding("train", "optimizer_type", message, hint)
 
 
+def unusable_optimizer(s: Settings) -> Finding | None:
+    name = s.given("train", "optimizer_type")
+    if name not in optimizers.UNUSABLE:
+        return None
+    message = f"{name} wants more at each step than sd-scripts gives it"
+    return Finding("train", "optimizer_type", message, 'Use another one, such as "AdamW".')
+
+
 def optimizer_args(s: Settings) -> Finding | None:
     return _pairs(s, "optimizer_args")
 
@@ -68,8 +77,10 @@ def _pairs(s: Settings, key: str) -> Finding | None:
 def unknown_scheduler(s: Settings) -> Finding | None:
     name = s.given("train", "lr_scheduler")
     known = _since(optimizers.SCHEDULES, s)
-    if name is None or s.train("lr_scheduler_type") or _free(s) or name.split(":")[0] in known:
+    if name is None or s.train("lr_scheduler_type") or _free(s):
         return None
+    if name in known or name.startswith("adafactor"):
+        return None  # "adafactor:RATE" is judged below
     later = optimizers.SCHEDULES.get(name)
     message = f"unknown lr_scheduler {name!r}"
     if later:
@@ -89,11 +100,15 @@ def needless_warmup(s: Settings) -> Finding | None:
 
 
 def adafactor_schedule(s: Settings) -> Finding | None:
-    name = s.given("train", "lr_scheduler")
-    if not name or not name.startswith("adafactor") or s.train("lr_scheduler_type"):
+    name, other = s.given("train", "lr_scheduler"), s.train("lr_scheduler_type")
+    if other and s.training.sets_rate and arguments.of_schedule_class(other):
+        message = f"Adafactor sets its own rate, so that {other} finds none"
+        hint = 'Set optimizer_args = ["relative_step=False"], or leave lr_scheduler_type out.'
+        return Finding("train", "lr_scheduler_type", message, hint)
+    if not name or not name.startswith("adafactor") or other or _free(s):
         return None
     own = s.training.optimizer == "adafactor"
-    if own and (":" in name or s.training.optimizer_args.get("relative_step", True)):
+    if own and (":" in name or s.training.sets_rate):
         return None  # relative_step replaces the name
     message = "lr_scheduler adafactor works only with Adafactor and relative_step"
     return Finding("train", "lr_scheduler", message, 'Use lr_scheduler = "constant".')
@@ -133,7 +148,7 @@ def half_precision(s: Settings) -> Finding | None:
 
 def _free(s: Settings) -> bool:
     """Return whether the optimizer is schedule-free: it takes no schedule at all."""
-    return s.training.optimizer.endswith("schedulefree")
+    return s.training.schedule == FREE
 
 
 def _since(names: Mapping[str, str], s: Settings) -> list[str]:
@@ -179,6 +194,15 @@ RULES = (
         unknown_optimizer,
         f"{_OPTIMIZER}: getattr(torch.optim, ...)",
         fails=MODEL_LOADED,
+        options=("optimizer_type",),
+    ),
+    Rule(
+        "unusable-optimizer",
+        "error",
+        "optimizer_type must not be LBFGS or SparseAdam",
+        unusable_optimizer,
+        "torch.optim: LBFGS wants a function, SparseAdam sparse gradients",
+        fails=FIRST_STEP,
         options=("optimizer_type",),
     ),
     Rule(

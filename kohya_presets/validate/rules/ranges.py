@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from kohya_presets.sdscripts import optimizers
 from kohya_presets.training.settings import Settings
+from kohya_presets.training.trained import FREE
 from kohya_presets.validate.rules.rule import AT_ONCE, NEVER, Finding, Rule
 
 
@@ -55,6 +57,31 @@ def not_finite(s: Settings) -> Finding | None:
     return None
 
 
+def share_of_steps(s: Settings) -> Finding | None:
+    for key in ("lr_warmup_steps", "lr_decay_steps"):
+        if s.training.schedule in (FREE, "piecewise_constant"):
+            break  # it has no effect, which is told
+        value, option = s.given("train", key), s.known("train").get(key)
+        if option and option.type == "int or float" and isinstance(value, float) and value >= 1:
+            message = f"{key} = {value} is a share: {value:g} times all steps"
+            hint = f"For steps, write a whole number: {key} = {value:.0f}."
+            return Finding("train", key, message, hint)
+    return None
+
+
+def warmup_too_long(s: Settings) -> Finding | None:
+    steps, whole = s.train("lr_warmup_steps"), s.given("train", "max_train_steps")
+    if not steps or not isinstance(steps, int) or not whole or s.train("max_train_epochs"):
+        return None  # in epochs, the number of steps depends on the images
+    warm = (*optimizers.SHAPED, "constant_with_warmup", "inverse_sqrt")
+    if s.training.schedule not in warm or steps <= whole:
+        return None
+    message = f"the warm-up takes {steps} steps, the training {whole}: the rate only gets to "
+    message += f"{whole / steps:.0%}"
+    return Finding("train", "lr_warmup_steps", message, "Use fewer lr_warmup_steps.")
+
+
+_SCHEDULE = "library/train_util.py (optimizer.py from v0.11.0), get_scheduler_fix"
 RULES = (
     Rule(
         "out-of-range",
@@ -73,5 +100,23 @@ RULES = (
         not_finite,
         "library/train_util.py, read_config_from_file: takes nan and inf, and trains with them",
         fails=NEVER,
+    ),
+    Rule(
+        "share-of-steps",
+        "warning",
+        "lr_warmup_steps and lr_decay_steps with a decimal point are a share of all steps",
+        share_of_steps,
+        f"{_SCHEDULE}: multiplies a float by the number of steps",
+        fails=NEVER,
+        options=("lr_warmup_steps", "lr_decay_steps"),
+    ),
+    Rule(
+        "warmup-too-long",
+        "warning",
+        "lr_warmup_steps must be fewer than max_train_steps",
+        warmup_too_long,
+        f"{_SCHEDULE}: the rate rises over the warm-up",
+        fails=NEVER,
+        options=("lr_warmup_steps", "max_train_steps"),
     ),
 )

@@ -43,9 +43,7 @@ def two_attentions(s: Settings) -> Finding | None:
 
 
 def own_step_size(s: Settings) -> Finding | None:
-    if s.training.optimizer != "adafactor" or not s.training.optimizer_args.get(
-        "relative_step", True
-    ):
+    if not s.training.sets_rate:
         return None
     message = "Adafactor sets its own rate and schedule; learning_rate is only the first rate"
     hint = 'To set the rate: optimizer_args = ["relative_step=False", "scale_parameter=False"].'

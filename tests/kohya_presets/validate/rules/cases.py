@@ -160,7 +160,7 @@ CASES = {
     ),
     "schedule-args-form": Case(
         'train.lr_scheduler_args=["gamma"]',
-        'train.lr_scheduler_args=["gamma=0.9"]',
+        'train.lr_scheduler_args=["last_epoch=-1"]',
         "not enough values to unpack",
     ),
     "needless-warmup": Case(
@@ -260,6 +260,23 @@ CASES = {
         'train.lr_scheduler="cosine_with_min_lr"',
         'train.lr_scheduler="cosine_with_min_lr" train.lr_scheduler_min_lr_ratio=0.1',
         "min_lr",
+    ),
+    "unusable-optimizer": Case(
+        'train.optimizer_type="SparseAdam"',
+        'train.optimizer_type="Adam"',
+        "does not support dense gradients",
+    ),
+    "schedule-idle": Case(
+        'train.optimizer_type="AdamWScheduleFree" train.lr_scheduler="cosine"',
+        'train.optimizer_type="AdamWScheduleFree"',
+    ),
+    "decay-missing": Case(
+        'train.lr_scheduler="warmup_stable_decay"',
+        'train.lr_scheduler="warmup_stable_decay" train.lr_decay_steps=0.2',
+    ),
+    "timescale-idle": Case(
+        "train.lr_scheduler_timescale=100",
+        'train.lr_scheduler_timescale=100 train.lr_scheduler="inverse_sqrt"',
     ),
     "schedule-class": Case(
         'train.lr_scheduler_type="CosineAnealingLR"',
