@@ -88,6 +88,14 @@ def read(file: Path) -> ConfigFile:
     return ConfigFile(file, kind, values, source, tuple(problems))
 
 
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values, those of a section beside the others: sd-scripts drops its name."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= value if isinstance(value, dict) else {key: value}
+    return found
+
+
 def options(config: ConfigFile) -> dict[str, tuple[Any, Key]]:
     """Return each training option and its place in the file; section names are dropped."""
     found: dict[str, tuple[Any, Key]] = {}

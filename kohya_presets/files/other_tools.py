@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets.errors import UserError
+from kohya_presets.files import configs
 
 Values = Mapping[str, Any]
 
@@ -43,7 +44,7 @@ def _musubi(values: Values) -> bool:
     datasets = [d for d in _list(values.get("datasets")) if isinstance(d, dict)]
     if any(folders & dataset.keys() for dataset in datasets) or folders & values.keys():
         return True
-    flat = _flat(values)
+    flat = configs.flat(values)
     module = str(flat.get("network_module") or "")
     wan = module.removeprefix("networks.").startswith(("lora_wan", "lora_fpack", "lora_qwen"))
     return "dit" in flat or wan
@@ -84,13 +85,6 @@ _TOOLS: tuple[tuple[str, Callable[[Values], bool]], ...] = (
     ("diffusion-pipe", _diffusion_pipe),
     ("SimpleTuner", _simple_tuner),
 )
-
-
-def _flat(values: Values) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= value if isinstance(value, dict) else {key: value}
-    return flat
 
 
 def _list(value: Any) -> list[Any]:

@@ -17,14 +17,6 @@ from kohya_presets.sdscripts.additions import Additions
 _GUI_ONLY = ("config_file", "output_config", "noise_offset_type")
 
 
-def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options, those of a section beside the others: sd-scripts drops its name."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= value if isinstance(value, dict) else {key: value}
-    return found
-
-
 def preset(
     found: Mapping[str, Any],
     name: str,

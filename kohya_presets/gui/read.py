@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kohya_presets.files import configs
 from kohya_presets.gui import by_options, keys, meaning, notes
 from kohya_presets.gui import export as exporting
 from kohya_presets.gui.imported import Imported, slug
@@ -39,7 +40,7 @@ def json_file(data: bytes, name: str, additions: Additions) -> Imported:
     """
     saved = saved_file.parse(data)
     kept = notes.read(saved.pop(notes.KEY, None))
-    if saved_file.is_in_own_words(found := by_options.flat(saved)):
+    if saved_file.is_in_own_words(found := configs.flat(saved)):
         script = recognize.script(found).script
         read_as = f"a JSON file with sd-scripts' own options for {script}"
         return by_options.preset(found, name, script, additions, read_as=read_as)

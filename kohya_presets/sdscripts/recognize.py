@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from kohya_presets.sdscripts import options
-from kohya_presets.sdscripts.scripts import CONTROL_NET, EMBEDDING, KNOWN, LORA, MODEL
+from kohya_presets.sdscripts.scripts import (
+    CONTROL_NET,
+    EMBEDDING,
+    KNOWN,
+    LORA,
+    MODEL,
+    model_of_network,
+)
 
 USUAL = "sdxl_train.py"  # of a config that says nothing
 SMALLEST_SDXL = 896  # pixels: SD 1 and 2 are trained at 512 and 768, SDXL at 1024
-# network_module ends so if it is for one model only.
-_MODULES = {
-    "_flux": "FLUX",
-    "_sd3": "SD 3",
-    "_lumina": "Lumina",
-    "_hunyuan_image": "HunyuanImage",
-    "_anima": "Anima",
-}
 # The first of these options that is set tells the model: files that only its scripts load.
 _FILES = {
     "gemma2": "Lumina",
@@ -49,6 +49,7 @@ _MAKES = {
 _NOWHERE = PurePath()
 # What only trainings of the model itself have, and some of what the GUI writes for LoRAs beside it.
 _OF_MODEL = ("train_text_encoder", "learning_rate_te1", "learning_rate_te2", "block_lr")
+_OF_SDXL = {"cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk", "learning_rate_te1"}
 _LORA_RATES = ("unet_lr", "text_encoder_lr", "network_train_unet_only")
 
 
@@ -101,9 +102,8 @@ def _makes(values: Mapping[str, Any]) -> tuple[str, str]:
 def _model(values: Mapping[str, Any], path: PurePath, resolution: int | None) -> tuple[str, str]:
     """Return the model, and what tells it; SDXL if nothing does."""
     module = str(values.get("network_module") or "")
-    for ending, model in _MODULES.items():
-        if module.endswith(ending):
-            return model, f"network_module is {module}"
+    if model := model_of_network(module):
+        return model, f"network_module is {module}"
     if given := _given(values, _FILES):
         return _FILES[given], f"it has {given}"
     if values.get("sdxl") is True:
@@ -113,7 +113,7 @@ def _model(values: Mapping[str, Any], path: PurePath, resolution: int | None) ->
         return called, f"the base model is called {base.rsplit('/', 1)[-1]}"
     if values.get("v2") is True:
         return "SD", "v2 is true"
-    if own := values.keys() & _sdxl_only():
+    if own := values.keys() & _OF_SDXL:
         return "SDXL", f"it has {sorted(own)[0]}"
     for part in (path.name, path.parent.name, path.parent.parent.name):
         if in_path := _called(part):
@@ -139,15 +139,12 @@ def _named(comments: Iterable[str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _ever(name: str) -> Collection[str]:
-    """Return the options that a script has in any release."""
-    return {key for release in ("v0.7.0", "v0.8.7", None) for key in options.of(name, release)}
+@functools.cache
+def _ever(name: str) -> frozenset[str]:
+    """Return the options that a script has in the first, the middle or the newest release."""
+    known = (options.of(name, release) for release in ("v0.7.0", "v0.8.7", None))
+    return frozenset().union(*known)
 
 
-def _only(name: str, others: Iterable[str]) -> set[str]:
-    return {*_ever(name)}.difference(*(_ever(other) for other in others if other != name))
-
-
-def _sdxl_only() -> set[str]:
-    """Return the options that scripts for SDXL have and those for SD 1 and 2 have not."""
-    return {"cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk", "learning_rate_te1"}
+def _only(name: str, others: Iterable[str]) -> frozenset[str]:
+    return _ever(name).difference(*(_ever(other) for other in others if other != name))

@@ -70,6 +70,21 @@ TOOLS: Mapping[str, str] = {  # by the table of a preset that has their options
 }
 
 
+# network_module of sd-scripts ends so if it is for one model only.
+_NETWORKS = {
+    "_flux": "FLUX",
+    "_sd3": "SD 3",
+    "_lumina": "Lumina",
+    "_hunyuan_image": "HunyuanImage",
+    "_anima": "Anima",
+}
+
+
+def model_of_network(module: str) -> str | None:
+    """Return the model that a network module such as "networks.lora_flux" is for, if only one."""
+    return next((model for end, model in _NETWORKS.items() if module.endswith(end)), None)
+
+
 def is_sdxl(script: str) -> bool:
     """Return whether a script trains SDXL; an unknown script is assumed to."""
     return script not in KNOWN or KNOWN[script].model == "SDXL"

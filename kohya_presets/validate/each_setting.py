@@ -176,8 +176,9 @@ def _unknown(
     if table == "train" and s.kind == "config" and key in OF_GUI and _is_idle(key, s):
         message = f"{key} is the Kohya GUI's own and has no effect in sd-scripts"
         return Problem("gui-key", "note", where, message)
-    in_dataset = table == "train" and options.in_dataset(key)
-    if not in_dataset and (meant := unknown.meant(key, known)):
+    if table == "train" and options.in_dataset(key):
+        return _dataset_option(key, where, s)
+    if meant := unknown.meant(key, known):
         return Problem("unknown-option", "error", where, message, meant)
     if elsewhere := _elsewhere(table, key, s):
         code, severity, message, hint = elsewhere
@@ -210,14 +211,17 @@ def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem |
     return Problem("option-removed", "error", where, message, hint)
 
 
+def _dataset_option(key: str, where: Place, s: Settings) -> Problem:
+    hint = "Move it to the [dataset] table."
+    if s.kind == "config" and key == "batch_size":
+        hint = f"Here it is {STAND_INS[key]}."
+    elif s.kind == "config":
+        hint = "Move it to the dataset config, the file for --dataset_config."
+    return Problem("dataset-option", "error", where, f"{key} is a dataset option", hint)
+
+
 def _elsewhere(table: str, key: str, s: Settings) -> tuple[str, Severity, str, str] | None:
     """Return code, severity, message and hint for an option of another table or script."""
-    if table == "train" and options.in_dataset(key):
-        hint = "Move it to the [dataset] table."
-        if s.kind == "config":
-            named = f"Here it is {STAND_INS[key]}." if key == "batch_size" else ""
-            hint = named or "Move it to the dataset config, the file for --dataset_config."
-        return "dataset-option", "error", f"{key} is a dataset option", hint
     if table == "dataset" and key in options.of("sdxl_train.py"):
         hint = "Move it to the [train] table."
         if s.kind == "config":

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
-from kohya_presets.problems import Problem
+from kohya_presets.problems import Problem, Severity
 from kohya_presets.training.settings import Settings
 
 _NUMBERED = re.compile(r"\d+(_|$)")
@@ -35,8 +35,8 @@ def _folder(s: Settings, key: str, name: str) -> Iterator[Problem]:
                 f"{name} has no folder named like 10_name, so sd-scripts finds no images there"
             )
             hint = "Put the images into such a folder inside: 10 is how often each is repeated."
-            severity = "error" if key == "train_data_dir" else "warning"
-            yield Problem("no-numbered-folder", severity, where, message, hint)  # type: ignore[arg-type]
+            severity: Severity = "error" if key == "train_data_dir" else "warning"
+            yield Problem("no-numbered-folder", severity, where, message, hint)
     elif _NUMBERED.match(last) and "_" in last:
         message = f"{key} is the folder around folders such as {last}, which is one itself"
         yield Problem(

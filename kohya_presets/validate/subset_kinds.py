@@ -15,7 +15,16 @@ from kohya_presets.problems import Problem, Severity
 from kohya_presets.sdscripts.scripts import CONTROL_NET, KNOWN
 from kohya_presets.training.settings import Settings
 
+Fault = tuple[Part, str, str, str]  # the subset, the code, what is wrong, what to do
 MASKS, METADATA = "conditioning_data_dir", "metadata_file"
+_NEEDED = {
+    MASKS: f"Set {MASKS} to the folder of the control images.",
+    METADATA: "Set it, or use train_db.py for folders of images.",
+}
+_MIXED = {
+    MASKS: "Give it masks too, or move it to [[datasets]] of its own.",
+    METADATA: "Move it to [[datasets]] of its own.",
+}
 
 
 def check(dataset: ConfigFile, s: Settings) -> Iterator[Problem]:
@@ -61,34 +70,35 @@ def _datasets(dataset: ConfigFile) -> Iterator[list[Part]]:
         yield subsets
 
 
-def _faults(subsets: list[Part], s: Settings) -> Iterator[tuple[Part, str, str, str]]:
-    masked = [part for part in subsets if MASKS in part.values]
-    described = [part for part in subsets if METADATA in part.values]
-    if s.script in KNOWN and KNOWN[s.script].makes == CONTROL_NET:
-        for part in subsets:
-            if MASKS not in part.values:
-                hint = f"Set {MASKS} to the folder of the control images."
-                yield part, "subset-kind", f"{s.script} needs {MASKS} in each subset", hint
-        return
-    if s.script == "fine_tune.py":
-        for part in subsets:
-            if METADATA not in part.values:
-                hint = "Set it, or use train_db.py for folders of images."
-                yield part, "subset-kind", f"{s.script} needs {METADATA} in each subset", hint
-        return
-    if masked and len(masked) < len(subsets):
-        odd = next(part for part in subsets if part not in masked)
-        message = f"some subsets of this dataset have {MASKS}, this one has not"
-        yield (
-            odd,
-            "mixed-subsets",
-            message,
-            "Give it masks too, or move it to [[datasets]] of its own.",
-        )
-    elif masked and s.has("train") and not s.train("masked_loss"):
-        message = f"{MASKS} (masks) needs masked_loss"
-        yield masked[0], "masks-off", message, "Set masked_loss = true in the training config."
-    elif described and len(described) < len(subsets):
-        odd = next(part for part in subsets if part not in described)
-        message = f"some subsets of this dataset have {METADATA}, this one has not"
-        yield odd, "mixed-subsets", message, "Move it to [[datasets]] of its own."
+def _faults(subsets: list[Part], s: Settings) -> Iterator[Fault]:
+    if key := _needed(s.script):
+        for part in _without(key, subsets):
+            yield part, "subset-kind", f"{s.script} needs {key} in each subset", _NEEDED[key]
+    elif found := _mixed(MASKS, subsets) or _masks_off(subsets, s) or _mixed(METADATA, subsets):
+        yield found
+
+
+def _mixed(key: str, subsets: list[Part]) -> Fault | None:
+    odd = _without(key, subsets)
+    if not odd or len(odd) == len(subsets):
+        return None
+    message = f"some subsets of this dataset have {key}, this one has not"
+    return odd[0], "mixed-subsets", message, _MIXED[key]
+
+
+def _masks_off(subsets: list[Part], s: Settings) -> Fault | None:
+    if MASKS not in subsets[0].values or not s.has("train") or s.train("masked_loss"):
+        return None
+    message = f"{MASKS} (masks) needs masked_loss"
+    return subsets[0], "masks-off", message, "Set masked_loss = true in the training config."
+
+
+def _needed(script: str) -> str | None:
+    """Return the key that a script which reads one kind only wants in each subset."""
+    if script in KNOWN and KNOWN[script].makes == CONTROL_NET:
+        return MASKS
+    return METADATA if script == "fine_tune.py" else None
+
+
+def _without(key: str, subsets: list[Part]) -> list[Part]:
+    return [part for part in subsets if key not in part.values]

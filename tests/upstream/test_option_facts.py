@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,17 @@ import pytest
 
 from kohya_presets.sdscripts import options, releases
 from tests import missing
+from tests.upstream import asking
 from tests.usually import usually
 from tools import make_options
 from wrapper.checkouts.checkout import Checkout
-from wrapper.rehearsal import adapt
-from wrapper.runs import trainer
-from wrapper.screen.talk import Talk
-from wrapper.system import proc
 
 ENVIRONMENT = "v0.10.1"  # every release's parsers can be imported in it
 USUAL = ("v0.10.1",)
 COMMITS = tuple(commit for known in releases.between() for commit in known.commits)
 # What upstream's own scripts say of themselves, as `_entry` of our tool writes it.
 ASK = """
-import importlib, json, sys
-sys.path.insert(0, sys.argv[1])
-import kp_miniature
-kp_miniature.repair_torchvision()
+import importlib
 # v0.7.0's textual inversion imports it, without a use of it in its parser.
 sys.modules.setdefault("open_clip", type(sys)("open_clip"))
 
@@ -45,7 +38,7 @@ def told(action):
     return {name: value for name, value in fact.items() if value not in (None, False)}
 
 found = {}
-for script in sys.argv[2:]:
+for script in sys.argv[1:]:
     parser = importlib.import_module(script[:-3].replace("/", ".")).setup_parser()
     found[script] = {a.dest: told(a) for a in parser._actions if a.dest != "help"}
 from library.config_util import ConfigSanitizer
@@ -56,7 +49,7 @@ found["dataset"] = {
     **{f"dataset {kind}": names(getattr(sanitizer, f"{kind}_dataset_schema")) for kind in KINDS},
     **{f"subset {kind}": names(getattr(sanitizer, f"{kind}_subset_schema")) for kind in KINDS},
 }
-print("TOLD", json.dumps(found))
+tell(found)
 """.replace("KINDS", '("db", "ft", "cn")')
 KINDS = {"db": "images", "ft": "metadata", "cn": "conditioning"}
 
@@ -72,19 +65,10 @@ def told(upstream: Callable[[str], Checkout], tmp_path: Path) -> Callable[[str],
     """Return a function that asks the real parsers of a release or commit."""
 
     def ask(name: str) -> dict[str, Any]:
-        python = trainer.environment_for(upstream(ENVIRONMENT), None, Talk()).python
         with missing.skipped_without(missing.SD_SCRIPTS):
             folder = make_options.fetch(name, tmp_path / "sources")
-        paths = os.pathsep.join(map(str, (folder, folder / "networks")))
-        room = Path(adapt.__file__).parent
         scripts = [s for s in options.SCRIPTS if (folder / s).is_file()]
-        said = proc.run(
-            [python, "-c", ASK, room, *scripts],
-            env={"PYTHONPATH": paths, "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"},
-            cwd=folder,
-        )
-        (line,) = [line for line in said.stdout.splitlines() if line.startswith("TOLD ")]
-        found: dict[str, Any] = json.loads(line.removeprefix("TOLD "))
+        found: dict[str, Any] = asking.ask(upstream(ENVIRONMENT), ASK, *scripts, sources=folder)
         return found
 
     return ask

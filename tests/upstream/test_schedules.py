@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kohya_presets.sdscripts import optimizers
 from tests.kohya_presets.validate.rules.schedules import ASKED, Options, errors
+from tests.upstream.asking import ask
 from tests.usually import usually
 from wrapper.checkouts.checkout import Checkout
-from wrapper.rehearsal import adapt
-from wrapper.runs import trainer
-from wrapper.screen.talk import Talk
-from wrapper.system import proc
 
 pytestmark = [
     pytest.mark.upstream,
@@ -29,11 +25,7 @@ pytestmark = [
 RELEASES = ["v0.8.7", "v0.10.1", "v0.11.1"]
 STEPS, EPOCHS, DONE = 12, 10, 4
 BEGIN = """
-import json, sys
 from argparse import Namespace
-sys.path.insert(0, sys.argv[1])
-import kp_miniature
-kp_miniature.repair_torchvision()
 import torch
 from library import train_util
 try:
@@ -70,16 +62,16 @@ def train(weight, optimizer, schedule, steps):
 ASK = """
 def outcome(options):
     try:
-        train(*begin(options), int(sys.argv[3]))
+        train(*begin(options), int(sys.argv[2]))
     except ImportError:
         return "not installed"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
-print("TOLD", json.dumps([outcome(options) for options in json.loads(sys.argv[2])]))
+tell([outcome(options) for options in json.loads(sys.argv[1])])
 """
 RESUME = """
-names, (planned, done) = json.loads(sys.argv[2]), json.loads(sys.argv[3])
+names, (planned, done) = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 
 def rates(options):
     whole = begin(options, max_train_steps=planned)
@@ -95,7 +87,7 @@ def rates(options):
         found.append(train(*again, planned - done) == expected)
     return found
 
-print("TOLD", json.dumps([rates(options) for options in names]))
+tell([rates(options) for options in names])
 """
 
 
@@ -104,16 +96,7 @@ def asked(upstream: Callable[[str], Checkout]) -> Callable[..., Any]:
     """Return a function that runs one of the texts above on a release, and gives its answer."""
 
     def get(release: str, text: str, *arguments: str) -> Any:
-        found = upstream(release)
-        python = trainer.environment_for(found, None, Talk()).python
-        said = proc.run(
-            [python, "-c", BEGIN + text, Path(adapt.__file__).parent, *arguments],
-            env={"PYTHONPATH": str(found.scripts), "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"},
-            cwd=found.scripts,
-        )
-        lines = [line for line in said.stdout.splitlines() if line.startswith("TOLD ")]
-        assert lines, said.stderr
-        return json.loads(lines[0].removeprefix("TOLD "))
+        return ask(upstream(release), BEGIN + text, *arguments)
 
     return get
 

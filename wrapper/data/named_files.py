@@ -8,12 +8,11 @@ from pathlib import Path
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem
 from kohya_presets.toml import text as toml_text
+from kohya_presets.validate.rules.files import PROMPTS, SAMPLES
 from wrapper.data import base_model
 
 FILES = ("sample_prompts", "log_tracker_config", "network_weights", "base_weights")
 FOLDERS = ("resume", "conditioning_data_dir")
-PROMPTS = (".txt", ".toml", ".json")  # others stop sd-scripts: it reads nothing of them
-SAMPLING = ("sample_every_n_epochs", "sample_every_n_steps", "sample_at_first")
 _VAE_FILES = (".pt", ".ckpt", ".bin")  # and what `base_model` knows
 
 
@@ -68,7 +67,7 @@ def _samples(preset: Preset) -> Iterator[Problem]:
     Samples without any prompts are what the rule `samples-without-prompts` is about.
     """
     prompts = preset.train.get("sample_prompts")
-    asked = any(preset.train.get(option) for option in SAMPLING)
+    asked = any(preset.train.get(option) for option in SAMPLES)
     if asked and prompts and not str(prompts).endswith(PROMPTS):
         message = f"sample_prompts must be a file that ends in {' or '.join(PROMPTS)}"
         hint = "Write the prompts to a text file, one on each line, and give its full path."

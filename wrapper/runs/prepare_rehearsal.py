@@ -11,10 +11,8 @@ from kohya_presets.files import image_folder
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import errors
 from kohya_presets.sdscripts import scripts
-from kohya_presets.training import settings, trained
-from patches import registry
+from kohya_presets.training import trained
 from wrapper.data import images
-from wrapper.environments import environment
 from wrapper.rehearsal import adapt, changed, pictures
 from wrapper.rehearsal.adapt import ENV, ROOM, SEED, STANDIN, Replacement
 from wrapper.runs import job, manifest, preflight, proof, runner, trainer
@@ -23,7 +21,7 @@ from wrapper.runs.job import Plan, Site
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
-from wrapper.system import names, paths
+from wrapper.system import names
 from wrapper.system.launch import RUN_MARK, Launch
 
 _NAMES = dict(zip(trained.PARTS, changed.PARTS, strict=False))
@@ -65,9 +63,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     used = trainer.environment_for(checkout, request.python, talk)
     count = _count(request)
     preset, changes = adapt.adapt(request.preset, count)
-    modules = preflight.modules(preset)
-    probe = environment.probe(used.python)
-    probe = environment.with_modules(probe, used.python, modules, checkout.scripts)
+    probe = trainer.probed(used, preset, checkout)
     missing = preflight.environment(preset, probe, cpu=True, python=used.python)
     requests.stop_at((p for p in missing if not standin), talk, str(used.python))
     where = Site(
@@ -90,9 +86,8 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     _clear(request.folder)
     run = requests.started(request, "rehearsal", preset, checkout, plan, facts)
     _fill(request, where.data)
-    additions = registry.additions(paths.user_patches())
-    training = settings.of_preset(preset, checkout.options_of, additions).training
-    parts = tuple(_NAMES[part] for part, rate in training.rates.items() if rate != 0)
+    rates = requests.training(preset, checkout).rates
+    parts = tuple(_NAMES[part] for part, rate in rates.items() if rate != 0)
     return Rehearsal(run, preset, parts, changes, standin)
 
 

@@ -10,7 +10,6 @@ from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
 from kohya_presets.problems import Problem
 from wrapper.data import base_model, images
-from wrapper.environments import environment
 from wrapper.runs import job, preflight, runner, trainer
 from wrapper.runs import request as requests
 from wrapper.runs.job import Plan, Site
@@ -64,9 +63,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     checkout = trainer.checkout_for(request.release, request.checkout, talk)
     checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
-    modules = preflight.modules(preset)
-    probe = environment.probe(used.python)
-    probe = environment.with_modules(probe, used.python, modules, checkout.scripts)
+    probe = trainer.probed(used, preset, checkout)
     lacks = preflight.environment(preset, probe, cpu=False, python=used.python)
     requests.stop_at(lacks, talk, str(used.python))
     where = Site(

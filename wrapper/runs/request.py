@@ -10,6 +10,7 @@ from kohya_presets.errors import PresetError, ProblemsError
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem, errors
 from kohya_presets.training import settings
+from kohya_presets.training.trained import Training
 from patches import registry
 from wrapper.checkouts.checkout import Checkout
 from wrapper.runs import manifest, preflight, runner, trainer
@@ -90,6 +91,12 @@ def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
     talk.problems(found, advice=_SHOWS_ADVICE)
 
 
+def training(preset: Preset, checkout: Checkout) -> Training:
+    """Return what a preset trains on a checkout."""
+    additions = registry.additions(paths.user_patches())
+    return settings.of_preset(preset, checkout.options_of, additions).training
+
+
 def started(
     request: Request,
     kind: manifest.Kind,
@@ -99,9 +106,7 @@ def started(
     facts: Mapping[str, Mapping[str, object]],
 ) -> Run:
     """Return the run of `plan`, with its folder created."""
-    additions = registry.additions(paths.user_patches())
-    training = settings.of_preset(preset, checkout.options_of, additions).training
-    both = all(training.text_encoders)
+    both = all(training(preset, checkout).text_encoders)
     run = Run(request.folder, kind, preset.name, request.name, plan.stages, both, facts)
     return runner.start(run, plan.files)
 

@@ -70,7 +70,8 @@ def every(
     script: str | None = None,
 ) -> list[Report]:
     """Return a report on each preset, and on the files that sd-scripts reads."""
-    files = [path for name in names if (path := _config(name))]
+    found = {name: path for name in names if (path := _config(name))}
+    files = list(found.values())
     if files and overrides:
         raise UserError("--set works only with presets", hint=f"Edit {files[0]} instead.")
     if script and not files:
@@ -79,9 +80,9 @@ def every(
         )
     reports: list[Report] = []
     for name in names:
-        if not (path := _config(name)):
+        if name not in found:
             reports.append(one(name, presets, against, overrides))
-        elif path == files[0]:  # all at once: some belong together
+        elif found[name] == files[0]:  # all at once: some belong together
             reports += config_files.together(files, against, script=script)
     return reports
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets.errors import UserError
+from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import options, releases
 from patches import registry
 from patches.registry import Patch
@@ -21,6 +22,7 @@ from wrapper.checkouts.checkout import SOURCES, Checkout
 from wrapper.environments import environment
 from wrapper.environments.environment import Environment, Probe
 from wrapper.rehearsal.adapt import STANDIN
+from wrapper.runs import preflight
 from wrapper.screen.talk import Talk
 from wrapper.system import paths, rewrite
 
@@ -123,6 +125,13 @@ def environment_for(found: Checkout, python: str | None, talk: Talk) -> Environm
     talk.say(f"creating the trainer environment for {found.name} (once; takes a few minutes)")
     with talk.lines("pip") as on_line:
         return environment.make(found, on_line=on_line)
+
+
+def probed(used: Environment, preset: Preset, checkout: Checkout) -> Probe:
+    """Return what an environment has, and which modules that the preset needs fail to import."""
+    found = environment.probe(used.python)
+    modules = preflight.modules(preset)
+    return environment.with_modules(found, used.python, modules, checkout.scripts)
 
 
 def facts(found: Checkout, used: Environment, probe: Probe) -> dict[str, Mapping[str, Any]]:

@@ -26,6 +26,7 @@ SUBSET_PATHS = ("image_dir", "metadata_file", "conditioning_data_dir")
 # Options of which sd-scripts asks whether they are None, which "" is not.
 NOT_EMPTY = ("in_json", "vae", "dataset_class", "dataset_config")
 SAMPLES = ("sample_every_n_epochs", "sample_every_n_steps", "sample_at_first")
+PROMPTS = (".txt", ".toml", ".json")  # of another file of prompts sd-scripts reads nothing
 _CONTROL = {"\t": r"\t", "\b": r"\b", "\f": r"\f", "\r": r"\r", "\n": r"\n"}
 
 
@@ -93,7 +94,7 @@ def sample_every_zero(s: Settings) -> Finding | None:
 
 def prompts_form(s: Settings) -> Finding | None:
     name = s.given("train", "sample_prompts")
-    if not name or str(name).lower().endswith((".txt", ".toml", ".json")):
+    if not name or str(name).lower().endswith(PROMPTS):
         return None
     message = f"sample_prompts is a file of prompts (.txt, .toml or .json), found {name!r}"
     return Finding("train", "sample_prompts", message, "Write the prompts into a .txt file.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kohya_presets.problems import did_you_mean
 from kohya_presets.sdscripts import arguments
-from kohya_presets.sdscripts.scripts import KNOWN, LORA
+from kohya_presets.sdscripts.scripts import KNOWN, LORA, model_of_network
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import (
     EXTRACTING,
@@ -17,14 +17,6 @@ from kohya_presets.validate.rules.rule import (
 )
 
 LORAS = tuple(name for name, kind in KNOWN.items() if kind.makes == LORA)
-# The model that a module of sd-scripts is for, by the end of its name.
-_MODULES = {
-    "_flux": "FLUX",
-    "_sd3": "SD 3",
-    "_lumina": "Lumina",
-    "_hunyuan_image": "HunyuanImage",
-    "_anima": "Anima",
-}
 
 
 def cached_text_trained(s: Settings) -> Finding | None:
@@ -37,7 +29,7 @@ def cached_text_trained(s: Settings) -> Finding | None:
 
 def other_models_network(s: Settings) -> Finding | None:
     module = str(s.given("train", "network_module") or "")
-    model = next((model for end, model in _MODULES.items() if module.endswith(end)), None)
+    model = model_of_network(module)
     if model is None or model == KNOWN[s.script].model:
         return None
     message = f"{module} is for {model}, but {s.script} trains {KNOWN[s.script].model}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from kohya_presets.validate.report import Report
 from tests.sheets import GOOD, Make, against
 
 HERE = against("v0.10.1")
+Check = Callable[..., list[Report]]
 WHOLE = """\
 pretrained_model_name_or_path = "sdxl.safetensors"
 train_data_dir = "d"
@@ -23,7 +25,7 @@ caption_extension = ".txt"
 
 
 @pytest.fixture
-def files(tmp_path: Path):  # type: ignore[no-untyped-def]
+def files(tmp_path: Path) -> Check:
     """Return a function that writes files and checks them together."""
 
     def check(
@@ -47,7 +49,7 @@ def hints(report: Report, code: str) -> list[str | None]:
     return [p.hint for p in report.problems if p.code == code]
 
 
-def test_a_faultless_file_is_silent(files) -> None:  # type: ignore[no-untyped-def]
+def test_a_faultless_file_is_silent(files: Check) -> None:
     (report,) = files(WHOLE)
     assert told(report) == set()
 
@@ -65,14 +67,14 @@ def test_a_faultless_file_is_silent(files) -> None:  # type: ignore[no-untyped-d
         ("v2 = true\nno_token_padding = true\n", "train_db.py"),
     ],
 )  # fmt: skip
-def test_no_option_of_its_own_script_is_anothers(files, more: str, script: str) -> None:  # type: ignore[no-untyped-def]
+def test_no_option_of_its_own_script_is_anothers(files: Check, more: str, script: str) -> None:
     text = WHOLE.replace("sdxl.safetensors", "m.safetensors") + more
     (report,) = files(text)
     assert report.taken_for is not None
     assert (report.taken_for.script, told(report)) == (script, set())
 
 
-def test_a_script_can_be_named(files) -> None:  # type: ignore[no-untyped-def]
+def test_a_script_can_be_named(files: Check) -> None:
     text = WHOLE + "train_text_encoder = true\nlearning_rate_te1 = 1e-6\n"
     assert told(*files(text)) == set()
     (report,) = files(text, script="train_db.py")
@@ -80,13 +82,13 @@ def test_a_script_can_be_named(files) -> None:  # type: ignore[no-untyped-def]
     assert report.taken_for is None
 
 
-def test_a_script_that_the_release_has_not_is_one_error(files) -> None:  # type: ignore[no-untyped-def]
+def test_a_script_that_the_release_has_not_is_one_error(files: Check) -> None:
     text = WHOLE + 'network_module = "networks.lora_flux"\nae = "a"\n'
     (report,) = files(text, release="v0.9.1")
     assert [p.code for p in report.problems] == ["script-too-new"]
 
 
-def test_what_a_part_leaves_open_is_a_note(files) -> None:  # type: ignore[no-untyped-def]
+def test_what_a_part_leaves_open_is_a_note(files: Check) -> None:
     (report,) = files("max_train_epochs = 10\n")
     (note,) = (p for p in report.problems if p.severity != "advice")
     assert (note.code, note.severity) == ("left-open", "note")
@@ -111,7 +113,7 @@ CONFIG = 'pretrained_model_name_or_path = "m"\noutput_dir = "o"\nmax_train_epoch
         ("", 192, "bucket-smallest"),
     ],
 )
-def test_each_value_is_judged_with_what_the_other_file_says(  # type: ignore[no-untyped-def]
+def test_each_value_is_judged_with_what_the_other_file_says(
     files, config: str, side: int, code: str | None
 ) -> None:
     captions = 'caption_extension = ".txt"\n'
@@ -125,7 +127,7 @@ def test_each_value_is_judged_with_what_the_other_file_says(  # type: ignore[no-
     assert told(alone) == set()
 
 
-def test_settings_of_a_config_alone_may_be_overruled_by_its_dataset(files) -> None:  # type: ignore[no-untyped-def]
+def test_settings_of_a_config_alone_may_be_overruled_by_its_dataset(files: Check) -> None:
     text = CONFIG + 'dataset_config = "/elsewhere/ds.toml"\nresolution = "1024,1024"\n'
     text += (
         "enable_bucket = true\nmax_bucket_reso = 768\ncache_latents = true\nrandom_crop = true\n"
@@ -134,7 +136,7 @@ def test_settings_of_a_config_alone_may_be_overruled_by_its_dataset(files) -> No
     assert told(report) == {"no-dataset-config"}
 
 
-def test_files_that_do_not_belong_together_are_two(files) -> None:  # type: ignore[no-untyped-def]
+def test_files_that_do_not_belong_together_are_two(files: Check) -> None:
     assert len(files(WHOLE, DATASET.format(1024))) == 2
     assert len(files(WHOLE, WHOLE)) == 2
 
@@ -163,7 +165,9 @@ def test_files_that_do_not_belong_together_are_two(files) -> None:  # type: igno
         ("seed = true", False),
     ],
 )
-def test_a_wrong_type_is_an_error_where_it_changes_something(files, line: str, works: bool) -> None:  # type: ignore[no-untyped-def]
+def test_a_wrong_type_is_an_error_where_it_changes_something(
+    files: Check, line: str, works: bool
+) -> None:
     (report,) = files(WHOLE + line + "\n")
     assert bool(errors(report.problems)) is not works
     if works:
@@ -185,13 +189,13 @@ def test_a_wrong_type_is_an_error_where_it_changes_something(files, line: str, w
         ("bf16 = true", 'mixed_precision = "bf16"'),
     ],
 )
-def test_the_right_option_is_named(files, line: str, hint: str) -> None:  # type: ignore[no-untyped-def]
+def test_the_right_option_is_named(files: Check, line: str, hint: str) -> None:
     (report,) = files(WHOLE.replace("max_train_epochs = 10\n", "") + line + "\n")
     (problem,) = errors(report.problems)
     assert hint in (problem.hint or "")
 
 
-def test_keys_of_the_gui_that_change_nothing_are_notes(files) -> None:  # type: ignore[no-untyped-def]
+def test_keys_of_the_gui_that_change_nothing_are_notes(files: Check) -> None:
     text = WHOLE + 'epoch = 10\nnoise_offset_type = "Original"\ndynamo_backend = "no"\n'
     (report,) = files(text)
     assert told(report) == {"gui-key", "loose-value"}
@@ -208,18 +212,18 @@ def test_keys_of_the_gui_that_change_nothing_are_notes(files) -> None:  # type: 
         ('[model]\ntype = "flux"\n[adapter]\ntype = "lora"\n', "diffusion-pipe"),
     ],
 )  # fmt: skip
-def test_a_file_of_another_tool_is_said_to_be_one(files, text: str, tool: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_of_another_tool_is_said_to_be_one(files: Check, text: str, tool: str) -> None:
     (report,) = files(text)
     (problem,) = report.problems
     assert (problem.code, f"for {tool};" in problem.message) == ("other-tool", True)
 
 
-def test_a_second_level_of_sections_is_not_read(files) -> None:  # type: ignore[no-untyped-def]
+def test_a_second_level_of_sections_is_not_read(files: Check) -> None:
     (report,) = files(WHOLE + "[more.inner]\nlearning_rat = 1\n[other]\nseed = 1\n")
     assert told(report) == {"nested-section"}
 
 
-def test_tables_of_a_training_config_stop_a_dataset_config(files) -> None:  # type: ignore[no-untyped-def]
+def test_tables_of_a_training_config_stop_a_dataset_config(files: Check) -> None:
     (report,) = files(DATASET.format(1024) + "[training_args]\nseed = 1\n")
     (problem,) = errors(report.problems)
     assert (problem.code, problem.where.line) == ("extra-table", 6)
@@ -229,7 +233,7 @@ def test_tables_of_a_training_config_stop_a_dataset_config(files) -> None:  # ty
     ("first", "what"),
     [("", "misses pretrained"), ("# comment\n", "cannot read"), ("[general]\n", "cannot read")],
 )
-def test_a_byte_order_mark_costs_a_key_or_the_file(files, first: str, what: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_byte_order_mark_costs_a_key_or_the_file(files: Check, first: str, what: str) -> None:
     (report,) = files("\ufeff" + first + WHOLE)
     (problem,) = errors(report.problems)
     assert what in problem.message
@@ -241,7 +245,7 @@ def test_lines_may_end_in_cr_alone(tmp_path: Path) -> None:
     assert told(config_files.file(file, HERE)) == set()
 
 
-def test_what_is_the_default_anyway_is_not_idle(files) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_the_default_anyway_is_not_idle(files: Check) -> None:
     defaults = "max_train_steps = 1600\nlr_scheduler_num_cycles = 1\nlr_scheduler_power = 1\n"
     defaults += "huber_c = 0.1\nmin_bucket_reso = 256\nmax_bucket_reso = 1024\n"
     assert (
@@ -251,11 +255,11 @@ def test_what_is_the_default_anyway_is_not_idle(files) -> None:  # type: ignore[
     assert told(report) == {"steps-overridden", "power-idle"}
 
 
-def test_reg_data_dir_may_be_empty(files) -> None:  # type: ignore[no-untyped-def]
+def test_reg_data_dir_may_be_empty(files: Check) -> None:
     assert told(*files(WHOLE + 'reg_data_dir = ""\n')) == set()
 
 
-def test_metadata_has_the_captions_that_no_file_has(files) -> None:  # type: ignore[no-untyped-def]
+def test_metadata_has_the_captions_that_no_file_has(files: Check) -> None:
     text = WHOLE.replace('caption_extension = ".txt"\n', "")
     assert told(*files(text)) == {"caption-extension"}
     text += 'in_json = "m.json"\ncache_latents = true\n'
@@ -276,7 +280,7 @@ LORA = 'network_module = "networks.lora"\nnetwork_dim = 8\n'
         (LORA + 'lr_scheduler = "cosine"\n', "v0.10.1", "resumed-on", None),
     ],
 )
-def test_advice_for_a_resume_fits_the_script_and_its_schedule(  # type: ignore[no-untyped-def]
+def test_advice_for_a_resume_fits_the_script_and_its_schedule(
     files, more: str, release: str, code: str, hint: str | None
 ) -> None:
     (report,) = files(WHOLE + 'resume = "state"\n' + more, release=release)
@@ -302,7 +306,7 @@ def test_advice_for_a_resume_fits_the_script_and_its_schedule(  # type: ignore[n
         ("somebody.Optimizer", 1.0, False, True),
     ],
 )
-def test_a_rate_is_held_against_what_is_trained(  # type: ignore[no-untyped-def]
+def test_a_rate_is_held_against_what_is_trained(
     files, optimizer: str, rate: float, lora: bool, fits: bool
 ) -> None:
     text = WHOLE + f'optimizer_type = "{optimizer}"\nlearning_rate = {rate}\n'
@@ -310,14 +314,14 @@ def test_a_rate_is_held_against_what_is_trained(  # type: ignore[no-untyped-def]
     assert ("foreign-rate" not in told(report)) is fits
 
 
-def test_adafactor_has_a_scale_where_it_does_not_set_its_own_rate(files) -> None:  # type: ignore[no-untyped-def]
+def test_adafactor_has_a_scale_where_it_does_not_set_its_own_rate(files: Check) -> None:
     text = WHOLE + 'optimizer_type = "Adafactor"\nlearning_rate = 1.0\n'
     assert "foreign-rate" not in told(*files(text))
     text += 'optimizer_args = ["relative_step=False", "scale_parameter=False"]\n'
     assert "foreign-rate" in told(*files(text))
 
 
-def test_each_part_of_a_lora_has_its_rate(files) -> None:  # type: ignore[no-untyped-def]
+def test_each_part_of_a_lora_has_its_rate(files: Check) -> None:
     text = WHOLE + LORA + 'optimizer_type = "Prodigy"\nunet_lr = 1.0\ntext_encoder_lr = [1.0]\n'
     assert told(*files(text)) == set()
     (report,) = files(text.replace("unet_lr = 1.0", "unet_lr = 1e-4"))
@@ -334,7 +338,7 @@ def test_each_part_of_a_lora_has_its_rate(files) -> None:  # type: ignore[no-unt
         ('sample_every_n_epochs = 1\nsample_prompts = "p.txt"\n', set()),
     ],
 )
-def test_samples_need_a_file_of_prompts(files, line: str, codes: set[str]) -> None:  # type: ignore[no-untyped-def]
+def test_samples_need_a_file_of_prompts(files: Check, line: str, codes: set[str]) -> None:
     assert told(*files(WHOLE + line)) == codes
 
 
@@ -355,18 +359,18 @@ def test_a_preset_cannot_draw_samples_without_prompts(make: Make) -> None:
         ('network_weights = "D:\\train"\n', "backslash"),
     ],
 )
-def test_a_lora_has_rules_of_its_own(files, more: str, code: str | None) -> None:  # type: ignore[no-untyped-def]
+def test_a_lora_has_rules_of_its_own(files: Check, more: str, code: str | None) -> None:
     assert told(*files(WHOLE + LORA + more)) == ({code} if code else set())
 
 
-def test_a_network_is_for_one_model(files) -> None:  # type: ignore[no-untyped-def]
+def test_a_network_is_for_one_model(files: Check) -> None:
     text = WHOLE + LORA.replace("networks.lora", "networks.lora_flux")
     (report,) = files(text, script="sdxl_train_network.py")
     assert told(report) == {"network-module"}
 
 
 @pytest.mark.parametrize("name", ["noobaiXL_vPred10.safetensors", "x/a-v-pred.st", "b_v_pred"])
-def test_the_name_of_a_base_tells_what_it_predicts(files, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_the_name_of_a_base_tells_what_it_predicts(files: Check, name: str) -> None:
     text = WHOLE.replace("sdxl.safetensors", name)
     assert told(*files(text)) == {"base-predicts-v"}
     assert told(*files(text + "v_parameterization = true\n")) == set()
@@ -377,7 +381,7 @@ def test_the_name_of_a_base_tells_what_it_predicts(files, name: str) -> None:  #
 
 
 @pytest.mark.parametrize("key", ["sample_every_n_epochs", "sample_every_n_steps"])
-def test_an_interval_of_0_stopped_older_releases(files, key: str) -> None:  # type: ignore[no-untyped-def]
+def test_an_interval_of_0_stopped_older_releases(files: Check, key: str) -> None:
     (report,) = files(WHOLE + f"{key} = 0\n", release="v0.8.5")
     assert "sample-every-zero" in told(report)
     (report,) = files(WHOLE + f"{key} = 0\n", release="v0.8.6")
