@@ -23,7 +23,7 @@ from kohya_presets.toml.source import Key
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate import each_setting, folders, report, rules, subset_kinds
 from kohya_presets.validate.report import Against, Report
-from kohya_presets.validate.rules.files import SAMPLES
+from kohya_presets.validate.rules.stops.files import SAMPLES
 
 NOT_SETTINGS = frozenset({"config_file", "output_config"})
 DATA = ("dataset_config", "train_data_dir", "in_json", "dataset_class")

@@ -8,7 +8,7 @@ from pathlib import Path
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem
 from kohya_presets.toml import text as toml_text
-from kohya_presets.validate.rules.files import PROMPTS, SAMPLES
+from kohya_presets.validate.rules.stops.files import PROMPTS, SAMPLES
 from wrapper.data import base_model
 
 FILES = ("sample_prompts", "log_tracker_config", "network_weights", "base_weights")

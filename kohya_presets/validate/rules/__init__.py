@@ -1,8 +1,7 @@
 """The rules: which combinations of settings fail, have no effect, or give worse results.
 
-`arguments`, `files`, `images`, `loras`, `optimizers`, `ranges` and `schedules` hold what stops
-sd-scripts; `silent` what it accepts but does not follow; `guide` and `lessons` what people found.
-Each rule names its source and its releases.
+`stops` holds what stops sd-scripts, `silent` what it accepts but does not follow, `advice` what
+people found. Each rule names its source and its releases.
 """
 
 from __future__ import annotations
@@ -12,37 +11,11 @@ from collections.abc import Iterator
 
 from kohya_presets.problems import Problem
 from kohya_presets.training.settings import Settings
-from kohya_presets.validate.rules import (
-    arguments,
-    files,
-    guide,
-    guide_dataset,
-    images,
-    lessons,
-    loras,
-    optimizers,
-    ranges,
-    schedules,
-    silent,
-)
+from kohya_presets.validate.rules import advice, silent, stops
 from kohya_presets.validate.rules.rule import EVERY, Rule
 
-CONFLICTS: tuple[Rule, ...] = (
-    *arguments.RULES,
-    *files.RULES,
-    *images.RULES,
-    *optimizers.RULES,
-    *ranges.RULES,
-    *schedules.RULES,
-    *loras.RULES,
-    *silent.RULES,
-)
-RULES: tuple[Rule, ...] = (
-    *CONFLICTS,
-    *guide.RULES,
-    *guide_dataset.RULES,
-    *lessons.RULES,
-)
+CONFLICTS: tuple[Rule, ...] = (*stops.RULES, *silent.RULES)
+RULES: tuple[Rule, ...] = (*CONFLICTS, *advice.RULES)
 
 
 def check(settings: Settings) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.sdscripts import options, releases
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate import everything, rules
-from kohya_presets.validate.rules import files
+from kohya_presets.validate.rules.stops import files
 from tests.kohya_presets.validate.rules.cases import CASES, Case
 from tests.sheets import GOOD, Make, against
 

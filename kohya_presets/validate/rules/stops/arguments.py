@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kohya_presets.training.settings import Settings, sides
-from kohya_presets.validate.rules.images import CACHES_TEXT
 from kohya_presets.validate.rules.rule import (
     AT_ONCE,
     FINE_TUNE,
@@ -16,6 +15,7 @@ from kohya_presets.validate.rules.rule import (
     excludes,
     needs,
 )
+from kohya_presets.validate.rules.stops.images import CACHES_TEXT
 
 BLOCKS = 23  # parts of SDXL's U-Net that block_lr gives a rate each
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kohya_presets.training.settings import Settings
-from kohya_presets.validate.rules.guide import advice
+from kohya_presets.validate.rules.advice.guide import advice
 from kohya_presets.validate.rules.rule import Finding, Rule
 
 LARGEST_BATCH = 3

@@ -1,0 +1,22 @@
+"""Rules about what stops sd-scripts, at once or later."""
+
+from kohya_presets.validate.rules.rule import Rule
+from kohya_presets.validate.rules.stops import (
+    arguments,
+    files,
+    images,
+    loras,
+    optimizers,
+    ranges,
+    schedules,
+)
+
+RULES: tuple[Rule, ...] = (
+    *arguments.RULES,
+    *files.RULES,
+    *images.RULES,
+    *optimizers.RULES,
+    *ranges.RULES,
+    *schedules.RULES,
+    *loras.RULES,
+)
