@@ -18,6 +18,7 @@ ROOM = Path(__file__).parent
 STANDIN = ROOM / "standin"
 SEED = 42
 STEPS = 12  # enough for the smallest learning rate of the catalogue to show in fp16
+WARM_UP = 3  # steps: a quarter of them
 EMA_DECAY = 0.5
 SIDE = 64  # pixels; a latent of 8 x 8
 THREADS = 1  # on a busy machine, two wait for each other until a step takes seconds
@@ -79,6 +80,9 @@ def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Replacement, ...]]
             train, "train", "optimizer_type", optimizer.plain, f"{optimizer.package} needs a GPU"
         )
     change(train, "train", "max_train_epochs", _epochs(train, data, images), f"about {STEPS} steps")
+    for key in ("lr_warmup_steps", "lr_decay_steps"):  # below 1: a part of all steps
+        if train.get(key, 0) > WARM_UP:
+            change(train, "train", key, WARM_UP, f"the rehearsal takes about {STEPS} steps")
     if train.get("enable_ema"):
         now = min(train.get("ema_decay", EMA_DECAY), EMA_DECAY)
         change(train, "train", "ema_decay", now, f"makes {STEPS} steps visible in the average")

@@ -22,6 +22,9 @@ from wrapper.runs.manifest import Run, Stage
 from wrapper.system import launch, locks, proc
 from wrapper.system.launch import OnLine, Outcome
 
+MIN_DIFF = 0.01  # the scripts' default
+KEEPS_TEXT_ENCODERS = 1e-6  # the guide's, and our presets'
+
 
 class Watcher(Protocol):
     """Receives the progress of a run."""
@@ -224,9 +227,8 @@ def _verified(run: Run) -> Lora:
     if run.text_encoders and not (lora.text_encoder_1 and lora.text_encoder_2):
         raise TrainerError(
             f"{run.product} has no text-encoder modules, although the text encoders were trained: "
-            "none of their weights changed by more than extract.min_diff",
-            hint="Use a smaller value, for example --set extract.min_diff=1e-6, "
-            "or a higher learning rate.",
+            f"none of their weights changed by more than extract.min_diff ({_min_diff(run):g})",
+            hint=_for_larger_changes(run),
         )
     if not lora.unet:
         raise TrainerError(
@@ -234,6 +236,20 @@ def _verified(run: Run) -> Lora:
             hint="Use a higher learning rate: training changed the U-Net too little to extract it.",
         )
     return lora
+
+
+def _for_larger_changes(run: Run) -> str:
+    longer = "a higher learning rate for the text encoders, or train longer"
+    if _min_diff(run) > KEEPS_TEXT_ENCODERS:
+        return f"Use --set extract.min_diff={KEEPS_TEXT_ENCODERS:g}, or {longer}."
+    return f"Use {longer}. Is lr_warmup_steps longer than the training?"
+
+
+def _min_diff(run: Run) -> float:
+    """Return the threshold with which the extraction was started."""
+    arguments = (arg.partition("=") for stage in run.stages for arg in stage.launch.argv)
+    given = [float(value) for name, _, value in arguments if name == "--min_diff"]
+    return given[0] if given else MIN_DIFF
 
 
 def lock(folder: Path) -> AbstractContextManager[None]:

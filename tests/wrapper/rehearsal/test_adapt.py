@@ -50,6 +50,16 @@ def test_epochs_make_about_twelve_steps(
     assert adapt.adapt(preset, images)[0].train["max_train_epochs"] == epochs
 
 
+@pytest.mark.parametrize(("given", "rehearsed"), [(100, 3), (3, 3), (0.1, 0.1)])
+def test_a_warm_up_is_shorter_than_the_rehearsal(
+    given: float, rehearsed: float, shipped: Catalogue
+) -> None:
+    wishes = ("train.lr_scheduler=cosine", f"train.lr_warmup_steps={given}")
+    adapted, changes = adapt.adapt(shipped.load("skynet", overrides=wishes), images=6)
+    assert adapted.train["lr_warmup_steps"] == rehearsed
+    assert ("train.lr_warmup_steps" in {change.key for change in changes}) == (given == 100)
+
+
 def test_images_are_drawn_alike_each_time(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         pictures.draw(tmp_path / folder)

@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--say", action="append", default=[], help="a last line, on stderr")
     parser.add_argument("--exit-code", type=int, default=0)
     parser.add_argument("--on-the-way", action="store_true", help="checkpoint, state and sample")
+    parser.add_argument("--min_diff", help="of the extraction; changes nothing here")
     return parser
 
 

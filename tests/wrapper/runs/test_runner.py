@@ -75,12 +75,18 @@ def test_a_run_that_extracts_nothing_ends_with_its_model(folder: Path) -> None:
     assert (folder / "model" / "korra.safetensors").is_file()
 
 
-def test_a_lora_without_text_encoders_is_an_error_with_the_reason(folder: Path) -> None:
-    run = faked.new(folder, {"resize": ("--no-te",)})
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [((), "min_diff=1e-06"), (("--min_diff=1e-06",), "Use a higher learning rate")],
+)
+def test_a_lora_without_text_encoders_is_an_error_with_the_reason(
+    given: tuple[str, ...], hint: str, folder: Path
+) -> None:
+    run = faked.new(folder, {"extract": given, "resize": ("--no-te",)})
     with pytest.raises(TrainerError, match="text-encoder modules") as caught:
         runner.carry_out(run, Heard(folder))
     assert caught.value.exit_code == 5
-    assert "extract.min_diff" in (caught.value.hint or "")
+    assert hint in (caught.value.hint or "")
 
 
 def test_untrained_text_encoders_are_not_missed(folder: Path) -> None:
