@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from kohya_presets.errors import UserError
+
 RUN, LOCK = "run.toml", ".lock"  # of a run's folder: its record, and what its holder keeps open
 
 
@@ -15,6 +17,15 @@ def of(folder: Path) -> list[psutil.Process]:
     """Return the processes that run from `folder`, or carry out a run that needs it."""
     places = {str(folder), str(folder.resolve())}
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _uses(p, places)]
+
+
+def require_none(folder: Path) -> None:
+    """Raise UserError if a process uses `folder`."""
+    if used := of(folder):
+        raise UserError(
+            f"{folder} is in use by the process {used[0].pid} ({used[0].name()})",
+            hint="Wait until it has finished, or stop it. Nothing was deleted.",
+        )
 
 
 def _uses(process: psutil.Process, places: set[str]) -> bool:
