@@ -60,12 +60,11 @@ class Checkout:
     @property
     def place(self) -> Path | None:
         """The folder that holds a checkout of ours with its environment and its copies."""
-        home = paths.checkouts()
-        return next((above for above in self.folder.parents if above.parent == home), None)
+        return next((at for at in self.folder.parents if at.parent == paths.checkouts()), None)
 
     @property
     def is_copy(self) -> bool:
-        """Whether it is a copy of a checkout of ours, made for a set of patches."""
+        """Whether it is a copy of a checkout of ours, for a set of patches."""
         return self.is_ours and self.folder.parent != self.place
 
     @property
@@ -92,9 +91,9 @@ def open_folder(folder: Path) -> Checkout:
     folder = folder.expanduser().absolute()
     for own in (folder, folder.parent):
         if (own / RECORD).is_file() and (own / SOURCES).is_dir():
-            ours, real = paths.checkouts(), own.resolve()
-            inside = real.is_relative_to(ours.resolve())  # also through a link
-            return recorded(ours / real.relative_to(ours.resolve()) if inside else own)
+            ours, real = paths.checkouts().resolve(), own.resolve()
+            inside = real.is_relative_to(ours)  # also through a link
+            return recorded(paths.checkouts() / real.relative_to(ours) if inside else own)
     scripts, layout = recognize.scripts_in(folder)
     known = recognize.likeness(scripts)
     release = known.exact[-1] if known.exact else None
@@ -131,8 +130,7 @@ def add(wanted: str | None, *, source: str | None = None, on_step: OnStep) -> Ch
 
 def listing() -> tuple[Checkout, ...]:
     """Return the checkouts this tool created, oldest release first."""
-    made = _in(paths.checkouts())
-    return tuple(sorted(made, key=lambda c: (releases.order(c.like), c.folder)))
+    return tuple(sorted(_in(paths.checkouts()), key=lambda c: (releases.order(c.like), c.folder)))
 
 
 def copies(place: Path) -> list[Checkout]:
@@ -166,8 +164,7 @@ def remove(wanted: str, *, force: bool = False) -> Path:
     """Delete the checkout of a tag or commit with its environment; return where it was.
 
     Raises:
-        UserError: there is none, a process uses it, or files in it or in one of its copies were
-            edited and `force` is not set.
+        UserError: there is none, a process uses it, or the user edited files (without `force`).
     """
     place = find(wanted).folder.parent
     users.require_none(place)
@@ -182,15 +179,15 @@ def require_unedited(place: Path) -> None:
     for made in (recorded(place), *copies(place)):
         if edited := edits(made):
             some = ", ".join(edited[:5]) + (", ..." if len(edited) > 5 else "")
-            raise UserError(
-                f"files in {made.scripts} were edited: {some}",
-                hint="Save your edits elsewhere, or delete them too with --force.",
-            )
+            hint = "Save your edits elsewhere, or delete them too with --force."
+            raise UserError(f"files in {made.scripts} were edited: {some}", hint=hint)
 
 
 def edits(made: Checkout) -> list[str]:
     """Return the edited files of a checkout of ours; our patches do not count as edits."""
     came = json.loads((made.folder.parent / FILES).read_text(encoding="utf-8"))
+    if made.is_copy:
+        return sorted({file for file, _ in came.items() ^ hashes(made.scripts).items()})
     now = fingerprints(made.scripts)
     return sorted(file for file, was in came.items() if now.get(file) != was)
 
@@ -265,7 +262,7 @@ def _settle(
 
 
 def _in(folder: Path) -> list[Checkout]:
-    return [recorded(record.parent) for record in sorted(folder.glob(f"*/{RECORD}"))]
+    return [recorded(at.parent) for at in sorted(folder.glob(f"[!.]*/{RECORD}"))]  # the whole ones
 
 
 def recorded(own: Path) -> Checkout:
@@ -287,9 +284,17 @@ def recorded(own: Path) -> Checkout:
 def fingerprints(scripts: Path) -> dict[str, str]:
     """Return the fingerprint of each Python file, as it is without our patches."""
     return {
-        file.relative_to(scripts).as_posix(): releases.fingerprint(
-            file.read_text(encoding="utf-8", errors="replace")
-        )
-        for file in sorted(scripts.rglob("*.py"))
-        if ".git" not in file.parts and not file.name.startswith("kp_")
+        name: releases.fingerprint(file.read_text(encoding="utf-8", errors="replace"))
+        for name, file in _python(scripts)
+        if not file.name.startswith("kp_")
     }
+
+
+def hashes(scripts: Path) -> dict[str, str]:
+    """Return the hash of each Python file, as it is now."""
+    return {name: hashlib.sha256(f.read_bytes()).hexdigest()[:16] for name, f in _python(scripts)}
+
+
+def _python(scripts: Path) -> list[tuple[str, Path]]:
+    files = (file for file in sorted(scripts.rglob("*.py")) if ".git" not in file.parts)
+    return [(file.relative_to(scripts).as_posix(), file) for file in files]

@@ -26,6 +26,7 @@ from wrapper.environments.environment import NEEDED, Probe
 from wrapper.system import paths
 
 OPTIMIZERS = ("optimizer_type", "use_8bit_adam", "use_lion_optimizer")
+_FAULTS = {"absent": "is not applied", "does not fit": "does not fit"}
 _BYTES = {"fp16": 2, "bf16": 2, "float": 4}
 
 
@@ -57,9 +58,11 @@ def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
     for name in preset.patches:
         found = patchwork.status(checkout, registry.find(name, paths.user_patches()))
         if found.state != "applied":
-            state = f"{found.state} ({found.why})" if found.why else found.state
-            message = f"{preset.name} needs the patch {name!r}, in {checkout.folder}: {state}"
-            hint = patchwork.command([name], f'"{checkout.folder}"')
+            fault = _FAULTS.get(found.state, f"is {found.state}")
+            message = f"{preset.name} needs the patch {name!r}, which {fault} in {checkout.folder}"
+            message += f": {found.why}" if found.why else ""
+            command = patchwork.command(preset.patches, f'"{checkout.folder}"')
+            hint = f"Run `{command}`. A run never changes your own folder."
             yield Problem("patch", "error", Place(preset.file), message, hint)
 
 

@@ -1,4 +1,4 @@
-"""Which processes use a folder, so that it is not deleted under them."""
+"""Which processes use a folder, so that it is not deleted or changed under them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import psutil
 
 from kohya_presets.errors import UserError
 
+_held: dict[Path, int] = {}
+
 RUN, LOCK = "run.toml", ".lock"  # of a run's folder: its record, and what its holder keeps open
 
 
 def of(folder: Path) -> list[psutil.Process]:
-    """Return the processes that run from `folder`, or carry out a run that needs it."""
+    """Return the processes that run from `folder`, prepare a run in it, or carry one out."""
     places = {str(folder), str(folder.resolve())}
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _uses(p, places)]
 
@@ -28,6 +30,15 @@ def require_none(folder: Path) -> None:
         )
 
 
+def hold(file: Path) -> None:
+    """Keep a file open for as long as this process lives: others then see that we use its folder.
+
+    A run that is being prepared has neither a trainer nor a record that could tell.
+    """
+    if os.name == "posix" and file not in _held:  # on Windows it could not be renamed any more
+        _held[file] = os.open(file, os.O_RDONLY)
+
+
 def _uses(process: psutil.Process, places: set[str]) -> bool:
     try:
         words = process.cmdline()
@@ -35,7 +46,7 @@ def _uses(process: psutil.Process, places: set[str]) -> bool:
             return True
         # Between two stages only kohya-presets itself is there, which holds the run's folder.
         ours = any("kohya" in word.lower() for word in words)
-        return ours and any(place in text for text in _records(process) for place in places)
+        return ours and any(place in text for text in _told(process) for place in places)
     except (psutil.Error, OSError):
         return False  # not ours to read, so not ours
 
@@ -46,8 +57,10 @@ def _is_inside(word: str, place: str) -> bool:
     return path.startswith(os.path.normcase(place) + os.sep)
 
 
-def _records(process: psutil.Process) -> Iterator[str]:
+def _told(process: psutil.Process) -> Iterator[str]:
+    """Yield the path of each file that a process keeps open, and the records of its runs."""
     for opened in process.open_files():
+        yield opened.path
         held = Path(opened.path)
         record = held.with_name(RUN)
         if held.name == LOCK and record.is_file():

@@ -62,8 +62,9 @@ def test_a_patch_that_is_missing_is_told_with_the_command(
     adacoor, checkout = shipped.load("adacoor"), like("v0.10.1", scripts)
     problem, also = preflight.patches(adacoor, checkout)
     assert "fast-lora" in also.message
-    assert problem.message.endswith(": absent")
-    assert problem.hint == f'kohya-presets patch apply adacoor --checkout "{scripts}"'
+    assert problem.message.endswith(f"which is not applied in {scripts}")
+    command = f'kohya-presets patch apply adacoor fast-lora --checkout "{scripts}"'
+    assert problem.hint == f"Run `{command}`. A run never changes your own folder."
     rewrite.carry_out(patchwork.applying(checkout, map(registry.find, adacoor.patches)))
     assert not list(preflight.patches(adacoor, checkout))
 
