@@ -180,11 +180,21 @@ def standing(run: Run, on_step: Callable[[str], None]) -> Run:
     on_step(f"the run now uses {made.scripts}")
     for stage in run.stages:
         if stage.state != "done":
-            run = run.with_stage(replace(stage, launch=_moved(stage.launch, old, made.scripts)))
+            run = run.with_stage(replace(stage, launch=moved(stage.launch, old, made.scripts)))
     sources = {**sources, "folder": str(made.scripts), "tree": made.folder.parent.name}
     run = replace(run, facts={**run.facts, "sd-scripts": sources})
     manifest.write(run)
     return run
+
+
+def moved(planned: Launch, old: Path, new: Path) -> Launch:
+    """Return a launch with the scripts of the folder `new` in place of those of `old`."""
+
+    def there(word: str) -> str:
+        return word.replace(str(old), str(new))
+
+    env = {name: there(value) for name, value in planned.env.items()}
+    return replace(planned, argv=tuple(map(there, planned.argv)), cwd=new, env=env)
 
 
 def require_same_patches(run: Run) -> None:
@@ -223,14 +233,6 @@ def _same_patches(run: Run) -> list[Patch]:
             hint="Restore them, or start a new run.",
         )
     return found
-
-
-def _moved(planned: Launch, old: Path, new: Path) -> Launch:
-    def there(word: str) -> str:
-        return word.replace(str(old), str(new))
-
-    env = {name: there(value) for name, value in planned.env.items()}
-    return replace(planned, argv=tuple(map(there, planned.argv)), cwd=new, env=env)
 
 
 def _hashes(found: Checkout, names: Iterable[str]) -> dict[str, str]:
