@@ -120,7 +120,7 @@ def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
             watcher.say(
                 f"{stage.name}: starting again (files of the earlier attempt are kept in {where})"
             )
-        outcome = _launched(stage, watcher)
+        outcome = _launched(run, stage, watcher)
     stage = replace(
         stage,
         exit_code=outcome.returncode,
@@ -153,8 +153,13 @@ def _require_there(run: Run, stage: Stage) -> None:
     raise UserError(f"{stage.name} cannot start: {gone} is not there any more", hint=hint.strip())
 
 
-def _launched(stage: Stage, watcher: Watcher) -> Outcome:
+def _launched(run: Run, stage: Stage, watcher: Watcher) -> Outcome:
     stage.makes.parent.mkdir(parents=True)
+    stage.launch.log.parent.mkdir(parents=True, exist_ok=True)
+    with stage.launch.log.open("a", encoding="utf-8") as log:
+        patches = ", ".join(map(str, run.facts.get("sd-scripts", {}).get("patches", ()))) or "none"
+        log.write(f"{stage.started} kohya-presets: {stage.name}, scripts in ")
+        log.write(f"{stage.launch.cwd}, patches: {patches}\n")
     with watcher.stage(stage.name) as on_line:
         return launch.run(stage.launch, on_line=on_line)
 

@@ -9,7 +9,7 @@ from wrapper.checkouts import trees
 from wrapper.checkouts.trees import Copy
 from wrapper.cli.group import Group
 from wrapper.screen.talk import Talk
-from wrapper.system import sizes
+from wrapper.system import locks, sizes, users
 
 
 @click.group("checkout", cls=Group)
@@ -42,8 +42,8 @@ def add(release: str | None, source: str | None) -> None:
 def listing() -> None:
     """List the downloaded releases: name, commit and folder.
 
-    The copies of a release with patches follow it: patches, size on the disk, folder, and which
-    process uses it.
+    The copies of a release with patches follow it: patches, size on the disk, folder. Of each it
+    says which process uses it.
 
     \b
     Example:
@@ -51,7 +51,9 @@ def listing() -> None:
     """
     copies = trees.listing()
     for made in checkouts.listing():
-        click.echo(f"{made.name}  {made.commit or '-'}  {made.folder}")
+        used = users.of(made.folder)
+        user = f"  (in use by {locks.described(used[0])})" if used else ""
+        click.echo(f"{made.name}  {made.commit or '-'}  {made.folder}{user}")
         for copy in copies:
             if copy.made.place == made.place:
                 click.echo(f"  {_described(copy)}")
