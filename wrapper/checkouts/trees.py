@@ -50,7 +50,7 @@ def with_patches(
 ) -> Checkout:
     """Return a checkout of ours with exactly these patches: itself for none, else a copy.
 
-    The copy is made once. It is marked as used for as long as this process lives.
+    The copy is made once. What is returned counts as used for as long as this process lives.
 
     Raises:
         PatchError: one of the patches does not fit.
@@ -60,6 +60,7 @@ def with_patches(
     patches = sorted({patch.name: patch for patch in patches}.values(), key=lambda p: p.name)
     clean = _restored(base, on_step)
     if clean and not patches:
+        users.hold(base.folder.parent / RECORD)
         return base
     with _alone():
         at = _place(base, patches)
@@ -109,7 +110,7 @@ def _restored(base: Checkout, on_step: Callable[[str], None]) -> bool:
     if not there:
         return True
     if used := users.of(base.folder):
-        on_step(f"{base.folder} is in use with patches by {locks.described(used[0])}")
+        on_step(f"{base.folder} is in use with patches by {users.described(used[0])}")
         return False
     try:
         with rewrite.alone(base.folder, patience_seconds=PATIENCE_SECONDS):
@@ -194,7 +195,7 @@ def _require_intact(made: Checkout) -> None:
 def _described(made: Checkout) -> Copy:
     own = made.folder.parent
     used = users.of(own)
-    user = locks.described(used[0]) if used else None
+    user = users.described(used[0]) if used else None
     return Copy(made, sizes.own(own), user, tuple(checkout.edits(made)))
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 
 from kohya_presets.errors import UserError
+from wrapper.system import locks
+from wrapper.system.launch import RUN_MARK
 
 _held: dict[Path, int] = {}
 
@@ -19,6 +21,16 @@ def of(folder: Path) -> list[psutil.Process]:
     """Return the processes that run from `folder`, prepare a run in it, or carry one out."""
     places = {str(folder), str(folder.resolve())}
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _uses(p, places)]
+
+
+def described(process: psutil.Process) -> str:
+    """Return which run a process is carrying out, else how a person finds it."""
+    try:
+        folder = process.environ().get(RUN_MARK)
+        folder = folder or next((str(at.parent) for at in _runs(process)), None)
+    except (psutil.Error, OSError):
+        folder = None
+    return f"the run {folder} (process {process.pid})" if folder else locks.described(process)
 
 
 def require_none(folder: Path) -> None:
@@ -59,10 +71,16 @@ def _is_inside(word: str, place: str) -> bool:
 
 def _told(process: psutil.Process) -> Iterator[str]:
     """Yield the path of each file that a process keeps open, and the records of its runs."""
+    yield from (opened.path for opened in process.open_files())
+    for record in _runs(process):
+        # As TOML writes a backslash of Windows.
+        yield record.read_text(encoding="utf-8", errors="replace").replace("\\\\", "\\")
+
+
+def _runs(process: psutil.Process) -> Iterator[Path]:
+    """Yield the records of the runs whose folders a process holds."""
     for opened in process.open_files():
-        yield opened.path
         held = Path(opened.path)
         record = held.with_name(RUN)
         if held.name == LOCK and record.is_file():
-            # As TOML writes a backslash of Windows.
-            yield record.read_text(encoding="utf-8", errors="replace").replace("\\\\", "\\")
+            yield record

@@ -25,6 +25,7 @@ from wrapper.rehearsal.adapt import STANDIN
 from wrapper.runs import trainer
 from wrapper.screen.talk import Talk
 from wrapper.system import folders, proc, rewrite, sizes
+from wrapper.system.launch import RUN_MARK
 
 EMA, ADACOOR = registry.find("ema"), registry.find("adacoor")
 PIPE = -1  # subprocess.PIPE
@@ -342,6 +343,26 @@ def test_clean_keeps_what_a_run_is_being_prepared_with(base: Checkout, start: St
     start(code, base.folder, "kohya-presets")
     assert "keeping ema" in run("checkout", "clean").stderr
     assert len(names(base)) == 1
+
+
+def test_list_names_the_run_that_uses_a_copy(
+    base: Checkout, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, folder = with_patches(base, EMA), tmp_path / "runs" / "korra"
+    monkeypatch.setenv(RUN_MARK, str(folder))
+    trainer_itself = start("pass", made.scripts / "sdxl_train.py")
+    monkeypatch.delenv(RUN_MARK)
+    said = run("checkout", "list").stdout
+    assert f"{made.folder}  (in use by the run {folder} (process {trainer_itself.pid}))" in said
+
+    trainer_itself.kill()
+    trainer_itself.wait()
+    folder.mkdir(parents=True)
+    (folder / "run.toml").write_text(f"[stage.extract]\ncwd = '{made.scripts}'\n", "utf-8")
+    hold = "import sys, filelock; lock = filelock.FileLock(sys.argv[2]); lock.acquire()"
+    start(hold, "kohya-presets", folder / ".lock")
+    assert f"  (in use by the run {folder} (process" in run("checkout", "list").stdout
+    assert "keeping ema" in run("checkout", "clean").stderr
 
 
 def test_clean_keeps_what_was_edited_unless_told_not_to(base: Checkout) -> None:

@@ -9,7 +9,7 @@ from wrapper.checkouts import trees
 from wrapper.checkouts.trees import Copy
 from wrapper.cli.group import Group
 from wrapper.screen.talk import Talk
-from wrapper.system import locks, sizes, users
+from wrapper.system import sizes, users
 
 
 @click.group("checkout", cls=Group)
@@ -52,7 +52,7 @@ def listing() -> None:
     copies = trees.listing()
     for made in checkouts.listing():
         used = users.of(made.folder)
-        user = f"  (in use by {locks.described(used[0])})" if used else ""
+        user = f"  (in use by {users.described(used[0])})" if used else ""
         click.echo(f"{made.name}  {made.commit or '-'}  {made.folder}{user}")
         for copy in copies:
             if copy.made.place == made.place:
