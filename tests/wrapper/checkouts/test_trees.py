@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -231,6 +232,36 @@ def test_who_makes_the_same_at_once_gets_the_same(base: Checkout, start: Start) 
     assert sum("creating a copy" in err for _, err in said) == 1
     assert patchwork.carried(checkout.open_folder(Path(folder))) == {"ema", "adacoor"}
     assert names(base) == {Path(folder).parent.name}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_killed_at_any_moment_a_copy_is_whole_or_not_there(base: Checkout) -> None:
+    before = contents(base.folder)
+    code = (
+        "import sys; from pathlib import Path; from patches import registry; "
+        "from wrapper.checkouts import checkout, trees; "
+        "found = [registry.find(name) for name in ('ema', 'adacoor', 'fast-lora')]; "
+        "made = checkout.open_folder(Path(sys.argv[1])); print('ready', flush=True); "
+        "trees.with_patches(made, found, on_step=print)"
+    )
+    whole, patches = 0, (EMA, ADACOOR, registry.find("fast-lora"))
+    for moment in range(12):
+        process = psutil.Popen([sys.executable, "-c", code, base.folder], stdout=PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(moment * 0.02)  # it takes 0.2 s
+        process.kill()
+        process.communicate()
+        assert base.place
+        for copy in trees.listing():
+            assert copy.edits == ()
+            assert {patchwork.status(copy.made, p).state for p in patches} == {"applied"}
+            whole += 1
+        list(trees.delete(trees.listing()))
+        assert contents(base.folder) == before
+    assert with_patches(base, *patches).is_copy
+    assert len(names(base)) == 1
+    assert whole < 12
 
 
 def test_what_the_user_edited_in_the_checkout_is_in_the_copy(base: Checkout) -> None:

@@ -127,11 +127,12 @@ def test_your_own_folder_is_not_changed_and_the_command_is_said(
     with pytest.raises(ProblemsError) as caught:
         ready(folder, "adacoor", "ema")
     assert contents(folder) == before
-    first, second = caught.value.problems
-    assert first.message.endswith(f"'adacoor', which is not applied in {folder}")
-    assert "'ema'" in second.message
+    (problem,) = caught.value.problems
+    assert problem.message.endswith(
+        f"needs the patches adacoor and ema, which are not applied in {folder}"
+    )
     command = f'kohya-presets patch apply adacoor ema --checkout "{folder}"'
-    assert {first.hint, second.hint} == {f"Run `{command}`. A run never changes your own folder."}
+    assert problem.hint == f"Run `{command}`. A run never changes your own folder."
     typed("patch", "apply", "adacoor", "ema", "--checkout", folder)
     facts = ready(folder, "adacoor", "ema").facts
     assert facts["sd-scripts"]["patches"] == ["adacoor", "ema"]
