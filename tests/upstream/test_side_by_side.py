@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,12 @@ import pytest
 
 from kohya_presets.sdscripts import releases
 from patches import registry
+from tests import tensors
+from tests.conftest import let_go
+from tests.upstream.conftest import Rehearsed
 from tests.wrapper.checkouts.test_patchwork import contents
-from tests.wrapper.runs.killing import running, wait_for
+from tests.wrapper.cli.test_cli import typed
+from tests.wrapper.runs.killing import kill_trainer, running, wait_for
 from wrapper.checkouts import checkout, patchwork, trees
 from wrapper.checkouts.checkout import Checkout
 from wrapper.runs import manifest
@@ -69,6 +74,32 @@ def test_the_manifest_the_log_and_the_scripts_agree(
             if stage.name == "extract":
                 assert [said for said in SAID if SAID[said] in log] == [name]
     assert sources(base.folder) == before
+
+
+@pytest.mark.every_release
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_killed_run_whose_copy_was_deleted_ends_with_the_same_weights(
+    rehearsed: Callable[[str, str], Rehearsed], tmp_path: Path
+) -> None:
+    undisturbed = rehearsed("adacoor", releases.DEFAULT)
+    let_go()  # that was prepared in this process
+    folder = (tmp_path / "runs" / "rehearsal-adacoor").resolve()
+    with (tmp_path / "begun.log").open("wb") as said:
+        words = ("rehearse", "adacoor", "--runs", str(tmp_path / "runs"))
+        begun = psutil.Popen([sys.executable, "-c", CODE, *words], stdout=said, stderr=said)
+    wait_for(lambda: running(folder, "train"))
+    begun.kill()
+    begun.wait()
+    (scripts,) = {stage.launch.cwd for stage in manifest.read(folder).stages}
+    assert "keeping adacoor, fast-lora" in typed("checkout", "clean", releases.DEFAULT).stderr
+    kill_trainer(folder)
+    assert f"deleted {scripts.parent}" in typed("checkout", "clean", releases.DEFAULT).stdout
+    assert not scripts.exists()
+
+    resumed = typed("resume", folder)
+    assert resumed.returncode == 0, resumed.stderr
+    assert {stage.launch.cwd for stage in manifest.read(folder).stages} == {scripts}
+    assert tensors.contents(Path(resumed.stdout.strip())) == undisturbed.weights
 
 
 def scripts_at_work(folder: Path) -> set[Path]:

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,15 +88,20 @@ def listing(wanted: str | None = None) -> list[Copy]:
 
 def delete(copies: Sequence[Copy]) -> Iterator[Copy]:
     """Delete copies, and yield each that is deleted; one that a process uses now stays."""
-    with _alone():
+    with _alone() if copies else nullcontext():
         for copy in copies:
             own = copy.made.folder.parent
             folders.clear(own.parent)
-            if not users.of(own):
+            if users.of(own):
+                continue
+            try:
                 # Out of its place at once: what is left if we are killed is no copy any more.
                 gone = own.rename(own.with_name(f"{folders.MAKING}{own.name}"))
-                folders.delete(gone)
-                yield copy
+            except OSError as error:
+                hint = "Close the programs that use it, then run the same command again."
+                raise UserError(f"cannot delete {own}: {error.strerror}", hint=hint) from error
+            folders.delete(gone)
+            yield copy
 
 
 def _base(found: Checkout) -> Checkout:
@@ -110,13 +115,14 @@ def _restored(base: Checkout, on_step: Callable[[str], None]) -> bool:
     if not there:
         return True
     if used := users.of(base.folder):
-        on_step(f"{base.folder} is in use with patches by {users.described(used[0])}")
+        by = users.described(used[0])
+        on_step(f"{base.folder} has patches and is in use by {by}: using a copy")
         return False
     try:
         with rewrite.alone(base.folder, patience_seconds=PATIENCE_SECONDS):
             rewrite.carry_out(patchwork.reverting(base, there))
     except PatchError as error:
-        on_step(f"{base.folder} has patches that cannot be removed: {error}")
+        on_step(f"{base.folder} has patches that cannot be removed: {error}; using a copy")
         return False
     on_step(f"removed patches from {base.folder}: {', '.join(there)} (runs use copies now)")
     return True

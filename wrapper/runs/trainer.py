@@ -13,6 +13,7 @@ from typing import Any
 
 from kohya_presets.errors import UserError
 from kohya_presets.presets.preset import Preset
+from kohya_presets.problems import listed
 from kohya_presets.sdscripts import options, releases
 from patches import registry
 from patches.registry import Patch
@@ -199,23 +200,37 @@ def moved(planned: Launch, old: Path, new: Path) -> Launch:
 
 def require_same_patches(run: Run) -> None:
     """Raise UserError where the patches in a run's scripts are not those of its record."""
-    if wrong := _differing(run):
-        raise UserError(
-            f"the patches in {run.facts['sd-scripts']['folder']} have changed since the run "
-            f"started: {', '.join(wrong)}",
-            hint="Restore them with `kohya-presets patch apply` or `patch revert`, then resume.",
-        )
+    if not _differing(run):
+        return
+    there, missing, new = _compared(run)
+    where, wrong = f'"{there.folder}"', [f"{name} is missing" for name in missing]
+    wrong += [f"{name} is new" for name in new] + (checkout.edits(there) if there.is_copy else [])
+    undo = [f"`{patchwork.command(missing, where)}`"] if missing else []
+    undo += [f"`kohya-presets patch revert {' '.join(new)} --checkout {where}`"] if new else []
+    hint = f"Run {listed(undo)}, then resume." if undo and not there.is_ours else None
+    raise UserError(
+        f"the patches in {there.folder} have changed since the run started: {', '.join(wrong)}",
+        hint=hint or "Resume the run: it then says what to do.",
+    )
 
 
-def _differing(run: Run) -> list[str]:
-    """Return which patches are no longer in a run's scripts, or only now."""
+def _differing(run: Run) -> bool:
+    """Return whether the patches in a run's scripts are others than its record says."""
     facts = run.facts.get("sd-scripts", {})
-    folder = Path(str(facts.get("folder", "")))
-    if facts.get("standin") or "patches" not in facts or not folder.is_dir():
-        return []
+    known = "patches" in facts and not facts.get("standin")
+    if not known or not Path(str(facts.get("folder", ""))).is_dir():
+        return False
+    there, missing, new = _compared(run)
+    return bool(missing or new or (there.is_copy and checkout.edits(there)))
+
+
+def _compared(run: Run) -> tuple[Checkout, list[str], list[str]]:
+    """Return a run's checkout, and which patches it lacks and has too many."""
+    facts = run.facts["sd-scripts"]
+    folder = Path(str(facts["folder"]))
     there = checkout.open_folder(folder.parent if facts.get("layout") == "gui-v23" else folder)
     now, then = patchwork.carried(there), frozenset(map(str, facts["patches"]))
-    return [f"{name} is {'missing' if name in then else 'new'}" for name in sorted(now ^ then)]
+    return there, sorted(then - now), sorted(now - then)
 
 
 def _same_patches(run: Run) -> list[Patch]:

@@ -350,6 +350,26 @@ def test_list_shows_copies_and_clean_deletes_them(base: Checkout) -> None:
     assert "nothing to delete" in run("checkout", "clean").stderr
 
 
+def test_clean_where_there_is_nothing_yet(home: Path) -> None:
+    assert "nothing to delete" in run("checkout", "clean").stderr
+    assert run("checkout", "list").stdout == ""
+    assert not home.exists()
+
+
+@posix
+def test_what_cannot_be_deleted_is_an_error(
+    base: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    made = with_patches(base, EMA)
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(UserError, match=r"cannot delete .* Permission denied"):
+        run("checkout", "clean")
+    assert checkout.edits(made) == []
+
+
 def test_clean_keeps_what_a_trainer_uses(base: Checkout, start: Start) -> None:
     made, other = with_patches(base, EMA), with_patches(base, ADACOOR)
     running = start("pass", made.scripts / "sdxl_train.py")

@@ -170,6 +170,17 @@ def test_with_other_scripts_a_run_does_not_go_on(base: Checkout, ready: Ready) -
         trainer.standing(run, print)
 
 
+def test_with_a_copy_that_was_edited_a_run_does_not_go_on(base: Checkout, ready: Ready) -> None:
+    run = ready(base.folder, "ema")
+    (scripts,) = planned_in(run)
+    with (scripts / "library/kp_ema.py").open("a", encoding="utf-8") as file:
+        file.write("# mine\n")
+    with pytest.raises(UserError, match=r"were edited: library/kp_ema\.py"):
+        trainer.standing(run, print)
+    with pytest.raises(UserError, match=r"have changed .* library/kp_ema\.py"):
+        trainer.require_same_patches(run)
+
+
 def test_a_run_of_an_earlier_version_moves_to_a_copy(base: Checkout, ready: Ready) -> None:
     run = ready(base.folder, "ema")
     (scripts,) = planned_in(run)
@@ -206,5 +217,7 @@ def test_a_stage_does_not_start_with_other_patches_than_recorded(
         rewrite.carry_out(patchwork.applying(found, [EMA]))
     with pytest.raises(UserError, match=f"ema is {'missing' if then else 'new'}") as caught:
         runner.carry_out(run, faked.Heard(run.folder))
-    assert "patch apply" in (caught.value.hint or "")
+    command = "apply" if then else "revert"
+    where = f'--checkout "{found.folder}"'
+    assert caught.value.hint == f"Run `kohya-presets patch {command} ema {where}`, then resume."
     assert not faked.starts(run.folder)
