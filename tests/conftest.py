@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from tests import missing
 from wrapper.checkouts import checkout
 from wrapper.checkouts.checkout import Checkout
 from wrapper.environments import environment
+from wrapper.system import users
 
 ROOT = Path(__file__).parents[1]
 # Checkouts and environments of the real sd-scripts are kept here from one run to the next.
@@ -48,6 +49,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     standing.mkdir()
     monkeypatch.chdir(standing)
     return place
+
+
+def let_go() -> None:
+    """Hold no checkout any more, as if the process that prepared a run in it had ended."""
+    for number in users._held.values():
+        os.close(number)
+    users._held.clear()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_held() -> Iterator[None]:
+    yield
+    let_go()
 
 
 @pytest.fixture

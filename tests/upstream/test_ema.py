@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 
 from kohya_presets.presets.catalogue import Catalogue
-from patches import registry
 from tests import tensors
 from tests.upstream.training import Training, weights
-from wrapper.checkouts import patchwork
+from wrapper.checkouts import checkout, patchwork
 from wrapper.checkouts.checkout import Checkout
-from wrapper.system import rewrite
 
 RELEASES = ("v0.10.1", "v0.7.1", "v0.8.8", "v0.9.1", "v0.11.1")
 NAME = "a100-ema"
@@ -121,14 +119,11 @@ def test_without_ema_a_patched_trainer_is_the_unpatched_one(training: Training) 
     without = [x for x in text.splitlines(True) if not x.startswith(("enable_ema", "ema_"))]
     config.write_text("".join(without), "utf-8")
     off, _ = training.run("off", "--save_precision=float", "--save_state")
-    found = Checkout(training.scripts, training.scripts, "plain", None, "v0.7.0")
-    ema = registry.find("ema")
-    with rewrite.alone(training.scripts):
-        rewrite.carry_out(patchwork.reverting(found, ["ema"]))
-        try:
-            bare, _ = training.run("bare", "--save_precision=float")
-        finally:
-            rewrite.carry_out(patchwork.applying(found, [ema]))
+    copy = checkout.open_folder(training.scripts)
+    assert copy.place
+    scripts = checkout.recorded(copy.place).scripts
+    assert not patchwork.carried(checkout.open_folder(scripts))
+    bare, _ = training.run("bare", "--save_precision=float", scripts=scripts)
     unpatched = tensors.contents(bare / f"{NAME}.safetensors")
     assert tensors.contents(off / f"{NAME}.safetensors") == unpatched
     assert tensors.contents(on / f"{NAME}-non-EMA.safetensors") == unpatched

@@ -11,8 +11,8 @@ from kohya_presets.sdscripts import releases
 from patches import registry
 from tests import missing
 from tests.usually import usually
-from wrapper.checkouts import acquire, checkout, patchwork
-from wrapper.system import rewrite
+from wrapper.checkouts import acquire, checkout, patchwork, trees
+from wrapper.system import proc, rewrite
 
 SCRIPTS = "https://github.com/kohya-ss/sd-scripts"
 GUI = "https://github.com/bmaltais/kohya_ss"
@@ -75,6 +75,30 @@ def test_every_release(release: str, tmp_path: Path) -> None:
     commit = releases.find(release).commit
     files_of(SCRIPTS, commit, folder, "/*.py", "/library/*.py", "/networks/*.py")
     assert_comes_and_goes(folder)
+
+
+@pytest.mark.parametrize("release", usually(releases.tags(), ["v0.10.1"]))
+def test_a_managed_checkout_is_as_git_has_it_whatever_was_applied(release: str) -> None:
+    with missing.skipped_without(missing.SD_SCRIPTS):
+        base = checkout.add(release, on_step=print)
+    rewrite.carry_out(patchwork.applying(base, PATCHES))  # as an earlier version did
+    made = [trees.with_patches(base, some, on_step=print) for some in (PATCHES, PATCHES[:1], [])]
+    assert made[-1] == base
+    assert len({copy.folder for copy in made}) == 3
+    assert changed(base.folder) == set()
+    for copy, patches in zip(made, (PATCHES, PATCHES[:1]), strict=False):
+        runtime = {f"library/{file.name}" for patch in patches for file in patch.runtime}
+        assert {name for name in changed(copy.folder) if "kp_" in name} == runtime
+        assert acquire.head(copy.folder) is None
+        commit = proc.run(["git", "rev-parse", "HEAD"], cwd=copy.folder / "library").stdout
+        assert commit.strip() == base.commit
+    assert changed(base.folder) == set()
+
+
+def changed(folder: Path) -> set[str]:
+    """Return the files that git sees as changed or new."""
+    said = proc.run(["git", "status", "--porcelain", "--untracked-files=all"], cwd=folder).stdout
+    return {line[3:] for line in said.splitlines()}
 
 
 @pytest.mark.every_release

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kohya_presets.files import render
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.toml import text as toml_text
-from wrapper.runs import prepare_rehearsal
+from wrapper.runs import prepare_rehearsal, trainer
 from wrapper.runs.manifest import Stage
 from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
@@ -33,10 +34,15 @@ class Training:
         """Where the scripts lie."""
         return self._train.launch.cwd
 
-    def run(self, name: str, *options: str, check: bool = True) -> tuple[Path, Result]:
-        """Train into the folder `name`; return it and what was said."""
+    def run(
+        self, name: str, *options: str, scripts: Path | None = None, check: bool = True
+    ) -> tuple[Path, Result]:
+        """Train into the folder `name`, maybe with other scripts; return it and what was said."""
         into = self.folder / name
-        return into, self._start(self._train, *options, f"--output_dir={into}", check=check)
+        stage = self._train
+        if scripts:
+            stage = replace(stage, launch=trainer.moved(stage.launch, self.scripts, scripts))
+        return into, self._start(stage, *options, f"--output_dir={into}", check=check)
 
     def run_as(self, preset: Preset, name: str, change: Table | None = None) -> Result:
         """Train with a preset as it is, its files in the folder `name`; return what was said.
@@ -60,11 +66,8 @@ class Training:
 
     def tool(self, name: str, scripts: Path, *options: str) -> Result:
         """Run extract or resize with the scripts in another folder; return what was said."""
-        launch = self._tools[name].launch
-        ours, theirs = str(self.scripts), str(scripts)
-        argv = [word.replace(ours, theirs) for word in launch.argv]
-        env = {key: value.replace(ours, theirs) for key, value in launch.env.items()}
-        return proc.run((*argv, *options), cwd=scripts, env=env)
+        launch = trainer.moved(self._tools[name].launch, self.scripts, scripts)
+        return proc.run((*launch.argv, *options), cwd=scripts, env=launch.env)
 
     def script(self, file: Path, *arguments: str) -> Result:
         """Run a script of the test with the trainer's Python, on the miniature."""

@@ -1,19 +1,16 @@
 """Checkouts: folders that contain sd-scripts, the user's own and those this tool created.
 
 Ours are in `<home>/checkouts/NAME/`: `checkout.toml` says what it is, `sd-scripts/` holds the
-sources, `environment/` (created by `environment`) the Python that runs them.
+sources, `environment/` (created by `environment`) the Python that runs them, `patched/` the copies
+of the sources with patches (created by `trees`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import shutil
-import stat
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +22,12 @@ from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
 from wrapper.checkouts import acquire, recognize
 from wrapper.checkouts.recognize import Layout
-from wrapper.system import locks, paths
+from wrapper.system import folders, locks, paths, users
 
 RECORD = "checkout.toml"
 FILES = "files.json"  # fingerprint of every file as it came
 SOURCES = "sd-scripts"  # the folder that holds them
-ADDING = ".adding-"
+COPIES = "patched"  # the folder of the copies with patches
 STANDIN = "stand-in"  # in place of a source
 
 OnStep = Callable[[str], None]
@@ -48,6 +45,7 @@ class Checkout:
     commit: str | None = None
     origin: str | None = None  # where it came from; None for the user's own folder
     between: str | None = None  # which known commit between two, if it is no release
+    patches: tuple[tuple[str, str], ...] = ()  # of a copy of ours: each name and hash, by name
 
     @property
     def is_standin(self) -> bool:
@@ -56,8 +54,18 @@ class Checkout:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this tool created it, and may change it."""
-        return self.folder.parent.parent == paths.checkouts()
+        """Whether this tool created it: it is then never patched itself, but copies of it are."""
+        return self.place is not None
+
+    @property
+    def place(self) -> Path | None:
+        """The folder that holds a checkout of ours with its environment and its copies."""
+        return next((at for at in self.folder.parents if at.parent == paths.checkouts()), None)
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is a copy of a checkout of ours, for a set of patches."""
+        return self.is_ours and self.folder.parent != self.place
 
     @property
     def options_of(self) -> str:
@@ -83,7 +91,9 @@ def open_folder(folder: Path) -> Checkout:
     folder = folder.expanduser().absolute()
     for own in (folder, folder.parent):
         if (own / RECORD).is_file() and (own / SOURCES).is_dir():
-            return _recorded(own)
+            ours, real = paths.checkouts().resolve(), own.resolve()
+            inside = real.is_relative_to(ours)  # also through a link
+            return recorded(paths.checkouts() / real.relative_to(ours) if inside else own)
     scripts, layout = recognize.scripts_in(folder)
     known = recognize.likeness(scripts)
     release = known.exact[-1] if known.exact else None
@@ -107,12 +117,11 @@ def add(wanted: str | None, *, source: str | None = None, on_step: OnStep) -> Ch
     home = paths.checkouts()
     home.mkdir(parents=True, exist_ok=True)
     with locks.held(home / ".lock"):
-        for leftover in home.glob(f"{ADDING}*"):  # of a call that was killed
-            delete(leftover)
+        folders.clear(home)
         name = release.tag if release else commit[:12] if commit else None
         if name and (home / name / RECORD).is_file():
-            return _recorded(home / name)
-        with _workplace(home) as work:
+            return recorded(home / name)
+        with folders.made(home) as work:
             verb = "copying" if local.exists() else "downloading"
             on_step(f"{verb} sd-scripts {name or ''} from {source}".replace("  ", " "))
             _acquire(source, local, commit, work / SOURCES)
@@ -121,8 +130,12 @@ def add(wanted: str | None, *, source: str | None = None, on_step: OnStep) -> Ch
 
 def listing() -> tuple[Checkout, ...]:
     """Return the checkouts this tool created, oldest release first."""
-    made = [_recorded(record.parent) for record in sorted(paths.checkouts().glob(f"*/{RECORD}"))]
-    return tuple(sorted(made, key=lambda c: (releases.order(c.like), c.folder)))
+    return tuple(sorted(_in(paths.checkouts()), key=lambda c: (releases.order(c.like), c.folder)))
+
+
+def copies(place: Path) -> list[Checkout]:
+    """Return the copies with patches of the checkout of ours in the folder `place`."""
+    return _in(place / COPIES)
 
 
 def find(wanted: str) -> Checkout:
@@ -151,35 +164,32 @@ def remove(wanted: str, *, force: bool = False) -> Path:
     """Delete the checkout of a tag or commit with its environment; return where it was.
 
     Raises:
-        UserError: there is none, or files in it were edited and `force` is not set.
+        UserError: there is none, a process uses it, or the user edited files (without `force`).
     """
-    made = find(wanted)
-    if (edited := edits(made)) and not force:
-        some = ", ".join(edited[:5]) + (", ..." if len(edited) > 5 else "")
-        raise UserError(
-            f"files in {made.scripts} were edited: {some}",
-            hint="Save your edits elsewhere, or delete them too with --force.",
-        )
-    delete(made.folder.parent)
-    return made.folder.parent
+    place = find(wanted).folder.parent
+    users.require_none(place)
+    if not force:
+        require_unedited(place)
+    folders.delete(place)
+    return place
+
+
+def require_unedited(place: Path) -> None:
+    """Raise UserError if the user edited files of the checkout in `place`, or of its copies."""
+    for made in (recorded(place), *copies(place)):
+        if edited := edits(made):
+            some = ", ".join(edited[:5]) + (", ..." if len(edited) > 5 else "")
+            hint = "Save your edits elsewhere, or delete them too with --force."
+            raise UserError(f"files in {made.scripts} were edited: {some}", hint=hint)
 
 
 def edits(made: Checkout) -> list[str]:
     """Return the edited files of a checkout of ours; our patches do not count as edits."""
     came = json.loads((made.folder.parent / FILES).read_text(encoding="utf-8"))
-    now = _fingerprints(made.scripts)
+    if made.is_copy:
+        return sorted({file for file, _ in came.items() ^ hashes(made.scripts).items()})
+    now = fingerprints(made.scripts)
     return sorted(file for file, was in came.items() if now.get(file) != was)
-
-
-def delete(folder: Path) -> None:
-    """Delete a folder that may hold read-only files, as git's objects are on Windows."""
-
-    def make_writable(function: Callable[[str], object], path: str, _: object) -> None:
-        with contextlib.suppress(OSError):
-            Path(path).chmod(stat.S_IWRITE)
-            function(path)
-
-    shutil.rmtree(folder, onerror=make_writable)
 
 
 def _wanted(wanted: str | None, local: Path) -> tuple[Release | None, str | None]:
@@ -215,16 +225,6 @@ def _looks_like_path(source: str) -> bool:
     return "://" not in source and not source.startswith("git@")
 
 
-@contextlib.contextmanager
-def _workplace(home: Path) -> Iterator[Path]:
-    work = Path(tempfile.mkdtemp(prefix=ADDING, dir=home))
-    try:
-        yield work
-    finally:
-        if work.exists():
-            delete(work)
-
-
 def _settle(
     home: Path, work: Path, release: Release | None, commit: str | None, source: str
 ) -> Checkout:
@@ -238,12 +238,12 @@ def _settle(
         )
     if release is None and commit is None and known.exact:
         release = releases.find(known.exact[-1])
-    files = _fingerprints(scripts)
+    files = fingerprints(scripts)
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     commit = commit or (release.commit if release else acquire.head(Path(source).expanduser()))
     name = release.tag if release else commit[:12] if commit else f"copy-{digest[:8]}"
     if (home / name / RECORD).is_file():
-        return _recorded(home / name)
+        return recorded(home / name)
     record = {
         "format": 1,
         "release": release.tag if release else "",
@@ -256,12 +256,17 @@ def _settle(
     (work / FILES).write_text(json.dumps(files, indent=0) + "\n", encoding="utf-8", newline="\n")
     (work / RECORD).write_text(toml_text.table(record), encoding="utf-8", newline="\n")
     if (home / name).exists():  # without a record: it was never complete
-        delete(home / name)
+        folders.delete(home / name)
     work.replace(home / name)
-    return _recorded(home / name)
+    return recorded(home / name)
 
 
-def _recorded(own: Path) -> Checkout:
+def _in(folder: Path) -> list[Checkout]:
+    return [recorded(at.parent) for at in sorted(folder.glob(f"[!.]*/{RECORD}"))]  # the whole ones
+
+
+def recorded(own: Path) -> Checkout:
+    """Return what the record of a checkout of ours says, or of one of its copies."""
     record: dict[str, Any] = dict(toml_source.read(own / RECORD).values)
     return Checkout(
         own / SOURCES,
@@ -272,14 +277,24 @@ def _recorded(own: Path) -> Checkout:
         record.get("commit") or None,
         record.get("source") or None,
         record.get("between") or None,
+        tuple(sorted(record.get("patches", {}).items())),
     )
 
 
-def _fingerprints(scripts: Path) -> dict[str, str]:
+def fingerprints(scripts: Path) -> dict[str, str]:
+    """Return the fingerprint of each Python file, as it is without our patches."""
     return {
-        file.relative_to(scripts).as_posix(): releases.fingerprint(
-            file.read_text(encoding="utf-8", errors="replace")
-        )
-        for file in sorted(scripts.rglob("*.py"))
-        if ".git" not in file.parts and not file.name.startswith("kp_")
+        name: releases.fingerprint(file.read_text(encoding="utf-8", errors="replace"))
+        for name, file in _python(scripts)
+        if not file.name.startswith("kp_")
     }
+
+
+def hashes(scripts: Path) -> dict[str, str]:
+    """Return the hash of each Python file, as it is now."""
+    return {name: hashlib.sha256(f.read_bytes()).hexdigest()[:16] for name, f in _python(scripts)}
+
+
+def _python(scripts: Path) -> list[tuple[str, Path]]:
+    files = (file for file in sorted(scripts.rglob("*.py")) if ".git" not in file.parts)
+    return [(file.relative_to(scripts).as_posix(), file) for file in files]

@@ -59,9 +59,8 @@ def folder(checkout: Checkout) -> Path:
     """Return where the environment of `checkout` is or will be."""
     if checkout.is_standin:
         return paths.home() / "environments" / "standin"
-    beside = checkout.folder.parent
-    if beside.parent == paths.checkouts():
-        return beside / "environment"
+    if checkout.place:
+        return checkout.place / "environment"  # its copies with patches use the same
     return paths.home() / "environments" / checkout.like  # never beside the user's own folder
 
 

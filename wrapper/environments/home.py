@@ -16,7 +16,7 @@ from typing import Any
 from kohya_presets.errors import UserError
 from kohya_presets.problems import did_you_mean
 from wrapper.checkouts import checkout
-from wrapper.system import locks, paths, users
+from wrapper.system import folders, locks, paths, sizes, users
 
 ENVIRONMENT = "environment"  # its folder, in that of a checkout
 KINDS = ("checkouts", "environments", "downloads", "stand-ins")
@@ -43,12 +43,12 @@ def items() -> list[Item]:
     home = paths.home()
     found = [*_checkouts(), *_downloads()]
     for kind, folder in _FOLDERS.items():
-        found += [Item(kind, at.name, at, _size(at)) for at in _folders(home / folder)]
+        found += [Item(kind, at.name, at, sizes.of(at)) for at in _folders(home / folder)]
     known = {paths.checkouts(), *(home / folder for folder in _FOLDERS.values())}
     rest = sorted(home.iterdir()) if home.is_dir() else []
     for at in rest:
         if at not in known and not any(at in (i.at, *i.at.parents) for i in found):
-            found.append(Item(YOURS, at.name, at, _size(at)))
+            found.append(Item(YOURS, at.name, at, sizes.of(at)))
     return found
 
 
@@ -73,18 +73,9 @@ def require_unused(found: list[Item], *, force: bool = False) -> None:
     `force` gives up the edited files.
     """
     for item in found:
-        if used := users.of(item.at):
-            raise UserError(
-                f"{item.at} is in use by the process {used[0].pid} ({used[0].name()})",
-                hint="Wait until it has finished, or stop it. Nothing was deleted.",
-            )
+        users.require_none(item.at)
         if item.kind == "checkouts" and (item.at / checkout.FILES).is_file() and not force:
-            made = checkout.open_folder(item.at / checkout.SOURCES)
-            if edited := checkout.edits(made):
-                raise UserError(
-                    f"files in {made.scripts} were edited: {', '.join(edited[:5])}",
-                    hint="Save your edits elsewhere, or delete them too with --force.",
-                )
+            checkout.require_unedited(item.at)
 
 
 def delete(found: list[Item]) -> Iterator[Item]:
@@ -102,7 +93,7 @@ def delete(found: list[Item]) -> Iterator[Item]:
             if lock.parent.is_dir():
                 held.enter_context(locks.held(lock, busy))
         for item in reversed(found):
-            checkout.delete(item.at)
+            folders.delete(item.at)
             if item.at.exists():
                 hint = "Close the programs that use it, then run the same command again."
                 raise UserError(f"cannot delete all of {item.at}", hint=hint)
@@ -120,8 +111,8 @@ def _checkouts() -> Iterator[Item]:
     for at in _folders(paths.checkouts()):
         inner = at / ENVIRONMENT
         made = inner.is_dir() and not inner.is_symlink()
-        size = _size(inner) if made else 0
-        yield Item("checkouts", at.name, at, _size(at) - size)
+        size = sizes.of(inner) if made else 0
+        yield Item("checkouts", at.name, at, sizes.of(at) - size)
         if made:
             yield Item("environments", at.name, inner, size)
 
@@ -132,7 +123,7 @@ def _downloads() -> Iterator[Item]:
     if cache.is_relative_to(paths.home()):
         for at in sorted(cache.glob("models--*")):
             name = at.name.removeprefix("models--").replace("--", "/")
-            yield Item("downloads", name, at, _size(at))
+            yield Item("downloads", name, at, sizes.of(at))
 
 
 def _hub_cache(environ: os._Environ[str] = os.environ) -> Path:
@@ -146,17 +137,3 @@ def _hub_cache(environ: os._Environ[str] = os.environ) -> Path:
 def _folders(parent: Path) -> list[Path]:
     found = sorted(parent.iterdir()) if parent.is_dir() else []
     return [at for at in found if at.is_dir() and not at.is_symlink()]
-
-
-def _size(at: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder; links count as themselves."""
-    if at.is_symlink() or not at.is_dir():
-        return at.lstat().st_size
-    total = 0
-    for folder, _, names in os.walk(at):
-        for name in names:
-            try:
-                total += (Path(folder) / name).lstat().st_size
-            except OSError:  # deleted meanwhile
-                continue
-    return total

@@ -12,7 +12,7 @@ from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
 from kohya_presets.loras.weights import Header
 from kohya_presets.presets.preset import Preset
-from kohya_presets.problems import Place, Problem
+from kohya_presets.problems import Place, Problem, listed
 from kohya_presets.sdscripts import scripts
 from kohya_presets.validate import base as bases
 from kohya_presets.validate import everything, silence
@@ -54,13 +54,27 @@ def unknown_patches(preset: Preset) -> Iterator[Problem]:
 
 def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
     """Yield the patches that `preset` needs and whose current version is not in the checkout."""
-    for name in preset.patches:
-        found = patchwork.status(checkout, registry.find(name, paths.user_patches()))
-        if found.state != "applied":
-            state = f"{found.state} ({found.why})" if found.why else found.state
-            message = f"{preset.name} needs the patch {name!r}, in {checkout.folder}: {state}"
-            hint = patchwork.command([name], f'"{checkout.folder}"')
-            yield Problem("patch", "error", Place(preset.file), message, hint)
+    command = patchwork.command(preset.patches, f'"{checkout.folder}"')
+    hint = f"Run `{command}`. A run never changes your own folder."
+    needed = [registry.find(name, paths.user_patches()) for name in preset.patches]
+    found = [patchwork.status(checkout, patch) for patch in needed]
+    if absent := [status.patch for status in found if status.state == "absent"]:
+        several = len(absent) > 1
+        which = (
+            f"patch{'es' if several else ''} {listed(absent)}, which {'are' if several else 'is'}"
+        )
+        message = f"{preset.name} needs the {which} not applied in {checkout.folder}"
+        yield Problem("patch", "error", Place(preset.file), message, hint)
+    for status in found:
+        if status.state not in ("applied", "absent"):
+            fits = status.state != "does not fit"
+            fault = f"is {status.state}" if fits else status.state
+            message = (
+                f"{preset.name} needs the patch {status.patch}: in {checkout.folder} it {fault}"
+            )
+            message += f": {status.why}" if status.why else ""
+            other = hint if fits else "Use another release of sd-scripts."
+            yield Problem("patch", "error", Place(preset.file), message, other)
 
 
 def inputs(preset: Preset, data: Path, base: Path) -> Iterator[Problem]:

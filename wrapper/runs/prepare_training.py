@@ -27,7 +27,7 @@ def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
         ProblemsError: the base model is a file on this machine, and cannot be trained so.
     """
     requests.validate(request, talk)
-    at, python = trainer.expected(request.release, request.checkout)
+    at, python = trainer.expected(request.release, request.checkout, request.preset.patches)
     file = Path(base).expanduser()
     if file.is_file():
         requests.stop_at(_model(request, file), talk, "the base model")

@@ -17,7 +17,7 @@ from kohya_presets.errors import TrainerError, UserError
 from kohya_presets.loras import summary, weights
 from kohya_presets.loras.summary import Lora
 from kohya_presets.sdscripts import scripts
-from wrapper.runs import failures, keeping, manifest
+from wrapper.runs import failures, keeping, manifest, trainer
 from wrapper.runs.manifest import Run, Stage
 from wrapper.system import launch, locks, proc
 from wrapper.system.launch import OnLine, Outcome
@@ -67,6 +67,8 @@ def carry_out(run: Run, watcher: Watcher) -> Lora | None:
         UserError: another process is carrying out the run.
     """
     with lock(run.folder):
+        if not launch.at_work(run.folder):
+            run = trainer.standing(run, watcher.say)
         for stage in run.stages:
             if is_done(stage):
                 watcher.say(f"{stage.name}: already done ({stage.output.name} is intact)")
@@ -121,7 +123,7 @@ def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
             watcher.say(
                 f"{stage.name}: starting again (files of the earlier attempt are kept in {where})"
             )
-        outcome = _launched(stage, watcher)
+        outcome = _launched(run, stage, watcher)
     stage = replace(
         stage,
         exit_code=outcome.returncode,
@@ -137,9 +139,10 @@ def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
 
 
 def _require_there(run: Run, stage: Stage) -> None:
-    """Raise UserError where the scripts or the Python that the run was planned with are gone."""
+    """Raise UserError where the scripts, their patches or the Python of the run are gone."""
     program, scripts = stage.launch.argv[0], stage.launch.cwd
     if scripts.is_dir() and shutil.which(program):
+        trainer.require_same_patches(run)
         return
     gone = f"the Python {program}" if scripts.is_dir() else f"the folder {scripts}"
     facts = run.facts.get("sd-scripts", {})
@@ -153,8 +156,13 @@ def _require_there(run: Run, stage: Stage) -> None:
     raise UserError(f"{stage.name} cannot start: {gone} is not there any more", hint=hint.strip())
 
 
-def _launched(stage: Stage, watcher: Watcher) -> Outcome:
+def _launched(run: Run, stage: Stage, watcher: Watcher) -> Outcome:
     stage.makes.parent.mkdir(parents=True)
+    stage.launch.log.parent.mkdir(parents=True, exist_ok=True)
+    with stage.launch.log.open("a", encoding="utf-8") as log:
+        patches = ", ".join(map(str, run.facts.get("sd-scripts", {}).get("patches", ()))) or "none"
+        log.write(f"{stage.started} kohya-presets: {stage.name}, scripts in ")
+        log.write(f"{stage.launch.cwd}, patches: {patches}\n")
     with watcher.stage(stage.name) as on_line:
         return launch.run(stage.launch, on_line=on_line)
 

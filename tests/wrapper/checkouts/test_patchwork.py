@@ -295,9 +295,10 @@ def test_a_clone_of_yours_is_not_patched_without_being_asked(
     before = contents(clone.folder)
     found = trainer.with_patches(clone, ["adacoor"], Talk())
     assert contents(found.folder) == before
-    problem, _ = preflight.patches(shipped.load("adacoor"), found)
+    (problem,) = preflight.patches(shipped.load("adacoor"), found)
     assert (problem.code, problem.severity) == ("patch", "error")
-    assert problem.hint == f'kohya-presets patch apply adacoor --checkout "{clone.folder}"'
+    command = f'kohya-presets patch apply adacoor fast-lora --checkout "{clone.folder}"'
+    assert f"`{command}`" in (problem.hint or "")
 
 
 def test_who_is_patient_waits_for_the_other(clone: Checkout) -> None:

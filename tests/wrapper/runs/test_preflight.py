@@ -60,12 +60,18 @@ def test_a_patch_that_is_missing_is_told_with_the_command(
 ) -> None:
     scripts = shutil.copytree(STANDIN, tmp_path / "sd scripts")
     adacoor, checkout = shipped.load("adacoor"), like("v0.10.1", scripts)
-    problem, also = preflight.patches(adacoor, checkout)
-    assert "fast-lora" in also.message
-    assert problem.message.endswith(": absent")
-    assert problem.hint == f'kohya-presets patch apply adacoor --checkout "{scripts}"'
+    (problem,) = preflight.patches(adacoor, checkout)
+    assert problem.message == (
+        f"adacoor needs the patches adacoor and fast-lora, which are not applied in {scripts}"
+    )
+    command = f'kohya-presets patch apply adacoor fast-lora --checkout "{scripts}"'
+    assert problem.hint == f"Run `{command}`. A run never changes your own folder."
     rewrite.carry_out(patchwork.applying(checkout, map(registry.find, adacoor.patches)))
     assert not list(preflight.patches(adacoor, checkout))
+    script = scripts / "sdxl_train.py"
+    script.write_text("", "utf-8")
+    (problem,) = preflight.patches(shipped.load("a100-ema"), checkout)
+    assert f"needs the patch ema: in {scripts} it does not fit: ema: expected" in problem.message
 
 
 def test_a_lora_as_base_and_no_images_are_both_told(shipped: Catalogue, tmp_path: Path) -> None:

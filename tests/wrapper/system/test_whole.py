@@ -130,3 +130,16 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     round_it.symlink_to(round_it)
     with contextlib.suppress(UserError):  # a newer Python replaces it
         whole.write({round_it: "new\n"}, force=True)
+
+
+def test_a_file_with_two_names_is_written_under_one_of_them(tmp_path: Path) -> None:
+    """Copies of a checkout share their files so."""
+    file, other = tmp_path / "a.py", tmp_path / "b.py"
+    for change in (b"new\n", None):
+        file.write_bytes(b"old\n")
+        other.unlink(missing_ok=True)
+        other.hardlink_to(file)
+        whole.put({file: change, tmp_path / "c.py": b"c\n"})
+        assert other.read_bytes() == b"old\n"
+        assert file.exists() is (change is not None)
+        assert not file.exists() or file.read_bytes() == change

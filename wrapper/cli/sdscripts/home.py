@@ -8,7 +8,7 @@ from wrapper.cli.group import Group
 from wrapper.cli.options import json_option, print_json
 from wrapper.environments import home as homes
 from wrapper.screen.talk import Talk
-from wrapper.system import paths
+from wrapper.system import paths, sizes
 
 
 @click.group("home", cls=Group)
@@ -40,8 +40,8 @@ def show(as_json: bool) -> None:
         )
         return
     for item in found:
-        click.echo(f"{item.kind:<13} {_size(item.size):>9}  {item.name:<14} {item.at}")
-    click.echo(f"{'total':<13} {_size(total):>9}  {'':<14} {paths.home()}")
+        click.echo(f"{item.kind:<13} {sizes.said(item.size):>9}  {item.name:<14} {item.at}")
+    click.echo(f"{'total':<13} {sizes.said(total):>9}  {'':<14} {paths.home()}")
 
 
 @command.command("clean")
@@ -65,12 +65,8 @@ def clean(kind: str, name: str | None, dry_run: bool, force: bool) -> None:
     talk = Talk()
     for item in found:
         verb = "would delete" if dry_run else "deleting"
-        talk.say(f"{verb} {item.at} ({item.kind}, {_size(item.size)})")
+        talk.say(f"{verb} {item.at} ({item.kind}, {sizes.said(item.size)})")
     for item in () if dry_run else homes.delete(found):
         click.echo(f"deleted {item.at}")
-    size = _size(sum(item.size for item in found))
+    size = sizes.said(sum(item.size for item in found))
     talk.say(f"{size} {'would be freed' if dry_run else 'freed'}" if found else "nothing to delete")
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

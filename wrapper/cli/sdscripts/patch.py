@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
-from kohya_presets.problems import paragraph
+from kohya_presets.errors import UserError
+from kohya_presets.problems import listed, paragraph
 from kohya_presets.sdscripts import releases
 from patches import registry
-from wrapper.checkouts import patchwork
+from wrapper.checkouts import checkout as checkouts
+from wrapper.checkouts import patchwork, trees
 from wrapper.checkouts.checkout import Checkout
 from wrapper.cli.group import Group
 from wrapper.cli.options import FOLDER, Decorated, json_option, print_json
@@ -62,7 +64,8 @@ def listing() -> None:
 def apply(names: tuple[str, ...], checkout: Path | None, release: str) -> None:
     """Add patches to sd-scripts or a Kohya GUI.
 
-    NAME is the name of a patch, or its folder. If one patch does not fit, no file is changed.
+    NAME is the name of a patch, or its folder. If one patch does not fit, no file is changed. A
+    downloaded release is not changed: a copy of it gets the patches, and the folder is printed.
 
     \b
     Example:
@@ -70,6 +73,9 @@ def apply(names: tuple[str, ...], checkout: Path | None, release: str) -> None:
     """
     wanted = [registry.find(name, paths.user_patches()) for name in names]
     found = trainer.checkout_for(release, checkout, Talk())
+    if found.is_ours:
+        click.echo(trees.with_patches(found, wanted, on_step=Talk().say).folder)
+        return
     with rewrite.alone(found.folder):
         changes = patchwork.applying(found, wanted)
         rewrite.carry_out(changes)
@@ -84,13 +90,17 @@ def apply(names: tuple[str, ...], checkout: Path | None, release: str) -> None:
 def revert(names: tuple[str, ...], checkout: Path | None, release: str, force: bool) -> None:
     """Remove patches; without a NAME, all of them.
 
-    Your own edits outside the patch's blocks stay.
+    Your own edits outside the patch's blocks stay. The copies with patches of a downloaded release
+    are deleted by `checkout clean`.
 
     \b
     Example:
         kohya-presets patch revert --checkout ~/kohya_ss
     """
     found = trainer.checkout_for(release, checkout, Talk())
+    if found.is_copy:
+        hint = "Delete it with `kohya-presets checkout clean`."
+        raise UserError(f"{found.folder} is a copy made for its patches", hint=hint)
     with rewrite.alone(found.folder):
         there = patchwork.carried(found)
         for name in names:
@@ -123,6 +133,9 @@ def status(names: tuple[str, ...], checkout: Path | None, release: str, as_json:
     click.echo(f"{found.folder}: sd-scripts {found.name}")
     for state in states:
         click.echo(f"{state.patch:<10}{state.state}{f': {state.why}' if state.why else ''}")
+    for copy in checkouts.copies(found.place) if found.place and not found.is_copy else ():
+        carries = listed([name for name, _ in copy.patches] or ["no patches"])
+        click.echo(f"a copy with {carries}: {copy.folder}")
     if not names:
         _tell_broken()
 
@@ -157,4 +170,5 @@ def _told(found: Checkout, changes: tuple[rewrite.Change, ...]) -> None:
         verb = "removed" if change.after is None else verb
         click.echo(f"{verb:<9}{change.file.relative_to(found.folder)}")
     if not changes:
-        Talk().say(f"nothing to do in {found.folder}")
+        more = ": the patches are in copies, see `kohya-presets checkout list`"
+        Talk().say(f"nothing to do in {found.folder}{more if found.is_ours else ''}")
