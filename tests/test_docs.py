@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+from kohya_presets.presets.catalogue import SHIPPED
 from wrapper.cli import cli
+from wrapper.system import proc
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -102,3 +106,42 @@ def test_a_path_of_this_repository_exists(page: Path) -> None:
 
 def test_the_readme_is_a_screen_and_a_half() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= LONGEST_README
+
+
+# Commands whose output is the same on every computer, and takes no time.
+LIGHT = ("list", "show", "diff", "explain", "validate", "render")
+
+
+def sessions() -> Iterator[tuple[str, list[str], str]]:
+    """Yield the page, the words and the printed output of each light command in a page."""
+    for page in PAGES:
+        for language, text in FENCE.findall(page.read_text("utf-8")):
+            for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:] if not language else ():
+                line, _, printed = part.replace("\\\n", " ").partition("\n")
+                words = shlex.split(line, comments=True)
+                names_a_file = any("/" in word or "~" in word or ".toml" in word for word in words)
+                if words[:1] == ["kohya-presets"] and words[1] in LIGHT and not names_a_file:
+                    yield name(page), words[1:], printed
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        pytest.param(words, printed, id=f"{page}: {shlex.join(words)[:60]}")
+        for page, words, printed in sessions()
+    ],
+)
+def test_what_a_page_says_that_a_command_prints_is_what_it_prints(
+    words: list[str], printed: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "kohya_presets", *words]
+    home = {"KOHYA_PRESETS_HOME": str(tmp_path)}
+    result = proc.run(command, cwd=tmp_path, env=home, check=False)
+    said = flowed((result.stdout + result.stderr).replace(f"{SHIPPED}{os.sep}", ""))
+    whole, left_out, _ = flowed(printed).partition(" ...")
+    assert said == whole or (left_out and said.startswith(whole))
+
+
+def flowed(text: str) -> str:
+    """Return the words of a text, wherever its lines are broken."""
+    return " ".join(text.split())
