@@ -10,13 +10,14 @@ import pytest
 from kohya_presets.sdscripts import releases
 from patches import registry
 from tests import missing
+from tests.sheets import SHIPPED_PATCHES
 from tests.usually import usually
 from wrapper.checkouts import acquire, checkout, patchwork, trees
 from wrapper.system import proc, rewrite
 
 SCRIPTS = "https://github.com/kohya-ss/sd-scripts"
 GUI = "https://github.com/bmaltais/kohya_ss"
-PATCHES = tuple(map(registry.find, ("ema", "adacoor", "fast-lora")))
+PATCHES = tuple(map(registry.find, SHIPPED_PATCHES))
 INLINE = (
     *("v22.0.0", "v22.0.1", "v22.1.0", "v22.1.1", "v22.2.0", "v22.2.1", "v22.2.2", "v22.3.0"),
     *("v22.3.1", "v22.4.0", "v22.4.1", "v22.5.0", "v22.6.0", "v22.6.1", "v22.6.2"),

@@ -16,19 +16,12 @@ from kohya_presets.sdscripts import releases
 from kohya_presets.validate import config_files, everything
 from kohya_presets.validate.report import Report
 from tests.kohya_presets.validate.broken_configs import Broken, corpus, typos
-from tests.sheets import SHIPPED_NAMES, Make, against, spoiled
+from tests.sheets import INTENDED, SHIPPED_NAMES, Make, against, spoiled
 
 HERE = against("v0.10.1")
 Files = Callable[..., tuple[Path, Path]]
 
 # What is said of each shipped preset, on every release in its range: the guide's own later advice.
-INTENDED = {
-    "a100-ema": {"min-snr-gamma"},
-    "a6000": {"min-snr-gamma"},
-    "adacoor": set(),
-    "lion": set(),
-    "skynet": set(),
-}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from PIL import Image
 from kohya_presets.errors import UserError
 from kohya_presets.loras import summary
 from tests import tensors
+from tests.sheets import SHIPPED_NAMES, SHIPPED_PATCHES
 from wrapper.cli import COMMANDS, cli
 from wrapper.rehearsal import pictures
 from wrapper.rehearsal.adapt import STANDIN
@@ -42,16 +43,10 @@ def test_every_command_explains_itself() -> None:
         assert run(name, "--help").exit_code == 0
 
 
-def test_list_names_the_five_and_your_own(home: Path) -> None:
+def test_list_names_the_shipped_ones_and_your_own(home: Path) -> None:
     run("new", "mine", "--extends", "skynet")
-    assert [line.split()[0] for line in run("list").stdout.splitlines()] == [
-        "a100-ema",
-        "a6000",
-        "adacoor",
-        "lion",
-        "skynet",
-        "mine",
-    ]
+    listed = [line.split()[0] for line in run("list").stdout.splitlines()]
+    assert listed == [*SHIPPED_NAMES, "mine"]
     assert json.loads(run("list", "--json").stdout)["presets"][-1]["name"] == "mine"
 
 
@@ -312,11 +307,8 @@ def test_patches_from_the_command_line(layout: str, tmp_path: Path) -> None:
         "\\", "/"
     )
     said = typed("patch", "status", "--json", *where).stdout
-    assert {found["patch"]: found["state"] for found in json.loads(said)["patches"]} == {
-        "adacoor": "absent",
-        "ema": "applied",
-        "fast-lora": "absent",
-    }
+    states = {found["patch"]: found["state"] for found in json.loads(said)["patches"]}
+    assert states == {**dict.fromkeys(SHIPPED_PATCHES, "absent"), "ema": "applied"}
     assert "nothing to do" in typed("patch", "apply", "ema", *where).stderr
     result = typed("patch", "revert", "emma", *where)
     assert (result.returncode, "Did you mean 'ema'?" in result.stderr) == (1, True)
@@ -338,7 +330,7 @@ def test_one_broken_patch_of_yours_is_listed_with_its_fault(tmp_path: Path, home
     for words in (("patch", "list"), ("patch", "status", "--checkout", clone)):
         result = typed(*words)
         assert result.returncode == 0, result.stderr
-        for name in ("adacoor", "ema", "fast-lora"):
+        for name in SHIPPED_PATCHES:
             assert f"\n{name} " in f"\n{result.stdout}"
         for name, fault in {"mine": "summary is missing", "other": "toml-syntax"}.items():
             about = result.stdout.split(f"cannot be used: patch '{name}'")[1]
