@@ -33,6 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/rehearsal": {"PIL", "numpy"},
     "wrapper/data": {"PIL", "httpx", "huggingface_hub"},
     "wrapper/runs": {"tomlkit"},
+    "wrapper/planning": set(),
     "wrapper/ranks": set(),
     "wrapper/export": set(),
     "wrapper/cli": {"click"},

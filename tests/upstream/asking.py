@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from wrapper.checkouts.checkout import Checkout
+from wrapper.planning import trainer
 from wrapper.rehearsal import adapt
-from wrapper.runs import trainer
 from wrapper.screen.talk import Talk
 from wrapper.system import proc
 

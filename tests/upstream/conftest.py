@@ -12,10 +12,11 @@ from kohya_presets.loras.summary import Lora
 from kohya_presets.presets.catalogue import Catalogue
 from tests import tensors
 from wrapper.checkouts.checkout import Checkout
-from wrapper.runs import manifest, prepare_rehearsal, proof, runner
+from wrapper.planning import prepare_rehearsal
+from wrapper.planning.request import Request
+from wrapper.runs import manifest, proof, runner
 from wrapper.runs.manifest import Run
 from wrapper.runs.proof import Proof
-from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
 Key = tuple[str, ...]

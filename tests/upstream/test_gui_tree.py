@@ -17,11 +17,12 @@ from tests.upstream.gui_sources import Printed
 from wrapper.checkouts.checkout import Checkout
 from wrapper.cli import cli
 from wrapper.environments import environment
+from wrapper.planning import prepare_rehearsal
+from wrapper.planning.request import Request
 from wrapper.rehearsal import adapt
 from wrapper.rehearsal.adapt import Replacement
-from wrapper.runs import prepare_rehearsal, proof, runner
+from wrapper.runs import proof, runner
 from wrapper.runs.manifest import Run, Stage
-from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
 # A version, and the release whose environment runs what it pins; other tests use it too.

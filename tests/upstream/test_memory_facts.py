@@ -13,7 +13,7 @@ from kohya_presets.memory import estimate
 from kohya_presets.memory import parts as memory_parts
 from kohya_presets.training.settings import Settings
 from wrapper.checkouts.checkout import Checkout
-from wrapper.runs import trainer
+from wrapper.planning import trainer
 from wrapper.screen.talk import Talk
 from wrapper.system import proc
 

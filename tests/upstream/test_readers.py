@@ -12,8 +12,8 @@ import pytest
 from kohya_presets.presets.catalogue import Catalogue
 from wrapper.checkouts.checkout import Checkout
 from wrapper.export import by_hand
+from wrapper.planning import trainer
 from wrapper.rehearsal import adapt, pictures
-from wrapper.runs import trainer
 from wrapper.screen.talk import Talk
 from wrapper.system import proc
 

@@ -16,9 +16,9 @@ from kohya_presets.validate.rules.rule import EXTRACTING, FIRST_SAVE, FIRST_STEP
 from tests.kohya_presets.validate.rules.cases import CASES, Case
 from tests.upstream.training import Training
 from wrapper.checkouts.checkout import Checkout
+from wrapper.planning import prepare_rehearsal
+from wrapper.planning.request import Request
 from wrapper.rehearsal import adapt, pictures
-from wrapper.runs import prepare_rehearsal
-from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 
 TRUE = {code: case for code, case in CASES.items() if case.says}

@@ -9,9 +9,10 @@ from typing import Any
 from kohya_presets.files import render
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.toml import text as toml_text
-from wrapper.runs import prepare_rehearsal, trainer
+from wrapper.planning import prepare_rehearsal
+from wrapper.planning.request import Request
+from wrapper.runs import sources
 from wrapper.runs.manifest import Stage
-from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 from wrapper.system import proc
 from wrapper.system.proc import Result
@@ -41,7 +42,7 @@ class Training:
         into = self.folder / name
         stage = self._train
         if scripts:
-            stage = replace(stage, launch=trainer.moved(stage.launch, self.scripts, scripts))
+            stage = replace(stage, launch=sources.moved(stage.launch, self.scripts, scripts))
         return into, self._start(stage, *options, f"--output_dir={into}", check=check)
 
     def run_as(self, preset: Preset, name: str, change: Table | None = None) -> Result:
@@ -66,7 +67,7 @@ class Training:
 
     def tool(self, name: str, scripts: Path, *options: str) -> Result:
         """Run extract or resize with the scripts in another folder; return what was said."""
-        launch = trainer.moved(self._tools[name].launch, self.scripts, scripts)
+        launch = sources.moved(self._tools[name].launch, self.scripts, scripts)
         return proc.run((*launch.argv, *options), cwd=scripts, env=launch.env)
 
     def script(self, file: Path, *arguments: str) -> Result:

@@ -13,7 +13,7 @@ from kohya_presets.sdscripts.scripts import TOOLS
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.data import base_model
-from wrapper.runs import preflight
+from wrapper.planning import preflight
 from wrapper.system import names, proc, whole
 
 HEAD = "# Run these commands in the sd-scripts folder, in its environment, one after the other.\n"

@@ -13,7 +13,7 @@ from kohya_presets.loras import curve, escape, weights
 from kohya_presets.loras.curve import Curve
 from wrapper.environments import environment
 from wrapper.environments.environment import Environment
-from wrapper.runs import trainer
+from wrapper.planning import trainer
 from wrapper.screen import progress
 from wrapper.screen.talk import Talk
 from wrapper.system import launch

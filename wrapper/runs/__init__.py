@@ -1,1 +1,1 @@
-"""A run, from the plan to the product."""
+"""A run: its record, how it is carried out, what is kept of it, what went wrong."""

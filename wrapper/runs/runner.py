@@ -17,7 +17,7 @@ from kohya_presets.errors import TrainerError, UserError
 from kohya_presets.loras import summary, weights
 from kohya_presets.loras.summary import Lora
 from kohya_presets.sdscripts import scripts
-from wrapper.runs import failures, keeping, manifest, trainer
+from wrapper.runs import failures, keeping, manifest, sources
 from wrapper.runs.manifest import Run, Stage
 from wrapper.system import launch, locks, proc
 from wrapper.system.launch import OnLine, Outcome
@@ -68,7 +68,7 @@ def carry_out(run: Run, watcher: Watcher) -> Lora | None:
     """
     with lock(run.folder):
         if not launch.at_work(run.folder):
-            run = trainer.standing(run, watcher.say)
+            run = sources.standing(run, watcher.say)
         for stage in run.stages:
             if is_done(stage):
                 watcher.say(f"{stage.name}: already done ({stage.output.name} is intact)")
@@ -142,7 +142,7 @@ def _require_there(run: Run, stage: Stage) -> None:
     """Raise UserError where the scripts, their patches or the Python of the run are gone."""
     program, scripts = stage.launch.argv[0], stage.launch.cwd
     if scripts.is_dir() and shutil.which(program):
-        trainer.require_same_patches(run)
+        sources.require_same_patches(run)
         return
     gone = f"the Python {program}" if scripts.is_dir() else f"the folder {scripts}"
     facts = run.facts.get("sd-scripts", {})

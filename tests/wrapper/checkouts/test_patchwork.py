@@ -18,8 +18,8 @@ from patches import registry
 from patches.registry import Patch
 from wrapper.checkouts import checkout, patchwork
 from wrapper.checkouts.checkout import Checkout
+from wrapper.planning import preflight, trainer
 from wrapper.rehearsal.adapt import STANDIN
-from wrapper.runs import preflight, trainer
 from wrapper.screen.talk import Talk
 from wrapper.system import proc, rewrite
 

@@ -22,8 +22,8 @@ from tests.wrapper.cli.test_cli import run, typed
 from wrapper.checkouts import checkout, patchwork, trees
 from wrapper.checkouts.checkout import Checkout
 from wrapper.environments import environment
+from wrapper.planning import trainer
 from wrapper.rehearsal.adapt import STANDIN
-from wrapper.runs import trainer
 from wrapper.screen.talk import Talk
 from wrapper.system import folders, proc, rewrite, sizes
 from wrapper.system.launch import RUN_MARK
@@ -387,7 +387,7 @@ def test_clean_keeps_what_a_trainer_uses(base: Checkout, start: Start) -> None:
 def test_clean_keeps_what_a_run_is_being_prepared_with(base: Checkout, start: Start) -> None:
     """Creating an environment takes minutes: there is no trainer yet, and no record."""
     code = (
-        "import sys; from wrapper.checkouts import checkout; from wrapper.runs import trainer; "
+        "import sys; from wrapper.checkouts import checkout; from wrapper.planning import trainer; "
         "from wrapper.screen.talk import Talk; from pathlib import Path; "
         "trainer.with_patches(checkout.open_folder(Path(sys.argv[1])), ['ema'], Talk())"
     )

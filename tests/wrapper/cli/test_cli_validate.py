@@ -10,8 +10,8 @@ import pytest
 
 from kohya_presets.errors import UserError
 from tests.wrapper.cli.test_cli import run, typed
+from wrapper.planning import subjects
 from wrapper.rehearsal.adapt import STANDIN
-from wrapper.runs import subjects
 
 
 def test_a_good_preset_has_nothing_said_of_it() -> None:

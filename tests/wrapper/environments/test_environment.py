@@ -13,7 +13,7 @@ from tests.wrapper import lookalike
 from wrapper.checkouts.checkout import Checkout
 from wrapper.environments import doctor, environment, gpu, interpreters
 from wrapper.environments.gpu import Driver, Gpu
-from wrapper.runs import subjects
+from wrapper.planning import subjects
 from wrapper.system import paths
 
 BUILD = gpu.BUILDS[0]

@@ -15,17 +15,18 @@ from patches import registry
 from tests import tensors
 from tests.wrapper.checkouts.test_patchwork import contents, tree
 from tests.wrapper.cli.test_cli import run as typed
+from tests.wrapper.planning.test_prepare import PRESET
 from tests.wrapper.runs import faked
-from tests.wrapper.runs.test_prepare import PRESET
 from wrapper.checkouts import checkout, patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.environments import environment
 from wrapper.environments.environment import Probe
+from wrapper.planning import prepare_training
+from wrapper.planning.request import Request
 from wrapper.rehearsal import pictures
 from wrapper.rehearsal.adapt import STANDIN
-from wrapper.runs import manifest, prepare_training, runner, trainer
+from wrapper.runs import manifest, runner, sources
 from wrapper.runs.manifest import Run
-from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 from wrapper.system import rewrite
 
@@ -76,7 +77,7 @@ def as_an_earlier_version_planned(run: Run, base: Checkout) -> Run:
     old = Path(str(run.facts["sd-scripts"]["folder"]))
     del sources["tree"]
     for stage in run.stages:
-        launch = trainer.moved(stage.launch, old, base.scripts)
+        launch = sources.moved(stage.launch, old, base.scripts)
         run = run.with_stage(replace(stage, launch=launch))
     run = replace(run, facts={**run.facts, "sd-scripts": sources})
     manifest.write(run)
@@ -144,7 +145,7 @@ def test_a_copy_that_was_deleted_is_created_again(base: Checkout, ready: Ready) 
     (scripts,) = planned_in(run)
     before = contents(scripts)
     assert "deleted" in typed("checkout", "clean").stdout
-    assert trainer.standing(run, print) == run
+    assert sources.standing(run, print) == run
     assert contents(scripts) == before
 
 
@@ -158,7 +159,7 @@ def test_with_another_version_of_a_patch_a_run_does_not_go_on(
     for file in EMA.files:
         (mine / file.name).write_bytes(file.read_bytes() + b"# mine\n")
     with pytest.raises(UserError, match=r"patches have changed .* started: ema"):
-        trainer.standing(run, print)
+        sources.standing(run, print)
 
 
 def test_with_other_scripts_a_run_does_not_go_on(base: Checkout, ready: Ready) -> None:
@@ -167,7 +168,7 @@ def test_with_other_scripts_a_run_does_not_go_on(base: Checkout, ready: Ready) -
     with (base.scripts / "sdxl_train.py").open("a", encoding="utf-8") as script:
         script.write("# mine\n")
     with pytest.raises(UserError, match="sd-scripts has changed since the run"):
-        trainer.standing(run, print)
+        sources.standing(run, print)
 
 
 def test_with_a_copy_that_was_edited_a_run_does_not_go_on(base: Checkout, ready: Ready) -> None:
@@ -176,9 +177,9 @@ def test_with_a_copy_that_was_edited_a_run_does_not_go_on(base: Checkout, ready:
     with (scripts / "library/kp_ema.py").open("a", encoding="utf-8") as file:
         file.write("# mine\n")
     with pytest.raises(UserError, match=r"were edited: library/kp_ema\.py"):
-        trainer.standing(run, print)
+        sources.standing(run, print)
     with pytest.raises(UserError, match=r"have changed .* library/kp_ema\.py"):
-        trainer.require_same_patches(run)
+        sources.require_same_patches(run)
 
 
 def test_a_run_of_an_earlier_version_moves_to_a_copy(base: Checkout, ready: Ready) -> None:
@@ -186,11 +187,11 @@ def test_a_run_of_an_earlier_version_moves_to_a_copy(base: Checkout, ready: Read
     (scripts,) = planned_in(run)
     run = as_an_earlier_version_planned(run, base)
     rewrite.carry_out(patchwork.applying(base, [EMA]))
-    assert trainer.standing(run, print) == run  # what it was planned with is still there
+    assert sources.standing(run, print) == run  # what it was planned with is still there
 
     ready(base.folder)  # a run without patches removes them
     said: list[str] = []
-    moved = trainer.standing(run, said.append)
+    moved = sources.standing(run, said.append)
     assert planned_in(moved) == {scripts}
     assert moved.facts["sd-scripts"]["folder"] == str(scripts)
     assert said[-1] == f"the run now uses {scripts}"
@@ -201,7 +202,7 @@ def test_one_without_patches_does_not_meet_those_of_another(base: Checkout, read
     before = contents(base.folder)
     run = as_an_earlier_version_planned(ready(base.folder), base)
     rewrite.carry_out(patchwork.applying(base, [EMA]))
-    assert trainer.standing(run, print) == run
+    assert sources.standing(run, print) == run
     assert contents(base.folder) == before
 
 

@@ -18,7 +18,7 @@ from wrapper.cli.options import (
     set_option,
 )
 from wrapper.cli.trainer_options import checkout_option, release_option
-from wrapper.runs import subjects
+from wrapper.planning import subjects
 
 
 @click.command("validate")

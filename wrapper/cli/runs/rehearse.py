@@ -16,9 +16,10 @@ from wrapper.cli.options import (
     set_option,
 )
 from wrapper.cli.trainer_options import site_options
-from wrapper.runs import prepare_rehearsal, proof
-from wrapper.runs.prepare_rehearsal import Rehearsal
-from wrapper.runs.request import Request
+from wrapper.planning import prepare_rehearsal
+from wrapper.planning.prepare_rehearsal import Rehearsal
+from wrapper.planning.request import Request
+from wrapper.runs import proof
 from wrapper.screen.talk import Talk
 
 

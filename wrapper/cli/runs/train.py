@@ -16,8 +16,8 @@ from wrapper.cli.options import (
     set_option,
 )
 from wrapper.cli.trainer_options import site_options
-from wrapper.runs import prepare_training
-from wrapper.runs.request import Request
+from wrapper.planning import prepare_training
+from wrapper.planning.request import Request
 from wrapper.screen.talk import Talk
 from wrapper.system import proc
 

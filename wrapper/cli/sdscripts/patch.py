@@ -15,7 +15,7 @@ from wrapper.checkouts import patchwork, trees
 from wrapper.checkouts.checkout import Checkout
 from wrapper.cli.group import Group
 from wrapper.cli.options import FOLDER, Decorated, json_option, print_json
-from wrapper.runs import trainer
+from wrapper.planning import trainer
 from wrapper.screen.talk import Talk
 from wrapper.system import paths, rewrite
 

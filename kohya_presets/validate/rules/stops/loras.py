@@ -169,7 +169,7 @@ RULES = (
         "error",
         "[resize] needs [extract]",
         resize_without_extract,
-        "wrapper/runs/job.py: the resize stage takes what the extract stage made",
+        "wrapper/planning/job.py: the resize stage takes what the extract stage made",
         fails=NEVER,
     ),
     Rule(

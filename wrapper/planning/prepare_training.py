@@ -10,11 +10,12 @@ from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
 from kohya_presets.problems import Problem
 from wrapper.data import base_model, images
-from wrapper.runs import job, preflight, runner, trainer
-from wrapper.runs import request as requests
-from wrapper.runs.job import Plan, Site
+from wrapper.planning import job, preflight, trainer
+from wrapper.planning import request as requests
+from wrapper.planning.job import Plan, Site
+from wrapper.planning.request import Request
+from wrapper.runs import runner
 from wrapper.runs.manifest import Run
-from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 from wrapper.system import names
 

@@ -13,8 +13,9 @@ from kohya_presets.training import settings
 from kohya_presets.training.trained import Training
 from patches import registry
 from wrapper.checkouts.checkout import Checkout
-from wrapper.runs import manifest, preflight, runner, trainer
-from wrapper.runs.job import Plan
+from wrapper.planning import preflight, trainer
+from wrapper.planning.job import Plan
+from wrapper.runs import manifest, runner
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
 from wrapper.system import paths

@@ -18,8 +18,8 @@ from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.environments.environment import Probe
 from wrapper.environments.gpu import Gpu
+from wrapper.planning import preflight
 from wrapper.rehearsal.adapt import STANDIN
-from wrapper.runs import preflight
 from wrapper.system import rewrite
 
 H200 = Gpu("NVIDIA H200", 139.8)

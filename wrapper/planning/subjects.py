@@ -19,7 +19,7 @@ from kohya_presets.validate.report import Against, Report
 from patches import registry
 from wrapper.checkouts import checkout, patchwork
 from wrapper.environments import gpu
-from wrapper.runs import preflight
+from wrapper.planning import preflight
 from wrapper.system import paths, proc
 
 

@@ -13,13 +13,14 @@ from kohya_presets.problems import errors
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training import trained
 from wrapper.data import images
+from wrapper.planning import job, preflight, trainer
+from wrapper.planning import request as requests
+from wrapper.planning.job import Plan, Site
+from wrapper.planning.request import Request
 from wrapper.rehearsal import adapt, changed, pictures
 from wrapper.rehearsal.adapt import ENV, ROOM, SEED, STANDIN, Replacement
-from wrapper.runs import job, manifest, preflight, proof, runner, trainer
-from wrapper.runs import request as requests
-from wrapper.runs.job import Plan, Site
+from wrapper.runs import manifest, proof, runner
 from wrapper.runs.manifest import Run, Stage
-from wrapper.runs.request import Request
 from wrapper.screen.talk import Talk
 from wrapper.system import names
 from wrapper.system.launch import RUN_MARK, Launch

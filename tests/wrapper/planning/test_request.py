@@ -6,8 +6,8 @@ import pytest
 
 from kohya_presets.errors import PresetError
 from kohya_presets.presets.catalogue import Catalogue
-from wrapper.runs import preflight, request, trainer
-from wrapper.runs.request import Request
+from wrapper.planning import preflight, request, trainer
+from wrapper.planning.request import Request
 from wrapper.screen.talk import Talk
 
 

@@ -20,10 +20,11 @@ from tests import tensors
 from tests.wrapper.runs import killing
 from wrapper.environments import environment
 from wrapper.environments.environment import Probe
+from wrapper.planning import prepare_rehearsal, prepare_training
+from wrapper.planning.prepare_rehearsal import Rehearsal
+from wrapper.planning.request import Request
 from wrapper.rehearsal import adapt, pictures
-from wrapper.runs import manifest, prepare_rehearsal, prepare_training, runner
-from wrapper.runs.prepare_rehearsal import Rehearsal
-from wrapper.runs.request import Request
+from wrapper.runs import manifest, runner
 from wrapper.screen.talk import Talk
 from wrapper.system import launch, proc
 from wrapper.system.launch import RUN_MARK

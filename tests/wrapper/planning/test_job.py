@@ -7,8 +7,8 @@ import pytest
 import toml
 
 from kohya_presets.presets.catalogue import Catalogue
-from wrapper.runs import job
-from wrapper.runs.job import Plan, Site
+from wrapper.planning import job
+from wrapper.planning.job import Plan, Site
 from wrapper.system.launch import RUN_MARK
 
 RUN = Path("/runs/my korra ü")
