@@ -73,13 +73,13 @@ def planned_in(run: Run) -> set[Path]:
 
 def as_an_earlier_version_planned(run: Run, base: Checkout) -> Run:
     """Return a run as it was planned when patches went into the checkout itself."""
-    sources = {**run.facts["sd-scripts"], "folder": str(base.scripts)}
+    facts = {**run.facts["sd-scripts"], "folder": str(base.scripts)}
     old = Path(str(run.facts["sd-scripts"]["folder"]))
-    del sources["tree"]
+    del facts["tree"]
     for stage in run.stages:
         launch = sources.moved(stage.launch, old, base.scripts)
         run = run.with_stage(replace(stage, launch=launch))
-    run = replace(run, facts={**run.facts, "sd-scripts": sources})
+    run = replace(run, facts={**run.facts, "sd-scripts": facts})
     manifest.write(run)
     return run
 
