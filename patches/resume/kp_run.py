@@ -71,8 +71,6 @@ class Run:
         if position and not position.finished:
             iterator = self._replay(position)
         else:
-            if position and position.moments:
-                self.training.give(position.moments["now"])
             self.epoch_start, self.batches, iterator = self.training.take(), 0, iter(self.loader)
         if self.step >= self.args.max_train_steps:
             return
@@ -152,7 +150,7 @@ class Run:
                 kp_states.write(state, {**position.manifest(), "seconds": self._seconds})
 
     def _go_to(self) -> None:
-        """Set everything but the generators to where the state was saved."""
+        """Set everything but the data loader to where the state was saved."""
         setting, resume = self._setting(), self.args.resume
         position = self.resumed
         if position is None and resume and self.timed:
@@ -167,8 +165,12 @@ class Run:
         else:
             differences = position.differences(setting)
         self.resumed, self.step, self.epoch = position, position.step, position.epoch
+        self.batches, self.finished = position.batches, position.finished
         self.first_epoch = position.epoch + position.finished
         self.training.shuffle(self.first_epoch)
+        if moments := position.moments:
+            self.epoch_start, self.before_last = moments["epoch_start"], moments["before_last"]
+            self.training.give(moments["now"])
         self.training.show(position.step)
         before = 0 if position.finished else position.batches
         self.training.go_on_with(position.losses, position.epoch, before)
