@@ -76,7 +76,8 @@ class Training:
         """
         if not self.torch_loader.num_workers:
             for epoch in range(epochs):
-                self.datasets.set_current_epoch(epoch + 1)
+                for each in self._each_dataset():
+                    each.set_current_epoch(epoch + 1)
 
     def losses(self) -> Tensor | None:
         """Return the losses of the running mean: their total, then each."""

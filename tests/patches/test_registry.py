@@ -57,7 +57,7 @@ def test_a_users_patch_works_like_ours(tmp_path: Path) -> None:
             ("sdxl_train.py",),
         ]
     names = [patch.name for patch in registry.every(tmp_path)]
-    assert names == ["adacoor", "ema", "fast-lora", "mine"]
+    assert names == ["adacoor", "ema", "fast-lora", "mine", "resume"]
 
 
 def test_the_documented_example_is_a_patch(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_broken_patch_does_not_stop_the_others(text: str, tmp_path: Path) -> N
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / registry.FILE).write_text(text, "utf-8")
     names = [patch.name for patch in registry.every(tmp_path)]
-    assert names == ["adacoor", "ema", "fast-lora", "mine"]
+    assert names == ["adacoor", "ema", "fast-lora", "mine", "resume"]
     (fault,) = registry.broken(tmp_path)
     assert "'x'" in str(fault)
     assert fault.problems

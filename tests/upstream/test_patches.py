@@ -16,7 +16,7 @@ from wrapper.system import rewrite
 
 SCRIPTS = "https://github.com/kohya-ss/sd-scripts"
 GUI = "https://github.com/bmaltais/kohya_ss"
-PATCHES = tuple(map(registry.find, ("ema", "adacoor", "fast-lora")))
+PATCHES = tuple(map(registry.find, ("ema", "adacoor", "fast-lora", "resume")))
 INLINE = (
     *("v22.0.0", "v22.0.1", "v22.1.0", "v22.1.1", "v22.2.0", "v22.2.1", "v22.2.2", "v22.3.0"),
     *("v22.3.1", "v22.4.0", "v22.4.1", "v22.5.0", "v22.6.0", "v22.6.1", "v22.6.2"),

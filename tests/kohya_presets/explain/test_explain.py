@@ -130,7 +130,7 @@ def test_every_option_of_a_patch_is_explained(name: str) -> None:
 
 def test_every_text_is_about_an_option_of_its_table() -> None:
     tools = {table: options.of(script) for table, script in TOOLS.items()}
-    train = {**options.of("sdxl_train.py"), **ADDITIONS.options("sdxl_train.py", ["ema"])}
+    train = {**options.of("sdxl_train.py"), **ADDITIONS.options("sdxl_train.py", ["ema", "resume"])}
     known = {"train": train, "dataset": options.dataset(), **tools}
     fields = {name for table, name in written.every() if table == "gui"}
     assert not [key for key in written.every() if key.name not in known.get(key.table, fields)]

@@ -316,6 +316,7 @@ def test_patches_from_the_command_line(layout: str, tmp_path: Path) -> None:
         "adacoor": "absent",
         "ema": "applied",
         "fast-lora": "absent",
+        "resume": "absent",
     }
     assert "nothing to do" in typed("patch", "apply", "ema", *where).stderr
     result = typed("patch", "revert", "emma", *where)
@@ -338,7 +339,7 @@ def test_one_broken_patch_of_yours_is_listed_with_its_fault(tmp_path: Path, home
     for words in (("patch", "list"), ("patch", "status", "--checkout", clone)):
         result = typed(*words)
         assert result.returncode == 0, result.stderr
-        for name in ("adacoor", "ema", "fast-lora"):
+        for name in ("adacoor", "ema", "fast-lora", "resume"):
             assert f"\n{name} " in f"\n{result.stdout}"
         for name, fault in {"mine": "summary is missing", "other": "toml-syntax"}.items():
             about = result.stdout.split(f"cannot be used: patch '{name}'")[1]
