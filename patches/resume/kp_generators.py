@@ -18,10 +18,11 @@ from torch import Tensor
 Snapshot = dict[str, Tensor]
 
 
-def take(loader: torch.Generator | None = None) -> Snapshot:
-    """Return the states of Python's, numpy's, torch's and the device's generators, and `loader`'s.
+def take(sampler: Any = None) -> Snapshot:
+    """Return the states of Python's, numpy's, torch's and the device's generators.
 
-    Draws nothing. A device is the current one of its kind: every process has its own.
+    And of the one that a data loader's sampler has, if it has one. Draws nothing. A device is the
+    current one of its kind: every process has its own.
     """
     _, words, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()
@@ -34,10 +35,11 @@ def take(loader: torch.Generator | None = None) -> Snapshot:
         "torch": torch.get_rng_state(),
     }
     found |= {kind: device.get_rng_state().cpu() for kind, device in _devices()}
-    return found if loader is None else {**found, "loader": loader.get_state()}
+    own = getattr(sampler, "generator", None)
+    return found if own is None else {**found, "sampler": own.get_state()}
 
 
-def give(snapshot: Snapshot, loader: torch.Generator | None = None) -> None:
+def give(snapshot: Snapshot, sampler: Any = None) -> None:
     """Set the generators to what they were when the snapshot was taken."""
     gauss = snapshot["python_gauss"].tolist()
     random.setstate((3, tuple(snapshot["python"].tolist()), gauss[0] if gauss else None))
@@ -50,8 +52,10 @@ def give(snapshot: Snapshot, loader: torch.Generator | None = None) -> None:
     for kind, device in _devices():
         if kind in snapshot:
             device.set_rng_state(snapshot[kind])
-    if loader is not None and "loader" in snapshot:
-        loader.set_state(snapshot["loader"])
+    if "sampler" in snapshot and hasattr(sampler, "generator"):
+        # accelerate 0.25 makes it in the first epoch, and seeds each epoch from the one before.
+        sampler.generator = sampler.generator or torch.Generator()
+        sampler.generator.set_state(snapshot["sampler"])
 
 
 def _devices() -> Iterator[tuple[str, Any]]:

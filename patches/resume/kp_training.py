@@ -58,13 +58,13 @@ class Training:
 
     def take(self) -> Snapshot:
         """Return the states of all generators, and the steps that datasets know."""
-        found = kp_generators.take(self._generator())
+        found = kp_generators.take(self._sampler())
         steps = [getattr(each, "current_step", 0) for each in self._each_dataset()]
         return {**found, "steps": torch.tensor([self.current_step.value, *steps])}
 
     def give(self, snapshot: Snapshot) -> None:
         """Set all generators, and the steps that datasets know."""
-        kp_generators.give(snapshot, self._generator())
+        kp_generators.give(snapshot, self._sampler())
         self.current_step.value, *steps = snapshot["steps"].tolist()
         for each, step in zip(self._each_dataset(), steps, strict=False):
             each.current_step = step  # what a caption's warm-up goes by
@@ -110,9 +110,11 @@ class Training:
     def _each_dataset(self) -> list[Any]:
         return list(getattr(self.datasets, "datasets", []))
 
-    def _generator(self) -> torch.Generator | None:
-        found = getattr(self.loader, "synchronized_generator", None)  # with several processes
-        return found if isinstance(found, torch.Generator) else None
+    def _sampler(self) -> Any:
+        found = self.torch_loader.batch_sampler
+        while hasattr(found, "batch_sampler"):  # with several processes, each takes its share
+            found = found.batch_sampler
+        return getattr(found, "sampler", None)
 
 
 def _numbered(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from kohya_presets.files import render
 from kohya_presets.presets.preset import Preset, Table
@@ -37,6 +40,15 @@ class Training:
         """Train into the folder `name`; return it and what was said."""
         into = self.folder / name
         return into, self._start(self._train, *options, f"--output_dir={into}", check=check)
+
+    def begin(self, name: str, *options: str) -> psutil.Popen:
+        """Begin to train into the folder `name`; what is said goes into `name`.log beside it."""
+        launch, into = self._train.launch, self.folder / name
+        into.mkdir(exist_ok=True)
+        with (self.folder / f"{name}.log").open("ab") as said:
+            argv = (*launch.argv, *options, f"--output_dir={into}")
+            env = {**os.environ, **launch.env}
+            return psutil.Popen(argv, cwd=launch.cwd, env=env, stdout=said, stderr=said)
 
     def run_as(self, preset: Preset, name: str, change: Table | None = None) -> Result:
         """Train with a preset as it is, its files in the folder `name`; return what was said.
