@@ -34,6 +34,7 @@ _SAME = {
     "processes": "the number of processes",
     "torch": "the version of torch",
 }
+_TIMED = "timed"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Position:
                 found.append("the run had no --seed")
             elif key == "persistent" and was and setting.get("workers"):
                 found.append("its data loader workers were kept between epochs")
+        if not self.setting.get(_TIMED):
+            found.append("log lines of its run drew random numbers (not with state_every_minutes)")
         if not self.moments:
             found.append("the random numbers of this process are not in the state")
         return found
@@ -106,7 +109,7 @@ def read(state: Path, rank: int) -> Position | None:
             finished=bool(manifest["epoch_finished"]),
             moments=moments if set(moments) == set(MOMENTS) else {},
             losses=losses,
-            setting={key: manifest.get(key) for key in _SAME},
+            setting={key: manifest.get(key) for key in (*_SAME, _TIMED)},
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{state / kp_states.MANIFEST} is damaged: {error!r}") from None

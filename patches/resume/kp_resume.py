@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 from pathlib import Path
@@ -67,6 +68,7 @@ def begin(args: argparse.Namespace) -> Run | Off:
     if timed or ours:
         _require_one_optimizer(args)
         _choose_seed(args, ours, timed=timed)
+        _keep_logs_from_drawing()
     if timed and getattr(args, "persistent_data_loader_workers", False):
         args.persistent_data_loader_workers = False
         say("persistent_data_loader_workers is off: a run with it cannot be continued exactly")
@@ -89,6 +91,18 @@ def _require_one_optimizer(args: argparse.Namespace) -> None:
                 f"--{option} cannot be continued exactly: {why}. "
                 f"Leave out --{option}, or --state_every_minutes and a --resume of its states"
             )
+
+
+def _keep_logs_from_drawing() -> None:
+    """Give rich a generator of its own, where the scripts log with it.
+
+    It draws from Python's for each style that a process shows for the first time, so a log line
+    would change the training, and change it otherwise in the process that goes on.
+    """
+    with contextlib.suppress(ImportError):
+        from rich import style
+
+        style.randint = random.Random(0).randint
 
 
 def _choose_seed(args: argparse.Namespace, ours: Position | None, *, timed: bool) -> None:

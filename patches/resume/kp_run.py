@@ -204,7 +204,7 @@ class Run:
         return Position(*where, self.finished, moments, self.training.losses(), setting)
 
     def _setting(self) -> dict[str, Any]:
-        return {"seed": self.args.seed, **self.training.setting()}
+        return {"seed": self.args.seed, "timed": self.timed, **self.training.setting()}
 
     def _ask(self, number: int, frame: Any) -> None:
         self._asked = signal.Signals(number).name
