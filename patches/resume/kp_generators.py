@@ -35,8 +35,11 @@ def take(sampler: Any = None) -> Snapshot:
         "torch": torch.get_rng_state(),
     }
     found |= {kind: device.get_rng_state().cpu() for kind, device in _devices()}
-    own = getattr(sampler, "generator", None)
-    return found if own is None else {**found, "sampler": own.get_state()}
+    if (own := getattr(sampler, "generator", None)) is not None:
+        found["sampler"] = own.get_state()
+    if isinstance(epoch := getattr(sampler, "epoch", None), int):
+        found["sampler_epoch"] = torch.tensor(epoch)  # with several processes it counts by itself
+    return found
 
 
 def give(snapshot: Snapshot, sampler: Any = None) -> None:
@@ -56,6 +59,8 @@ def give(snapshot: Snapshot, sampler: Any = None) -> None:
         # accelerate 0.25 makes it in the first epoch, and seeds each epoch from the one before.
         sampler.generator = sampler.generator or torch.Generator()
         sampler.generator.set_state(snapshot["sampler"])
+    if "sampler_epoch" in snapshot and hasattr(sampler, "epoch"):
+        sampler.epoch = int(snapshot["sampler_epoch"])
 
 
 def _devices() -> Iterator[tuple[str, Any]]:
