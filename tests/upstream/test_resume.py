@@ -176,6 +176,27 @@ def test_the_weights_are_those_without_a_kill(
 
 
 @pytest.mark.every_release
+@pytest.mark.parametrize("release", ["v0.8.7", "v0.10.1"])
+def test_two_processes_go_on_as_they_would_have(
+    release: str, training: Callable[[str], Training]
+) -> None:
+    ready = training(release)
+    options = (*USUAL, COSINE)
+    undisturbed, _ = ready.run_by_two("undisturbed", *options, "--state_every_minutes=999")
+    every = ("--state_every_minutes=1e-9", "--state_keep=99")
+    saving, _ = ready.run_by_two("saving", *options, *every)
+    assert weights(saving) == weights(undisturbed)
+    state = saving / "skynet-states" / "step00000015"  # of 24, in the third epoch
+    assert len(list(state.glob("kp_generators-*.safetensors"))) == 2
+    rest, said = ready.run_by_two(
+        "rest", *options, "--state_every_minutes=999", f"--resume={state}"
+    )
+    assert "not be exactly" not in said.stdout
+    final = "skynet.safetensors"
+    assert weights(rest)[final] == weights(undisturbed)[final]
+
+
+@pytest.mark.every_release
 @pytest.mark.parametrize("release", ["v0.8.7", "v0.9.1", "v0.10.1", "v0.11.1"])
 def test_without_its_options_a_patched_trainer_is_the_unpatched_one(
     release: str, training: Callable[[str], Training]

@@ -50,6 +50,15 @@ class Training:
             env = {**os.environ, **launch.env}
             return psutil.Popen(argv, cwd=launch.cwd, env=env, stdout=said, stderr=said)
 
+    def run_by_two(self, name: str, *options: str) -> tuple[Path, Result]:
+        """Train with two processes, which gloo connects, into the folder `name`."""
+        launch, into = self._train.launch, self.folder / name
+        at = next(i for i, word in enumerate(launch.argv) if word.endswith(".py"))
+        together = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+        argv = (launch.argv[0], *together, *launch.argv[at:], *options, f"--output_dir={into}")
+        env = {**launch.env, "ACCELERATE_USE_CPU": "true"}
+        return into, proc.run(argv, cwd=launch.cwd, env=env)
+
     def run_as(self, preset: Preset, name: str, change: Table | None = None) -> Result:
         """Train with a preset as it is, its files in the folder `name`; return what was said.
 
