@@ -34,7 +34,7 @@ _SAME = {
     "processes": "the number of processes",
     "torch": "the version of torch",
 }
-_TIMED = "timed"
+_QUIET = "quiet"  # whether log lines drew no random numbers
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Position:
                 found.append("the run had no --seed")
             elif key == "persistent" and was and setting.get("workers"):
                 found.append("its data loader workers were kept between epochs")
-        if not self.setting.get(_TIMED):
+        if not self.setting.get(_QUIET):
             found.append("log lines of its run drew random numbers (not with state_every_minutes)")
         if not self.moments:
             found.append("the random numbers of this process are not in the state")
@@ -109,7 +109,7 @@ def read(state: Path, rank: int) -> Position | None:
             finished=bool(manifest["epoch_finished"]),
             moments=moments if set(moments) == set(MOMENTS) else {},
             losses=losses,
-            setting={key: manifest.get(key) for key in (*_SAME, _TIMED)},
+            setting={key: manifest.get(key) for key in (*_SAME, _QUIET)},
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{state / kp_states.MANIFEST} is damaged: {error!r}") from None

@@ -68,13 +68,15 @@ def begin(args: argparse.Namespace) -> Run | Off:
     if timed or ours:
         _require_one_optimizer(args)
         _choose_seed(args, ours, timed=timed)
+    quiet = bool(ours.setting["quiet"] if ours else timed)
+    if quiet:
         _keep_logs_from_drawing()
     if timed and getattr(args, "persistent_data_loader_workers", False):
         args.persistent_data_loader_workers = False
         say("persistent_data_loader_workers is off: a run with it cannot be continued exactly")
     if args.resume and (timed or ours):
         args.sample_at_first = False
-    return Run(args, folder, ours, timed=timed)
+    return Run(args, folder, ours, timed=timed, quiet=quiet)
 
 
 def _name(args: argparse.Namespace) -> str:

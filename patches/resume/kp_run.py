@@ -27,9 +27,15 @@ class Run:
     """One training: where it is, where it began, and the states that it saves."""
 
     def __init__(
-        self, args: argparse.Namespace, folder: Path, ours: Position | None, *, timed: bool
+        self,
+        args: argparse.Namespace,
+        folder: Path,
+        ours: Position | None,
+        *,
+        timed: bool,
+        quiet: bool,  # whether log lines draw no random numbers
     ) -> None:
-        self.args, self.folder, self.timed = args, folder, timed
+        self.args, self.folder, self.timed, self.quiet = args, folder, timed, quiet
         self.resumed = ours  # where this process goes on, until it is there
         self.step = self.epoch = self.batches = 0  # of this epoch
         self.finished = self.in_batch = False
@@ -204,7 +210,7 @@ class Run:
         return Position(*where, self.finished, moments, self.training.losses(), setting)
 
     def _setting(self) -> dict[str, Any]:
-        return {"seed": self.args.seed, "timed": self.timed, **self.training.setting()}
+        return {"seed": self.args.seed, "quiet": self.quiet, **self.training.setting()}
 
     def _ask(self, number: int, frame: Any) -> None:
         self._asked = signal.Signals(number).name
