@@ -328,3 +328,17 @@ def test_a_kill_between_two_renames_leaves_one_whole_state(renamed: bool, tmp_pa
     kp_states.clear_up(states)
     assert sorted(found.name for found in states.iterdir())[-1] == "step00000014"
     assert kp_states.read(state)
+
+
+def test_a_log_line_draws_from_no_generator_of_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    style = pytest.importorskip("rich.style")
+    monkeypatch.setattr(style, "randint", random.randint)  # as it is, and again afterwards
+
+    def log(step: int, accelerator: Any) -> None:
+        style.Style(link=f"step {step}")
+
+    plain = train(tmp_path)
+    assert train(tmp_path, each_step=log) != plain
+    assert train(tmp_path, each_step=log, state_every_minutes=99.0) == plain
