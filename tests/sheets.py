@@ -44,7 +44,7 @@ INTENDED: dict[str, set[str]] = {
     "skynet": set(),
 }
 SHIPPED_NAMES = tuple(INTENDED)
-SHIPPED_PATCHES = ("adacoor", "ema", "fast-lora")
+SHIPPED_PATCHES = ("adacoor", "ema", "fast-lora", "resume")
 
 Make = Callable[..., Catalogue]  # name="its text" for each file, to the catalogue that has them
 

@@ -43,6 +43,7 @@ IN_THE_TRAINER = {
     "patches/adacoor": {"torch"},
     "patches/ema": {"torch", "safetensors", "library"},
     "patches/fast_lora": {"torch", "safetensors"},
+    "patches/resume": {"torch", "safetensors", "numpy", "tqdm", "rich"},
     "wrapper/environments": {"torch"},
     "wrapper/ranks": {"torch", "kp_detour", "patches.fast_lora"},
     "wrapper/rehearsal": {

@@ -51,7 +51,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def assert_comes_and_goes(folder: Path) -> None:
-    """Apply, compile and revert each patch alone, and all of them in every order."""
+    """Apply, compile and revert each patch alone, two in every order, and all of them."""
     before = contents(folder)
     found = checkout.open_folder(folder)
     for patch in PATCHES:
@@ -61,11 +61,13 @@ def assert_comes_and_goes(folder: Path) -> None:
             compile(change.before or b"", change.file, "exec", dont_inherit=True)
         rewrite.carry_out(patchwork.reverting(found, [patch.name]))
         assert contents(folder) == before
-    for order in itertools.permutations(PATCHES):
+    pairs = itertools.permutations(PATCHES, 2)
+    for order in (*pairs, PATCHES, PATCHES[::-1]):
         for back in (order, reversed(order)):
             for patch in order:
                 rewrite.carry_out(patchwork.applying(found, [patch]))
             for patch in back:
+                assert patchwork.status(found, patch).state == "applied"
                 rewrite.carry_out(patchwork.reverting(found, [patch.name]))
             assert contents(folder) == before
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from kohya_presets.files import render
 from kohya_presets.presets.preset import Preset, Table
@@ -44,6 +47,24 @@ class Training:
         if scripts:
             stage = replace(stage, launch=sources.moved(stage.launch, self.scripts, scripts))
         return into, self._start(stage, *options, f"--output_dir={into}", check=check)
+
+    def begin(self, name: str, *options: str) -> psutil.Popen:
+        """Begin to train into the folder `name`; what is said goes into `name`.log beside it."""
+        launch, into = self._train.launch, self.folder / name
+        into.mkdir(exist_ok=True)
+        with (self.folder / f"{name}.log").open("ab") as said:
+            argv = (*launch.argv, *options, f"--output_dir={into}")
+            env = {**os.environ, **launch.env}
+            return psutil.Popen(argv, cwd=launch.cwd, env=env, stdout=said, stderr=said)
+
+    def run_by_two(self, name: str, *options: str) -> tuple[Path, Result]:
+        """Train with two processes, which gloo connects, into the folder `name`."""
+        launch, into = self._train.launch, self.folder / name
+        at = next(i for i, word in enumerate(launch.argv) if word.endswith(".py"))
+        together = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+        argv = (launch.argv[0], *together, *launch.argv[at:], *options, f"--output_dir={into}")
+        env = {**launch.env, "ACCELERATE_USE_CPU": "true"}
+        return into, proc.run(argv, cwd=launch.cwd, env=env)
 
     def run_as(self, preset: Preset, name: str, change: Table | None = None) -> Result:
         """Train with a preset as it is, its files in the folder `name`; return what was said.

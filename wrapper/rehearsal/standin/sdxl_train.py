@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from multiprocessing import Value
 
 import torch
 from accelerate import Accelerator
@@ -16,8 +17,9 @@ def train(args):
     """Train on the images of --dataset_config and save what came of it."""
     if args.seed is not None:
         set_seed(args.seed)
-    batches = config_util.load(args.dataset_config, args)
-    if not batches:
+    train_dataset_group = config_util.load(args.dataset_config, args)
+    current_step = Value("i", 0)
+    if not train_dataset_group:
         print("No data found. Please verify the folder.")
         return
     accelerator = Accelerator(
@@ -42,20 +44,22 @@ def train(args):
     ]
     _, _, optimizer = train_util.get_optimizer(args, params_to_optimize)
     # Prepared, the loader ends an epoch with a step, full or not, as upstream's does.
-    loader = torch.utils.data.DataLoader(batches, shuffle=True, collate_fn=lambda one: one[0])
-    unet, text_encoder1, text_encoder2, optimizer, loader = accelerator.prepare(
-        unet, text_encoder1, text_encoder2, optimizer, loader
+    train_dataloader = torch.utils.data.DataLoader(
+        train_dataset_group, shuffle=True, collate_fn=lambda one: one[0]
+    )
+    unet, text_encoder1, text_encoder2, optimizer, train_dataloader = accelerator.prepare(
+        unet, text_encoder1, text_encoder2, optimizer, train_dataloader
     )
     lr_scheduler = accelerator.prepare(torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1))
     text_encoders = [text_encoder1, text_encoder2]
     vae = vae.to(accelerator.device)
-    in_epoch = math.ceil(len(batches) / args.gradient_accumulation_steps)
+    in_epoch = math.ceil(len(train_dataset_group) / args.gradient_accumulation_steps)
     if args.max_train_epochs:
         args.max_train_steps = args.max_train_epochs * in_epoch
     train_util.resume_from_local_or_hf_if_specified(accelerator, args)
 
     num_train_epochs = math.ceil(args.max_train_steps / in_epoch)
-    bar = tqdm(range(args.max_train_steps), smoothing=0, desc="steps")
+    progress_bar = tqdm(range(args.max_train_steps), smoothing=0, desc="steps")
     global_step, losses = 0, []
     save_dtype = DTYPES.get(args.save_precision)
 
@@ -70,8 +74,9 @@ def train(args):
         )
 
     for epoch in range(num_train_epochs):
-        print(f"\nepoch {epoch + 1}/{num_train_epochs}")
-        for batch in loader:
+        accelerator.print(f"\nepoch {epoch + 1}/{num_train_epochs}")
+        for batch in train_dataloader:
+            current_step.value = global_step
             with accelerator.accumulate(*training_models):
                 loss = loss_of(batch, vae, text_encoders, unet, accelerator.device)
                 accelerator.backward(loss)
@@ -79,7 +84,7 @@ def train(args):
                 lr_scheduler.step()
                 optimizer.zero_grad(set_to_none=True)
             if accelerator.sync_gradients:
-                bar.update(1)
+                progress_bar.update(1)
                 global_step += 1
                 sample(None)
                 sdxl_train_util.save_sd_model_on_epoch_end_or_stepwise(
@@ -91,7 +96,7 @@ def train(args):
                 logs = {"loss": losses[-1]}
                 train_util.append_lr_to_logs_with_names(logs, lr_scheduler, ["unet", "te1", "te2"])
                 accelerator.log(logs, step=global_step)
-            bar.set_postfix(avr_loss=sum(losses) / len(losses))
+            progress_bar.set_postfix(avr_loss=sum(losses) / len(losses))
             if global_step >= args.max_train_steps:
                 break
         sdxl_train_util.save_sd_model_on_epoch_end_or_stepwise(
@@ -99,7 +104,7 @@ def train(args):
             *(models(), save_dtype),
         )
         sample(epoch + 1)
-    bar.close()
+    progress_bar.close()
     if args.save_state or args.save_state_on_train_end:
         train_util.save_state_on_train_end(args, accelerator)
     sdxl_train_util.save_sd_model_on_train_end(

@@ -1,0 +1,118 @@
+"""Exact continuation for sdxl_train.py: its options, and what they need."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+from . import kp_position, kp_states
+from .kp_position import Position
+from .kp_run import Run
+from .kp_training import say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add = parser.add_argument_group("states by the clock (kohya-presets)").add_argument
+    add(
+        "--state_every_minutes",
+        type=float,
+        default=0.0,
+        help="save a state this often, and on SIGTERM and SIGUSR1, and continue exactly; 0: off",
+    )
+    add("--state_keep", type=int, default=2, help="number of these states to keep")
+    add("--state_dir", help="folder for these states; default: OUTPUT_DIR/OUTPUT_NAME-states")
+
+
+class Off:
+    """What a training gets that saves no state and continues none of ours."""
+
+    def start(self, accelerator: Any, loader: Any, *rest: Any) -> tuple[int, Any]:
+        """Begin at step 0."""
+        return 0, loader
+
+    def has_done(self, epoch: int) -> bool:
+        """Skip nothing."""
+        return False
+
+    def after_batch(self, epoch: int, step: int) -> None:
+        """Do nothing."""
+
+
+def begin(args: argparse.Namespace) -> Run | Off:
+    """Check the options, find the state to continue from, choose a seed if there is none.
+
+    Raises:
+        ValueError: an option has an impossible value, or another one makes states useless.
+    """
+    if args.state_every_minutes < 0:
+        raise ValueError(f"--state_every_minutes must be 0 or more: {args.state_every_minutes}")
+    if args.state_keep < 1:
+        raise ValueError(f"--state_keep must be 1 or more, got {args.state_keep}")
+    timed, first = bool(args.state_every_minutes), os.environ.get("RANK", "0") == "0"
+    folder = Path(args.state_dir or Path(args.output_dir or ".", _name(args) + "-states"))
+    if timed and first:
+        kp_states.clear_up(folder)
+    ours = None
+    if args.resume and not getattr(args, "resume_from_huggingface", False):
+        # A folder of states stands for the newest one in it.
+        args.resume = str(kp_states.newest(Path(args.resume)) or args.resume)
+        ours = kp_position.read(Path(args.resume), int(os.environ.get("RANK", "0")))
+    saves = args.save_state or getattr(args, "save_state_on_train_end", False)
+    if not (timed or ours or saves):
+        return Off()
+    if timed or ours:
+        _require_one_optimizer(args)
+        _choose_seed(args, ours, timed=timed)
+    quiet = bool(ours.setting["quiet"] if ours else timed)
+    if quiet:
+        _keep_logs_from_drawing()
+    if timed and getattr(args, "persistent_data_loader_workers", False):
+        args.persistent_data_loader_workers = False
+        say("persistent_data_loader_workers is off: a run with it cannot be continued exactly")
+    if args.resume and (timed or ours):
+        args.sample_at_first = False
+    return Run(args, folder, ours, timed=timed, quiet=quiet)
+
+
+def _name(args: argparse.Namespace) -> str:
+    return str(args.output_name or "last")
+
+
+def _require_one_optimizer(args: argparse.Namespace) -> None:
+    for option, why in (
+        ("fused_optimizer_groups", "sd-scripts resumes the first of its optimizers only"),
+        ("deepspeed", "it was never tried"),
+    ):
+        if getattr(args, option, False):
+            raise ValueError(
+                f"--{option} cannot be continued exactly: {why}. "
+                f"Leave out --{option}, or --state_every_minutes and a --resume of its states"
+            )
+
+
+def _keep_logs_from_drawing() -> None:
+    """Give rich a generator of its own, where the scripts log with it.
+
+    It draws from Python's for each style that a process shows for the first time, so a log line
+    would change the training, and change it otherwise in the process that goes on.
+    """
+    with contextlib.suppress(ImportError):
+        from rich import style
+
+        style.randint = random.Random(0).randint
+
+
+def _choose_seed(args: argparse.Namespace, ours: Position | None, *, timed: bool) -> None:
+    """Set the seed of the run that is continued, or any, where none is given."""
+    if args.seed is None and ours:
+        args.seed = ours.setting["seed"]
+    if args.seed is None and timed:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ValueError("--state_every_minutes with several processes needs a --seed")
+        args.seed = random.SystemRandom().randrange(2**31)
+        say(f"--seed is {args.seed}: one is needed to continue exactly, and none was given")
