@@ -30,6 +30,9 @@ _FILES = {
     "ae": "FLUX",
     "t5xxl": "FLUX",
     "clip_l": "FLUX",
+    "apply_t5_attn_mask": "FLUX",  # these three have no file, but only FLUX and SD 3 know them
+    "t5xxl_max_token_length": "FLUX",
+    "guidance_scale": "FLUX",
 }
 # How files and folders are called.
 _NAMES = (
@@ -113,8 +116,8 @@ def _model(values: Mapping[str, Any], path: PurePath, resolution: int | None) ->
         return called, f"the base model is called {base.rsplit('/', 1)[-1]}"
     if values.get("v2") is True:
         return "SD", "v2 is true"
-    if own := values.keys() & _OF_SDXL:
-        return "SDXL", f"it has {sorted(own)[0]}"
+    if own := _given(values, sorted(_OF_SDXL)):
+        return "SDXL", f"it has {own}"
     for part in (path.name, path.parent.name, path.parent.parent.name):
         if in_path := _called(part):
             return in_path, f"its path says {part}"

@@ -28,6 +28,9 @@ LORA = {"network_module": "networks.lora", "network_dim": 16}
         (LORA | {"network_module": "lycoris.kohya", "t5xxl": "t"}, "flux_train_network.py"),
         (LORA | {"ae": "", "t5xxl": ""}, "sdxl_train_network.py"),
         (LORA | {"gemma2": "g", "ae": "a"}, "lumina_train_network.py"),
+        (LORA | {"cache_text_encoder_outputs": True}, "sdxl_train_network.py"),
+        (LORA | {"cache_text_encoder_outputs": True, "guidance_scale": 1.0},
+         "flux_train_network.py"),
         ({"unet_lr": 1e-4}, "sdxl_train_network.py"),
         ({"unet_lr": 0, "text_encoder_lr": 0}, "sdxl_train.py"),
         ({"learning_rate_te1": 1e-6}, "sdxl_train.py"),
@@ -54,6 +57,8 @@ def test_a_path_a_size_and_a_comment_tell_where_options_do_not() -> None:
     assert of(path=PurePath("/x/FLUX/config.toml")) == "flux_train_network.py"
     assert of(resolution=512) == "train_network.py"
     assert of(resolution=1024) == "sdxl_train_network.py"
+    off = LORA | {"cache_text_encoder_outputs": False}  # other tools write it for every model
+    assert recognize.script(off, resolution=512).script == "train_network.py"
     assert of(comments=["# accelerate launch train_network.py --config"]) == "train_network.py"
     # Of two scripts none is meant, and what it has weighs more than a comment.
     assert of(comments=["# sdxl_train.py or train_network.py"]) == "sdxl_train_network.py"

@@ -167,6 +167,40 @@ def test_metadata_without_cached_latents_fails_on_some_releases(
     assert ("metadata-uncached" in codes(config_files.file(config, against(release)))) == fires
 
 
+@pytest.mark.parametrize(("side", "idle"), [(1024, True), (1280, False)])
+def test_a_limit_that_its_resolution_needs_is_not_idle(
+    side: int, idle: bool, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        'pretrained_model_name_or_path = "a"\noutput_dir = "b"\ntrain_data_dir = "c"\n'
+        f'max_train_epochs = 1\nresolution = "{side}"\n'
+        "enable_bucket = true\nbucket_no_upscale = true\nmax_bucket_reso = 2048\n",
+        "utf-8",
+    )
+    found = codes(config_files.file(config, against("v0.10.1")))
+    assert ("bucket-limits-idle" in found, "bucket-largest" in found) == (idle, False)
+
+
+@pytest.mark.parametrize(
+    ("network", "vae", "expected"),
+    [
+        ("networks.lora", "", {"empty-text"}),
+        ("networks.lora_flux", "", set()),
+        ("networks.lora_sd3", "", set()),
+    ],
+)
+def test_some_scripts_do_not_mind(
+    network: str, vae: str, expected: set[str], tmp_path: Path
+) -> None:
+    """train_network.py always has a caching strategy; FLUX and SD 3 read no empty vae."""
+    config = tmp_path / "config.toml"
+    lines = (f'network_module = "{network}"', f'vae = "{vae}"', 'in_json = "meta.json"')
+    config.write_text("\n".join((*lines, 'train_data_dir = "c"\n')), "utf-8")
+    stops = {"metadata-uncached", "empty-text"}
+    assert codes(config_files.file(config, against("v0.10.1"))) & stops == expected
+
+
 def test_sections_are_merged_as_sd_scripts_merges_them(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("[a]\nseed = 1\n\n[b]\nseed = 2\nsede = 3\n", "utf-8")

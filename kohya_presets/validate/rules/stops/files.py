@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from kohya_presets.sdscripts.scripts import KNOWN
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import (
     AT_ONCE,
@@ -32,6 +33,8 @@ _CONTROL = {"\t": r"\t", "\b": r"\b", "\f": r"\f", "\r": r"\r", "\n": r"\n"}
 
 def empty_text(s: Settings) -> Finding | None:
     for key in NOT_EMPTY:
+        if key == "vae" and s.script in KNOWN and KNOWN[s.script].model not in ("SD", "SDXL"):
+            continue  # read by none of them, or only if it is not empty
         if s.given("train", key) == "":
             message = f'{key} = "" is empty, but sd-scripts uses it as a path'
             return Finding("train", key, message, f"Leave {key} out.")

@@ -61,11 +61,21 @@ def bucket_limits(s: Settings) -> Finding | None:
     keys = ("min_bucket_reso", "max_bucket_reso")
     for switch, off in (("enable_bucket", False), ("bucket_no_upscale", True)):
         given = [key for key in keys if s.changed(*s.where(key)) is not None]
+        if switch == "bucket_no_upscale":
+            given = [key for key in given if not _held_against_resolution(key, s)]
         if s.is_whole and given and bool(s.dataset(switch)) is off:
             without = "without enable_bucket" if switch == "enable_bucket" else f"with {switch}"
             message = f"{given[0]} has no effect {without}"
             return Finding(*s.where(given[0]), message, f"Leave {given[0]} out.")
     return None
+
+
+def _held_against_resolution(key: str, s: Settings) -> bool:
+    """Return whether sd-scripts would stop at the default of this limit, also without upscaling."""
+    sides = s.sides()
+    if not sides:
+        return False
+    return max(sides) > 1024 if key == "max_bucket_reso" else min(sides) < 256
 
 
 def bucket_steps(s: Settings) -> Finding | None:
@@ -123,6 +133,11 @@ def metadata_without_cache(s: Settings) -> Finding | None:
     return Finding(table, key, message, hint)
 
 
+# The others have a caching strategy in any case.
+CACHES_IF_ASKED = (
+    *("sdxl_train.py", "fine_tune.py", "flux_train.py", "flux_train_control_net.py"),
+    *("sd3_train.py", "lumina_train.py", "anima_train.py"),
+)
 RULES = (
     Rule(
         "validation-share",
@@ -225,6 +240,7 @@ RULES = (
         not_in=("8ebe858f8963", "2e0fcc50cb34"),
         fails=READING_IMAGES,
         options=("in_json", "metadata_file", "cache_latents"),
+        scripts=CACHES_IF_ASKED,
     ),
     Rule(
         "caption-extension-dot",
