@@ -20,8 +20,9 @@ from kohya_presets.sdscripts.scripts import (
 
 USUAL = "sdxl_train.py"  # of a config that says nothing
 SMALLEST_SDXL = 896  # pixels: SD 1 and 2 are trained at 512 and 768, SDXL at 1024
-# The first of these options that is set tells the model: files that only its scripts load.
-_FILES = {
+# The first of these options that is set tells the model: files that only its scripts load, and then
+# what only scripts with its text encoder, or only its own, know.
+_OWN = {
     "gemma2": "Lumina",
     "qwen3": "Anima",
     "llm_adapter_path": "Anima",
@@ -30,7 +31,7 @@ _FILES = {
     "ae": "FLUX",
     "t5xxl": "FLUX",
     "clip_l": "FLUX",
-    "apply_t5_attn_mask": "FLUX",  # these three have no file, but only FLUX and SD 3 know them
+    "apply_t5_attn_mask": "FLUX",  # this and the next are SD 3's too, which has clip_g
     "t5xxl_max_token_length": "FLUX",
     "guidance_scale": "FLUX",
 }
@@ -107,8 +108,8 @@ def _model(values: Mapping[str, Any], path: PurePath, resolution: int | None) ->
     module = str(values.get("network_module") or "")
     if model := model_of_network(module):
         return model, f"network_module is {module}"
-    if given := _given(values, _FILES):
-        return _FILES[given], f"it has {given}"
+    if given := _given(values, _OWN):
+        return _OWN[given], f"it has {given}"
     if values.get("sdxl") is True:
         return "SDXL", "sdxl is true"
     base = str(values.get("pretrained_model_name_or_path") or "").replace("\\", "/")

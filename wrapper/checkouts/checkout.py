@@ -20,7 +20,7 @@ from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.releases import Release
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
-from wrapper.checkouts import acquire, recognize
+from wrapper.checkouts import acquire, contents, recognize
 from wrapper.checkouts.recognize import Layout
 from wrapper.system import folders, locks, paths, users
 
@@ -60,7 +60,7 @@ class Checkout:
     @property
     def place(self) -> Path | None:
         """The folder that holds a checkout of ours with its environment and its copies."""
-        return next((at for at in self.folder.parents if at.parent == paths.checkouts()), None)
+        return place_of(self.folder)
 
     @property
     def is_copy(self) -> bool:
@@ -80,6 +80,11 @@ class Checkout:
         if self.release:
             return self.release
         return f"{self.commit[:12]} (like {self.like})" if self.commit else f"like {self.like}"
+
+
+def place_of(folder: Path) -> Path | None:
+    """Return the folder that holds the checkout of ours which `folder` is in, existing or not."""
+    return next((at for at in folder.parents if at.parent == paths.checkouts()), None)
 
 
 def open_folder(folder: Path) -> Checkout:
@@ -187,8 +192,8 @@ def edits(made: Checkout) -> list[str]:
     """Return the edited files of a checkout of ours; our patches do not count as edits."""
     came = json.loads((made.folder.parent / FILES).read_text(encoding="utf-8"))
     if made.is_copy:
-        return sorted({file for file, _ in came.items() ^ hashes(made.scripts).items()})
-    now = fingerprints(made.scripts)
+        return sorted({file for file, _ in came.items() ^ contents.hashes(made.scripts).items()})
+    now = contents.fingerprints(made.scripts)
     return sorted(file for file, was in came.items() if now.get(file) != was)
 
 
@@ -238,7 +243,7 @@ def _settle(
         )
     if release is None and commit is None and known.exact:
         release = releases.find(known.exact[-1])
-    files = fingerprints(scripts)
+    files = contents.fingerprints(scripts)
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     commit = commit or (release.commit if release else acquire.head(Path(source).expanduser()))
     name = release.tag if release else commit[:12] if commit else f"copy-{digest[:8]}"
@@ -279,22 +284,3 @@ def recorded(own: Path) -> Checkout:
         record.get("between") or None,
         tuple(sorted(record.get("patches", {}).items())),
     )
-
-
-def fingerprints(scripts: Path) -> dict[str, str]:
-    """Return the fingerprint of each Python file, as it is without our patches."""
-    return {
-        name: releases.fingerprint(file.read_text(encoding="utf-8", errors="replace"))
-        for name, file in _python(scripts)
-        if not file.name.startswith("kp_")
-    }
-
-
-def hashes(scripts: Path) -> dict[str, str]:
-    """Return the hash of each Python file, as it is now."""
-    return {name: hashlib.sha256(f.read_bytes()).hexdigest()[:16] for name, f in _python(scripts)}
-
-
-def _python(scripts: Path) -> list[tuple[str, Path]]:
-    files = (file for file in sorted(scripts.rglob("*.py")) if ".git" not in file.parts)
-    return [(file.relative_to(scripts).as_posix(), file) for file in files]

@@ -21,7 +21,7 @@ from kohya_presets.problems import listed
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
 from patches.registry import Patch
-from wrapper.checkouts import checkout, patchwork
+from wrapper.checkouts import checkout, contents, patchwork
 from wrapper.checkouts.checkout import COPIES, FILES, RECORD, SOURCES, Checkout
 from wrapper.system import folders, locks, paths, rewrite, sizes, users
 
@@ -134,7 +134,7 @@ def _place(base: Checkout, patches: Sequence[Patch]) -> Path:
     edited: list[tuple[str, str]] = []
     if (own / FILES).is_file():
         came = json.loads((own / FILES).read_text(encoding="utf-8"))
-        edited = sorted(came.items() ^ checkout.fingerprints(base.scripts).items())
+        edited = sorted(came.items() ^ contents.fingerprints(base.scripts).items())
     content = {
         "format": FORMAT,
         "commit": base.commit or own.name,
@@ -175,7 +175,7 @@ def _write_record(base: Checkout, patches: Sequence[Patch], copy: Checkout, work
     hashes = {patch.name: patch.sha256() for patch in patches}
     text = toml_text.table({key: value for key, value in record.items() if key != "patches"})
     text += f"\n[patches]\n{toml_text.table(hashes)}"
-    files = json.dumps(checkout.hashes(copy.scripts), indent=0)
+    files = json.dumps(contents.hashes(copy.scripts), indent=0)
     (work / FILES).write_text(f"{files}\n", encoding="utf-8", newline="\n")
     (work / RECORD).write_text(text, encoding="utf-8", newline="\n")
 

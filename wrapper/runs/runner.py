@@ -16,13 +16,12 @@ from typing import Protocol
 from kohya_presets.errors import TrainerError, UserError
 from kohya_presets.loras import summary, weights
 from kohya_presets.loras.summary import Lora
-from kohya_presets.sdscripts import scripts
+from kohya_presets.sdscripts import options, scripts
 from wrapper.runs import failures, keeping, manifest, sources
 from wrapper.runs.manifest import Run, Stage
 from wrapper.system import launch, locks, proc
 from wrapper.system.launch import OnLine, Outcome
 
-MIN_DIFF = 0.01  # the scripts' default
 KEEPS_TEXT_ENCODERS = 1e-6  # the guide's, and our presets'
 
 
@@ -257,7 +256,8 @@ def _min_diff(run: Run) -> float:
     """Return the threshold with which the extraction was started."""
     arguments = (arg.partition("=") for stage in run.stages for arg in stage.launch.argv)
     given = [float(value) for name, _, value in arguments if name == "--min_diff"]
-    return given[0] if given else MIN_DIFF
+    default: float = options.of(scripts.TOOLS["extract"])["min_diff"].default
+    return given[0] if given else default
 
 
 def lock(folder: Path) -> AbstractContextManager[None]:

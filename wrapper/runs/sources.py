@@ -28,9 +28,10 @@ def standing(run: Run, on_step: Callable[[str], None]) -> Run:
         UserError: the scripts or the patches are not those that the run started with.
     """
     old = Path(str(run.facts.get("sd-scripts", {}).get("folder", "")))
-    inside = (at for at in old.parents if at.parent == paths.checkouts())
-    place = next((at for at in inside if (at / checkout.RECORD).is_file()), None)
+    place = checkout.place_of(old)
     if place is None or all(stage.state == "done" for stage in run.stages):
+        return run
+    if not (place / checkout.RECORD).is_file():
         return run
     if old.is_dir() and not _differing(run):
         return run

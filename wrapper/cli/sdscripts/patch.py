@@ -72,9 +72,10 @@ def apply(names: tuple[str, ...], checkout: Path | None, release: str) -> None:
         kohya-presets patch apply ema adacoor --checkout ~/kohya_ss
     """
     wanted = [registry.find(name, paths.user_patches()) for name in names]
-    found = trainer.checkout_for(release, checkout, Talk())
+    talk = Talk()
+    found = trainer.checkout_for(release, checkout, talk)
     if found.is_ours:
-        click.echo(trees.with_patches(found, wanted, on_step=Talk().say).folder)
+        click.echo(trees.with_patches(found, wanted, on_step=talk.say).folder)
         return
     with rewrite.alone(found.folder):
         changes = patchwork.applying(found, wanted)

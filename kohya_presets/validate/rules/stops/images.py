@@ -42,7 +42,9 @@ def cached_latents_varied(s: Settings) -> Finding | None:
 
 def bucket_smallest(s: Settings) -> Finding | None:
     sides, smallest = s.sides(), s.dataset("min_bucket_reso")
-    if not s.dataset("enable_bucket") or not sides or not smallest or smallest <= min(sides):
+    if not s.dataset("enable_bucket") or not sides:
+        return None
+    if not _shuts_out(s, "min_bucket_reso", smallest):
         return None
     message = f"min_bucket_reso is {smallest}, larger than the resolution ({min(sides)})"
     hint = f"Use min_bucket_reso = {min(sides) // 4}."
@@ -51,7 +53,9 @@ def bucket_smallest(s: Settings) -> Finding | None:
 
 def bucket_largest(s: Settings) -> Finding | None:
     sides, largest = s.sides(), s.dataset("max_bucket_reso")
-    if not s.dataset("enable_bucket") or not sides or not largest or largest >= max(sides):
+    if not s.dataset("enable_bucket") or not sides:
+        return None
+    if not _shuts_out(s, "max_bucket_reso", largest):
         return None
     message = f"max_bucket_reso is {largest}, smaller than the resolution ({max(sides)})"
     return Finding(*s.where("max_bucket_reso"), message, f"Use max_bucket_reso = {2 * max(sides)}.")
@@ -62,7 +66,8 @@ def bucket_limits(s: Settings) -> Finding | None:
     for switch, off in (("enable_bucket", False), ("bucket_no_upscale", True)):
         given = [key for key in keys if s.changed(*s.where(key)) is not None]
         if switch == "bucket_no_upscale":
-            given = [key for key in given if not _held_against_resolution(key, s)]
+            # Without upscaling, sd-scripts still compares the limit with the resolution.
+            given = [key for key in given if not _shuts_out(s, key, _default(s, key))]
         if s.is_whole and given and bool(s.dataset(switch)) is off:
             without = "without enable_bucket" if switch == "enable_bucket" else f"with {switch}"
             message = f"{given[0]} has no effect {without}"
@@ -70,12 +75,18 @@ def bucket_limits(s: Settings) -> Finding | None:
     return None
 
 
-def _held_against_resolution(key: str, s: Settings) -> bool:
-    """Return whether sd-scripts would stop at the default of this limit, also without upscaling."""
+def _shuts_out(s: Settings, limit: str, value: int | None) -> bool:
+    """Return whether the resolution lies beyond a limit of this value: sd-scripts then stops."""
     sides = s.sides()
-    if not sides:
+    if not sides or not value:
         return False
-    return max(sides) > 1024 if key == "max_bucket_reso" else min(sides) < 256
+    return value > min(sides) if limit == "min_bucket_reso" else value < max(sides)
+
+
+def _default(s: Settings, key: str) -> int | None:
+    table, name = s.where(key)
+    default: int | None = s.known(table)[name].default
+    return default
 
 
 def bucket_steps(s: Settings) -> Finding | None:
