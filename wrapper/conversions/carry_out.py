@@ -20,7 +20,7 @@ from wrapper.system import folders, launch, locks, whole
 from wrapper.system.launch import Launch, Outcome
 
 LOCK = ".lock"
-SHOWN = 12  # last lines of a log
+SHOWN, WIDEST = 12, 160  # last lines of a log that are shown, and letters of each
 _ADVICE = {  # what is special here; else as for runs
     "out of memory": "Close other programs that use the GPU, or add --set {tool}.device=cpu.",
     "No space left on device": "Free some space, or choose another --out.",
@@ -127,7 +127,8 @@ def _failure(job: Job, outcome: Outcome) -> TrainerError:
         what = f"{job.tool} stopped with exit code {outcome.returncode}: {said}"
     else:
         what = f"{job.tool} ended without writing {job.made[-1].name}: {said}"
-    lines = "".join(f"\n  | {escape.controls(line)}" for line in outcome.tail[-SHOWN:])
+    shown = (escape.controls(line)[:WIDEST] for line in outcome.tail[-SHOWN:])
+    lines = "".join(f"\n  | {line}" for line in shown)
     text = "\n".join(outcome.tail)
     own = (hint.format(tool=job.tool) for sign, hint in _ADVICE.items() if sign in text)
     return TrainerError(what + lines, hint=next(own, None) or failures.advise(outcome.tail))

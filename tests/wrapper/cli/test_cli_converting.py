@@ -86,6 +86,7 @@ def test_a_preset_gives_the_settings(place: Path) -> None:
     assert said.stdout.splitlines() == [str(place / "korra-512.safetensors")]
     assert "[extract] of the preset skynet: sdxl, dim 512" in said.stderr
     assert "fast-lora" not in said.stderr
+    assert "skynet also resizes its LoRA: `kohya-presets resize skynet --lora" in said.stderr
 
 
 def test_a_resized_lora_is_named_by_its_new_rank(place: Path) -> None:
@@ -93,6 +94,14 @@ def test_a_resized_lora_is_named_by_its_new_rank(place: Path) -> None:
     assert said.stdout.splitlines() == [str(place / "korra-16.safetensors")]
     assert "resize with" in said.stderr
     assert "[resize] of the preset skynet" in said.stderr
+
+
+def test_only_the_lora_at_hand_says_from_which_rank(place: Path) -> None:
+    faked.lora(place / "large.safetensors", 1024)
+    more = ("--lora", "large.safetensors", "--out", place, "--set", "resize.new_rank=768")
+    said = run(place, "resize", *more)  # larger than what skynet extracts
+    assert said.stdout.splitlines() == [str(place / "large-768.safetensors")]
+    assert "warning: large" not in said.stderr
 
 
 def test_a_lora_of_that_rank_is_told(place: Path) -> None:
@@ -167,9 +176,10 @@ def test_a_failed_one_does_not_lose_the_others(place: Path) -> None:
 def test_a_bad_result_is_an_error_and_leaves_nothing(name: str, why: str, place: Path) -> None:
     faked.model(place / f"{name}.safetensors")
     out = place / "new" / "folder" / "a.safetensors"
-    with pytest.raises(TrainerError, match=why):
+    with pytest.raises(TrainerError, match=why) as caught:
         extract(place, f"{name}.safetensors", "--out", out)
     assert not (place / "new").exists()
+    assert max(map(len, str(caught.value).splitlines())) < 500
 
 
 def test_a_script_that_leaves_modules_as_they_were_is_found_out(place: Path) -> None:

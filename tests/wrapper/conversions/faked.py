@@ -41,6 +41,7 @@ if "hold" in said:
     to.write_bytes(b"half a file")
     time.sleep(60)
 if "fails" in said:
+    print("Missing key(s) in state_dict: " + 1000 * "a.weight, ", file=sys.stderr)
     sys.exit("RuntimeError: CUDA out of memory")
 if "nothing" in said:
     sys.exit(0)

@@ -49,3 +49,8 @@ def command(
     request = converting.request("extract", words, tuned, overrides, **asked)
     talk = Talk()
     converting.finish(ready.extractions(request, base, talk), talk)
+    if request.preset.resize is not None:
+        name = request.preset.name
+        talk.say(
+            f"{name} also resizes its LoRA: `kohya-presets resize {name} --lora FILE --out FILE`"
+        )
