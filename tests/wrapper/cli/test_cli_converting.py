@@ -179,7 +179,14 @@ def test_a_bad_result_is_an_error_and_leaves_nothing(name: str, why: str, place:
     with pytest.raises(TrainerError, match=why) as caught:
         extract(place, f"{name}.safetensors", "--out", out)
     assert not (place / "new").exists()
+    assert ".part" not in str(caught.value)
     assert max(map(len, str(caught.value).splitlines())) < 500
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(place: Path) -> None:
+    out = place / "base.safetensors" / "a.safetensors"
+    with pytest.raises(UserError, match=r"cannot write .*base\.safetensors"):
+        extract(place, "korra.safetensors", "--out", out)
 
 
 def test_a_script_that_leaves_modules_as_they_were_is_found_out(place: Path) -> None:
