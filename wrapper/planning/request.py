@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kohya_presets.errors import PresetError, ProblemsError
@@ -12,14 +12,18 @@ from kohya_presets.problems import Problem, errors
 from kohya_presets.training import settings
 from kohya_presets.training.trained import Training
 from patches import registry
+from patches.registry import Patch
+from wrapper.checkouts import checkout as checkouts
+from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.planning import preflight, trainer
-from wrapper.planning.job import Plan
-from wrapper.runs import manifest, runner
+from wrapper.planning.job import STATES_PATCH, Plan
+from wrapper.runs import known, manifest, runner
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
 from wrapper.system import paths
 
+NOT_WITH_STATES = ("fused_optimizer_groups", "deepspeed")  # the patch refuses these options
 _SHOWS_ADVICE = "`kohya-presets validate --advice` shows them"
 
 
@@ -46,6 +50,29 @@ class Request:
     def caption_extension(self) -> str:
         """How the names of caption files end."""
         return str(self.preset.dataset.get("caption_extension", ".txt"))
+
+
+def with_states(request: Request, talk: Talk) -> Request:
+    """Return the request with the patch that saves states, where the run can have it.
+
+    A user's own folder is never patched: it has the patch, or the run does without.
+    """
+    patch, preset = registry.find(STATES_PATCH, paths.user_patches()), request.preset
+    options = {option.name: scripts for option, scripts in patch.addition.options}
+    if request.standin or preset.script not in options["state_every_minutes"]:
+        return request
+    if refused := next((x for x in NOT_WITH_STATES if preset.train.get(x)), None):
+        talk.say(f"{refused}: no states are saved; if training is killed, it starts again")
+        return request
+    if request.checkout and not _carries(checkouts.open_folder(request.checkout), patch):
+        command = patchwork.command([STATES_PATCH], f'"{request.checkout}"')
+        talk.say(
+            f"{request.checkout} has no patch {STATES_PATCH}: if training is killed, it starts "
+            f"again from the beginning. `{command}` adds the patch."
+        )
+        return request
+    patches = tuple(dict.fromkeys((*preset.patches, STATES_PATCH)))
+    return replace(request, preset=replace(preset, patches=patches))
 
 
 def validate(request: Request, talk: Talk) -> str | None:
@@ -109,7 +136,12 @@ def started(
     """Return the run of `plan`, with its folder created."""
     both = all(training(preset, checkout).text_encoders)
     run = Run(request.folder, kind, preset.name, request.name, plan.stages, both, facts)
+    known.remember(run)
     return runner.start(run, plan.files)
+
+
+def _carries(found: Checkout, patch: Patch) -> bool:
+    return found.is_standin is False and patchwork.status(found, patch).state == "applied"
 
 
 def _fit(request: Request, checkout: Checkout, talk: Talk) -> None:
