@@ -113,15 +113,19 @@ def _commands(record: Run, plan: Plan) -> Iterator[str]:
         return
     for recorded, planned in zip(record.stages, plan.stages, strict=True):
         if recorded.state != "done":  # its scripts may be gone since then
-            yield from _difference(recorded.name, _told(record, recorded), _told(record, planned))
+            then = [_moved(record, line) for line in _words(recorded)]
+            then, now = then + _files_of(recorded), _words(planned) + _files_of(planned)
+            yield from _difference(recorded.name, then, now)
 
 
-def _told(record: Run, stage: Stage) -> list[str]:
+def _words(stage: Stage) -> list[str]:
     launch = stage.launch
     variables = [f"{name}={value}" for name, value in sorted(launch.env.items())]
-    files = [stage.makes, stage.output, launch.log]
-    lines = [*launch.argv, *variables, f"in {launch.cwd}", *map(str, files), stage.expects]
-    return [_moved(record, line) for line in lines]
+    return [*launch.argv, *variables, f"in {launch.cwd}"]
+
+
+def _files_of(stage: Stage) -> list[str]:
+    return [*map(str, (stage.makes, stage.output, stage.launch.log)), stage.expects]
 
 
 def _moved(record: Run, text: str) -> str:
