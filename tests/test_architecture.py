@@ -32,9 +32,11 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/environments": set(),
     "wrapper/rehearsal": {"PIL", "numpy"},
     "wrapper/data": {"PIL", "httpx", "huggingface_hub"},
+    "wrapper/extraction": set(),
     "wrapper/runs": {"tomlkit"},
     "wrapper/planning": set(),
     "wrapper/ranks": set(),
+    "wrapper/conversions": set(),
     "wrapper/export": set(),
     "wrapper/cli": {"click"},
 }
@@ -48,7 +50,7 @@ IN_THE_TRAINER = {
     "wrapper/ranks": {"torch", "kp_detour", "patches.fast_lora"},
     "wrapper/rehearsal": {
         *("torch", "torchvision", "safetensors", "diffusers", "library"),
-        *("kp_miniature", "kp_observed"),
+        *("kp_miniature", "kp_observed", "kp_torchvision"),
     },
 }
 STANDIN = "wrapper/rehearsal/standin"

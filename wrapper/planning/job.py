@@ -13,10 +13,10 @@ from kohya_presets.files import render
 from kohya_presets.presets import preset as preset_files
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.sdscripts import scripts
-from kohya_presets.sdscripts.scripts import TOOLS
+from wrapper.extraction import tool
 from wrapper.rehearsal import adapt
 from wrapper.runs.manifest import Stage
-from wrapper.system.launch import RUN_MARK, Launch
+from wrapper.system.launch import Launch
 
 CPU_THREADS = 2  # of accelerate's launcher; the Kohya GUI uses the same
 STATES_PATCH = "resume"
@@ -70,15 +70,13 @@ def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | Non
     stages = [train]
     if preset.extract is not None:
         last = "lora" if preset.resize is None else "extracted"
-        options = {
-            "model_org": str(site.base),
-            "model_tuned": str(train.output),
-            **_on_device(preset.extract, site),
-        }
-        stages.append(_tool("extract", options, name, site, last))
+        made, used = _made("extract", name, site), _tool_site("extract", site)
+        launch = tool.of_checkpoint(site.base, train.output, made, preset.extract, used)
+        stages.append(_tool("extract", launch, made, name, site, last))
     if preset.resize is not None and preset.extract is not None:
-        options = {"model": str(stages[-1].output), **_on_device(preset.resize, site)}
-        stages.append(_tool("resize", options, name, site, "lora"))
+        made, used = _made("resize", name, site), _tool_site("resize", site)
+        launch = tool.of_lora(stages[-1].output, made, preset.resize, used)
+        stages.append(_tool("resize", launch, made, name, site, "lora"))
     return Plan(files, tuple(stages))
 
 
@@ -141,36 +139,22 @@ def _train(preset: Preset, name: str, site: Site) -> Stage:
     return Stage("train", _launch("train", argv, site), makes, output, expects)
 
 
-def _tool(stage: str, options: Table, name: str, site: Site, into: str) -> Stage:
-    options = {**options, "save_to": str(_made(stage, name, site))}
-    script = str(site.scripts / TOOLS[stage])
-    argv = (site.python, *site.in_front, script, *render.arguments(options))
+def _tool(stage: str, launch: Launch, made: Path, name: str, site: Site, into: str) -> Stage:
     output = site.run_dir / into / f"{name}.safetensors"
-    made = _made(stage, name, site)
-    return Stage(stage, _launch(stage, argv, site), made, output, scripts.LORA)
+    return Stage(stage, launch, made, output, scripts.LORA)
+
+
+def _tool_site(stage: str, site: Site) -> tool.Site:
+    log = site.run_dir / "logs" / f"{stage}.log"
+    return tool.Site(
+        site.scripts, site.python, site.run_dir, log, site.device, site.in_front, site.env
+    )
 
 
 def _launch(stage: str, argv: tuple[str, ...], site: Site) -> Launch:
-    return Launch(argv, site.scripts, site.run_dir / "logs" / f"{stage}.log", _env(site))
+    log = site.run_dir / "logs" / f"{stage}.log"
+    return Launch(argv, site.scripts, log, tool.environ(site.scripts, site.run_dir, site.env))
 
 
 def _made(stage: str, name: str, site: Site) -> Path:
     return site.run_dir / "work" / stage / f"{name}.safetensors"
-
-
-def _env(site: Site) -> dict[str, str]:
-    return {
-        "PYTHONPATH": str(site.scripts),  # in place of `pip install -e .`
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONUTF8": "1",
-        "PYTHONIOENCODING": "utf-8",
-        "COLUMNS": "160",  # sd-scripts wraps its log at this width
-        RUN_MARK: str(site.run_dir),
-        **site.env,
-    }
-
-
-def _on_device(options: Table, site: Site) -> Table:
-    if site.device is None or "device" in options:
-        return options
-    return {**options, "device": site.device}

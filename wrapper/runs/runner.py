@@ -14,13 +14,12 @@ from pathlib import Path
 from kohya_presets.errors import TrainerError, UserError
 from kohya_presets.loras import summary, weights
 from kohya_presets.loras.summary import Lora
-from kohya_presets.sdscripts import options, scripts
+from kohya_presets.sdscripts import scripts
+from wrapper.extraction import verify
 from wrapper.runs import attempt, keeping, manifest, sources
 from wrapper.runs.attempt import Watcher
 from wrapper.runs.manifest import Run, Stage
 from wrapper.system import launch, locks, proc
-
-KEEPS_TEXT_ENCODERS = 1e-6  # the guide's, and our presets'
 
 
 def start(run: Run, files: Mapping[str, str]) -> Run:
@@ -145,34 +144,14 @@ def _trained(product: Path) -> Lora | None:
 
 
 def _verified(run: Run) -> Lora:
-    lora = summary.describe(run.product)
-    if run.text_encoders and not (lora.text_encoder_1 and lora.text_encoder_2):
-        raise TrainerError(
-            f"{run.product} has no text-encoder modules, although the text encoders were trained: "
-            f"none of their weights changed by more than extract.min_diff ({_min_diff(run):g})",
-            hint=_for_larger_changes(run),
-        )
-    if not lora.unet:
-        raise TrainerError(
-            f"{run.product} has no U-Net modules",
-            hint="Use a higher learning rate: training changed the U-Net too little to extract it.",
-        )
-    return lora
-
-
-def _for_larger_changes(run: Run) -> str:
-    longer = "a higher learning rate for the text encoders, or train longer"
-    if _min_diff(run) > KEEPS_TEXT_ENCODERS:
-        return f"Use --set extract.min_diff={KEEPS_TEXT_ENCODERS:g}, or {longer}."
-    return f"Use {longer}. Is lr_warmup_steps longer than the training?"
+    return verify.extracted(run.product, text_encoders=run.text_encoders, min_diff=_min_diff(run))
 
 
 def _min_diff(run: Run) -> float:
     """Return the threshold with which the extraction was started."""
     arguments = (arg.partition("=") for stage in run.stages for arg in stage.launch.argv)
     given = [float(value) for name, _, value in arguments if name == "--min_diff"]
-    default: float = options.of(scripts.TOOLS["extract"])["min_diff"].default
-    return given[0] if given else default
+    return given[0] if given else verify.min_diff({})
 
 
 def lock(folder: Path) -> AbstractContextManager[None]:

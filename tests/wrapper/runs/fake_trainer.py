@@ -32,7 +32,7 @@ def main() -> int:
         print(line, file=sys.stderr)
     if args.makes != "nothing":
         shapes = tensors.SDXL if args.makes == "model" else tensors.lora(args.rank, te=args.te)
-        tensors.write(args.file, shapes, cut=args.cut)
+        tensors.write(args.file, shapes, cut=args.cut, fill=tensors.ONES)
     return int(args.exit_code)
 
 
