@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -232,23 +233,30 @@ def test_two_processes_go_on_as_they_would_have(
     assert weights(rest)[final] == weights(undisturbed)[final]
 
 
-@pytest.mark.every_release
-@pytest.mark.parametrize("release", ["v0.8.7", "v0.9.1", "v0.10.1", "v0.11.1"])
-def test_without_its_options_a_patched_trainer_is_the_unpatched_one(
-    release: str, training: Callable[..., Training]
-) -> None:
-    ready = training(release)
-    options = ("--save_precision=float", "--learning_rate=1e-4", "--save_state")
-    patched, _ = ready.run("patched", *options, "--save_every_n_steps=7")
-    timed, _ = ready.run("timed", *options, "--save_every_n_steps=7", STATES)
+@contextlib.contextmanager
+def unpatched(ready: Training) -> Iterator[None]:
+    """Take the patch out of the scripts, and put it in again."""
     found = Checkout(ready.scripts, ready.scripts, "plain", None, "v0.7.0")
-    resume = registry.find("resume")
     with rewrite.alone(ready.scripts):
         rewrite.carry_out(patchwork.reverting(found, ["resume"]))
         try:
-            bare, _ = ready.run("bare", *options, "--save_every_n_steps=7")
+            yield
         finally:
-            rewrite.carry_out(patchwork.applying(found, [resume]))
+            rewrite.carry_out(patchwork.applying(found, [registry.find("resume")]))
+
+
+@pytest.mark.every_release
+@pytest.mark.parametrize("script", [MODEL, LORA])
+@pytest.mark.parametrize("release", ["v0.8.7", "v0.9.1", "v0.10.1", "v0.11.1"])
+def test_without_its_options_a_patched_trainer_is_the_unpatched_one(
+    release: str, script: str, training: Callable[..., Training]
+) -> None:
+    ready = training(release, script)
+    options = ("--save_precision=float", "--learning_rate=1e-4", "--save_state")
+    patched, _ = ready.run("patched", *options, "--save_every_n_steps=7")
+    timed, _ = ready.run("timed", *options, "--save_every_n_steps=7", STATES)
+    with unpatched(ready):
+        bare, _ = ready.run("bare", *options, "--save_every_n_steps=7")
     assert weights(patched) == weights(bare)
     assert weights(timed).keys() == weights(bare).keys()
 
@@ -267,6 +275,25 @@ def test_without_its_options_a_patched_trainer_is_the_unpatched_one(
     assert "continuing after step 7 (epoch 1)" in said.stdout
     assert "it will not be exactly the same training: this patch has not saved" in said.stdout
     assert "skynet-step00000012.safetensors" in weights(rest)
+
+
+@pytest.mark.every_release
+@pytest.mark.parametrize("release", ["v0.8.7", "v0.9.1", "v0.10.1", "v0.11.1"])
+@pytest.mark.parametrize("skip", [(), ("--skip_until_initial_step",)])
+def test_without_its_options_a_patched_lora_script_counts_as_the_unpatched_one(
+    release: str, skip: tuple[str, ...], training: Callable[..., Training]
+) -> None:
+    if skip and release == "v0.8.7":
+        pytest.skip("it has no --skip_until_initial_step")
+    ready = training(release, LORA)
+    options = ("--save_precision=float", "--learning_rate=1e-4", "--max_train_epochs=2")
+    with unpatched(ready):
+        whole, _ = ready.run("whole", *options, "--save_state", "--save_every_n_steps=7")
+        resume = f"--resume={whole / 'skynet-step00000007-state'}"
+        bare, said = ready.run("bare", *options, resume, *skip)
+    again, said_again = ready.run("again", *options, resume, *skip)
+    assert weights(again) == weights(bare)
+    assert said_again.stdout == said.stdout
 
 
 def test_impossible_options_stop_before_the_first_step(
