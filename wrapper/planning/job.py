@@ -102,9 +102,9 @@ def _train_output(preset: Preset, name: str, site: Site) -> tuple[Path, Path]:
 
 def _states(preset: Preset, site: Site) -> Table:
     """Return the options of the patch that saves states by the clock, where the preset has it."""
-    if STATES_PATCH not in preset.patches:
-        return {}
     every = preset.train.get("state_every_minutes", STATE_EVERY_MINUTES)
+    if STATES_PATCH not in preset.patches or not every:
+        return {}
     return {"state_every_minutes": every, "state_dir": str(site.run_dir / "states")}
 
 

@@ -11,7 +11,7 @@ from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
 from kohya_presets.problems import Problem
 from wrapper.data import base_model, images, listing
-from wrapper.planning import inputs, job, preflight, trainer
+from wrapper.planning import disk, inputs, job, preflight, trainer
 from wrapper.planning import request as requests
 from wrapper.planning.inputs import Inputs
 from wrapper.planning.job import Plan, Site
@@ -64,7 +64,11 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     requests.stop_at(images.problems(found), talk, f"the images in {data}")
     model = base_model.find(base, on_step=talk.say)
     requests.stop_at(_model(request, model.file), talk, "the base model")
-    requests.stop_at(preflight.disk(preset, model.file, request.folder), talk, "the disk")
+    request = requests.with_room(request, asked, model.file, len(found.images), talk)
+    preset = request.preset
+    written = requests.written(request, asked, model.file, len(found.images))
+    talk.say(f"the run needs {disk.said(written)}")
+    requests.stop_at(disk.problems(written, request.folder), talk, "the disk")
     checkout = trainer.checkout_for(request.release, request.checkout, talk)
     checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)

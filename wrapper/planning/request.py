@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kohya_presets.errors import PresetError, ProblemsError
+from kohya_presets.loras import weights
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem, errors
+from kohya_presets.sdscripts import releases
 from kohya_presets.training import settings
 from kohya_presets.training.trained import Training
 from patches import registry
@@ -16,7 +18,8 @@ from patches.registry import Patch
 from wrapper.checkouts import checkout as checkouts
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
-from wrapper.planning import preflight, trainer
+from wrapper.planning import disk, preflight, trainer
+from wrapper.planning.disk import Written
 from wrapper.planning.job import STATES_PATCH, Plan
 from wrapper.runs import known, manifest, runner
 from wrapper.runs.manifest import Run
@@ -117,6 +120,27 @@ def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
     if wrong := errors(found):
         raise ProblemsError(subject, wrong)
     talk.problems(found, advice=_SHOWS_ADVICE)
+
+
+def written(request: Request, asked: str | None, base: Path, images: int) -> list[Written]:
+    """Return what the run will have on disk at its fullest; `asked` is what `validate` returned."""
+    additions, preset = registry.additions(paths.user_patches()), request.preset
+    known = settings.of_preset(preset, asked or releases.DEFAULT, additions, images=images)
+    return disk.plan(preset, known, weights.read(base))
+
+
+def with_room(request: Request, asked: str | None, base: Path, images: int, talk: Talk) -> Request:
+    """Return the request with as many states of training as the disk has room for."""
+    has = disk.free(request.folder)
+
+    def room(preset: Preset) -> bool:
+        tried = replace(request, preset=preset)
+        return disk.total(written(tried, asked, base, images)) <= has
+
+    preset, said = disk.fewer_states(request.preset, room)
+    if said:
+        talk.warn(said)
+    return replace(request, preset=preset)
 
 
 def training(preset: Preset, checkout: Checkout) -> Training:
