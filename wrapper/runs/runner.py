@@ -65,6 +65,22 @@ def carry_out(run: Run, watcher: Watcher) -> Lora | None:
         return _verified(run) if run.stages[-1].name != "train" else _trained(run.product)
 
 
+def watch(run: Run, watcher: Watcher) -> None:
+    """Show the progress of a run that another process carries out, until its script ends.
+
+    Ctrl-C ends only the watching.
+
+    Raises:
+        UserError: nothing runs.
+    """
+    if not launch.at_work(run.folder):
+        resume = proc.command_line(("kohya-presets", "resume", run.folder))
+        raise UserError(f"no script runs for {run.folder}", hint=f"Start it with `{resume}`.")
+    stage = next((stage for stage in run.stages if stage.state == "running"), run.stages[-1])
+    with watcher.stage(stage.name) as on_line:
+        launch.watch(run.folder, stage.launch.log, on_line=on_line)
+
+
 def require_idle(folder: Path) -> None:
     """Raise UserError where the trainer of the run in `folder` is still running."""
     if left := launch.at_work(folder):

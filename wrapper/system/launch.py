@@ -91,6 +91,12 @@ def follow(run_dir: Path, log: Path, *, on_line: OnLine, saves: bool = False) ->
     return Outcome(None, time.monotonic() - started, tail)
 
 
+def watch(run_dir: Path, log: Path, *, on_line: OnLine) -> None:
+    """Pass on what the processes for `run_dir` write from now on, and never stop them."""
+    offset = log.stat().st_size if log.exists() else 0
+    _follow(log, offset, lambda: bool(at_work(run_dir)), on_line)
+
+
 def at_work(run_dir: Path) -> list[psutil.Process]:
     """Return the processes that an earlier call started for `run_dir` and that still run."""
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _marked(p, run_dir)]
