@@ -45,7 +45,7 @@ def stages(done: Rehearsed) -> dict[str, Path]:
 def test_many_models_become_the_lora_of_a_run(
     rehearsed: Callable[..., Rehearsed], tmp_path: Path
 ) -> None:
-    """As it is typed: with fast-lora the script builds no model of SDXL's size."""
+    """As it is typed, with fast-lora: as it is, the script builds a model of SDXL's size."""
     release, made = "v0.8.7", stages(rehearsed("lion", "v0.8.7"))
     models = tmp_path / "my models ü 東京"
     models.mkdir()
@@ -80,6 +80,7 @@ def test_the_stock_scripts_extract_and_resize_as_in_a_run(
         is_default=False,
         sources=(made["train"],),
         out=tmp_path / "extracted ü.safetensors",
+        force=False,
         release=releases.DEFAULT,
         in_front=small,
     )

@@ -19,6 +19,8 @@ from wrapper.runs.manifest import Stage
 from wrapper.system.launch import Launch
 
 CPU_THREADS = 2  # of accelerate's launcher; the Kohya GUI uses the same
+STATES_PATCH = "resume"
+STATE_EVERY_MINUTES = 20.0  # where the preset says nothing: what a killed run loses at most
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Site:
     device: str | None = None  # for extract and resize where the preset names none
     in_front: tuple[str, ...] = ()  # a script that runs the real one, as the rehearsal's does
     cpu: bool = False
+    tensorboard: bool = False  # whether the trainer can write its events
+    in_work: bool = False  # training writes into work/train first, as in runs of earlier versions
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -50,8 +54,13 @@ def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | Non
     `seed` is used where the preset has none, so that a repeated stage gives the same result;
     `extra` are training options of this run alone.
     """
-    paths = _paths(name, site)
-    config = {"seed": preset.train.get("seed", seed), **(extra or {})}
+    paths = _paths(preset, name, site)
+    config = {
+        "seed": preset.train.get("seed", seed),
+        **_states(preset, site),
+        **_events(preset, site),
+        **(extra or {}),
+    }
     files = {
         "preset.toml": preset_files.to_toml(preset),
         "config.toml": render.config(preset, paths, extra=config),
@@ -71,14 +80,39 @@ def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | Non
     return Plan(files, tuple(stages))
 
 
-def _paths(name: str, site: Site) -> render.Paths:
+def _paths(preset: Preset, name: str, site: Site) -> render.Paths:
     return render.Paths(
         data=site.data,
         base=site.base,
-        output=site.run_dir / "work" / "train",
+        output=_train_output(preset, name, site)[0].parent,
         name=name,
         dataset_config=site.run_dir / "dataset.toml",
     )
+
+
+def _train_output(preset: Preset, name: str, site: Site) -> tuple[Path, Path]:
+    """Return the file that training writes, and where it belongs: mostly the same.
+
+    What training saves on its way is then in its place at every moment, also after a crash.
+    """
+    into = "lora" if scripts.makes_lora(preset.script) else "model"
+    output = site.run_dir / into / f"{name}.safetensors"
+    return (_made("train", name, site) if site.in_work else output), output
+
+
+def _states(preset: Preset, site: Site) -> Table:
+    """Return the options of the patch that saves states by the clock, where the preset has it."""
+    every = preset.train.get("state_every_minutes", STATE_EVERY_MINUTES)
+    if STATES_PATCH not in preset.patches or not every:
+        return {}
+    return {"state_every_minutes": every, "state_dir": str(site.run_dir / "states")}
+
+
+def _events(preset: Preset, site: Site) -> Table:
+    """Return the options for TensorBoard, unless the preset logs elsewhere."""
+    if not site.tensorboard or "log_with" in preset.train or "logging_dir" in preset.train:
+        return {}
+    return {"log_with": "tensorboard", "logging_dir": str(site.run_dir / "logs" / "tensorboard")}
 
 
 def _train(preset: Preset, name: str, site: Site) -> Stage:
@@ -100,9 +134,9 @@ def _train(preset: Preset, name: str, site: Site) -> Stage:
         str(site.scripts / preset.script),
         f"--config_file={site.run_dir / 'config.toml'}",
     )
-    makes = scripts.TRAINERS[preset.script].makes
-    into = "lora" if makes == scripts.LORA else "model"
-    return _stage("train", argv, name, site, into, makes)
+    makes, output = _train_output(preset, name, site)
+    expects = scripts.TRAINERS[preset.script].makes
+    return Stage("train", _launch("train", argv, site), makes, output, expects)
 
 
 def _tool(stage: str, launch: Launch, made: Path, name: str, site: Site, into: str) -> Stage:
@@ -117,17 +151,9 @@ def _tool_site(stage: str, site: Site) -> tool.Site:
     )
 
 
-def _stage(
-    stage: str, argv: tuple[str, ...], name: str, site: Site, into: str, expects: str
-) -> Stage:
-    launch = Launch(
-        argv,
-        site.scripts,
-        site.run_dir / "logs" / f"{stage}.log",
-        tool.environ(site.scripts, site.run_dir, site.env),
-    )
-    output = site.run_dir / into / f"{name}.safetensors"
-    return Stage(stage, launch, _made(stage, name, site), output, expects)
+def _launch(stage: str, argv: tuple[str, ...], site: Site) -> Launch:
+    log = site.run_dir / "logs" / f"{stage}.log"
+    return Launch(argv, site.scripts, log, tool.environ(site.scripts, site.run_dir, site.env))
 
 
 def _made(stage: str, name: str, site: Site) -> Path:

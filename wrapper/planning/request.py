@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kohya_presets.errors import PresetError, ProblemsError
+from kohya_presets.loras import weights
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem, errors
+from kohya_presets.sdscripts import releases
 from kohya_presets.training import settings
 from kohya_presets.training.trained import Training
 from patches import registry
+from patches.registry import Patch
+from wrapper.checkouts import checkout as checkouts
+from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
-from wrapper.planning import preflight, trainer
-from wrapper.planning.job import Plan
-from wrapper.runs import manifest, runner
+from wrapper.planning import disk, preflight, trainer
+from wrapper.planning.disk import Written
+from wrapper.planning.job import STATES_PATCH, Plan
+from wrapper.runs import known, manifest, runner
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
 from wrapper.system import paths
 
+NOT_WITH_STATES = ("fused_optimizer_groups", "deepspeed")  # the patch refuses these options
 _SHOWS_ADVICE = "`kohya-presets validate --advice` shows them"
 
 
@@ -46,6 +53,29 @@ class Request:
     def caption_extension(self) -> str:
         """How the names of caption files end."""
         return str(self.preset.dataset.get("caption_extension", ".txt"))
+
+
+def with_states(request: Request, talk: Talk) -> Request:
+    """Return the request with the patch that saves states, where the run can have it.
+
+    A user's own folder is never patched: it has the patch, or the run does without.
+    """
+    patch, preset = registry.find(STATES_PATCH, paths.user_patches()), request.preset
+    options = {option.name: scripts for option, scripts in patch.addition.options}
+    if request.standin or preset.script not in options["state_every_minutes"]:
+        return request
+    if refused := next((x for x in NOT_WITH_STATES if preset.train.get(x)), None):
+        talk.say(f"{refused}: no states are saved; if training is killed, it starts again")
+        return request
+    if request.checkout and not _carries(checkouts.open_folder(request.checkout), patch):
+        command = patchwork.command([STATES_PATCH], f'"{request.checkout}"')
+        talk.say(
+            f"{request.checkout} has no patch {STATES_PATCH}: if training is killed, it starts "
+            f"again from the beginning. `{command}` adds the patch."
+        )
+        return request
+    patches = tuple(dict.fromkeys((*preset.patches, STATES_PATCH)))
+    return replace(request, preset=replace(preset, patches=patches))
 
 
 def validate(request: Request, talk: Talk) -> str | None:
@@ -92,6 +122,27 @@ def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
     talk.problems(found, advice=_SHOWS_ADVICE)
 
 
+def written(request: Request, asked: str | None, base: Path, images: int) -> list[Written]:
+    """Return what the run will have on disk at its fullest; `asked` is what `validate` returned."""
+    additions, preset = registry.additions(paths.user_patches()), request.preset
+    known = settings.of_preset(preset, asked or releases.DEFAULT, additions, images=images)
+    return disk.plan(preset, known, weights.read(base))
+
+
+def with_room(request: Request, asked: str | None, base: Path, images: int, talk: Talk) -> Request:
+    """Return the request with as many states of training as the disk has room for."""
+    has = disk.free(request.folder)
+
+    def room(preset: Preset) -> bool:
+        tried = replace(request, preset=preset)
+        return disk.total(written(tried, asked, base, images)) <= has
+
+    preset, said = disk.fewer_states(request.preset, room)
+    if said:
+        talk.warn(said)
+    return replace(request, preset=preset)
+
+
 def training(preset: Preset, checkout: Checkout) -> Training:
     """Return what a preset trains on a checkout."""
     additions = registry.additions(paths.user_patches())
@@ -109,7 +160,12 @@ def started(
     """Return the run of `plan`, with its folder created."""
     both = all(training(preset, checkout).text_encoders)
     run = Run(request.folder, kind, preset.name, request.name, plan.stages, both, facts)
+    known.remember(run)
     return runner.start(run, plan.files)
+
+
+def _carries(found: Checkout, patch: Patch) -> bool:
+    return found.is_standin is False and patchwork.status(found, patch).state == "applied"
 
 
 def _fit(request: Request, checkout: Checkout, talk: Talk) -> None:
