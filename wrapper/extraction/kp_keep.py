@@ -99,6 +99,9 @@ def _run(script: str, words: list[str]) -> None:
     try:
         sys.argv, sys.path[0] = [script, *words], str(Path(script).parent)
         runpy.run_path(script, run_name="__main__")
+    except SystemExit as ended:  # fast-lora ends its script so
+        if ended.code:
+            raise
     finally:
         sys.argv, sys.path[:] = argv, path
 

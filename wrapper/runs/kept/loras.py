@@ -104,9 +104,8 @@ class _Keeper:
             if lora.name.endswith(".part.safetensors") or lora.name in self.refused:
                 continue
             try:
-                found = verify.extracted(
-                    lora, text_encoders=self.run.text_encoders, min_diff=self.min_diff
-                )
+                # Early on, text encoders may not have changed by as much as min_diff yet.
+                found = verify.extracted(lora, text_encoders=False, min_diff=self.min_diff)
             except UserError as error:
                 self.refused.add(lora.name)
                 self.watcher.say(f"keep: {error}; its checkpoint is kept")
