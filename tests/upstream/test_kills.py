@@ -23,7 +23,7 @@ from tests.wrapper.runs.killing import (
     started,
     wait_for,
 )
-from wrapper.runs import states
+from wrapper.runs.kept import states
 from wrapper.system import launch, proc
 
 pytestmark = [

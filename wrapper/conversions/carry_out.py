@@ -15,7 +15,7 @@ from kohya_presets.errors import TrainerError, UserError
 from kohya_presets.loras import escape
 from kohya_presets.loras.summary import Lora
 from wrapper.runs import failures
-from wrapper.runs.attempt import Watcher
+from wrapper.runs.watcher import Watcher
 from wrapper.system import folders, launch, locks, whole
 from wrapper.system.launch import Launch, Outcome
 

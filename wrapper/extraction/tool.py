@@ -5,7 +5,9 @@ Pure: nothing is read and nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from kohya_presets.files import render
 from kohya_presets.presets.preset import Table
 from kohya_presets.sdscripts.scripts import TOOLS
 from wrapper.system.launch import RUN_MARK, Launch
+
+KEEPER = Path(__file__).parent / "kp_keep.py"
+UNTIL = "no-more-checkpoints"  # a file in the folder where LoRAs are made
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,47 @@ def of_checkpoint(base: Path, tuned: Path, out: Path, options: Table, site: Site
 def of_lora(lora: Path, out: Path, options: Table, site: Site) -> Launch:
     """Return how a LoRA is resized to the LoRA `out`."""
     return _tool("resize", {"model": str(lora)}, out, options, site)
+
+
+def while_training(
+    jobs: Path, folder: Path, pattern: str, into: Path, chain: Sequence[Sequence[str]], site: Site
+) -> tuple[str, Launch]:
+    """Return the text of the file `jobs`, and what extracts by it while a training goes on.
+
+    Each file in `folder` whose name is like `pattern` goes through a `chain` of words, each a
+    script and its options, with "{in}" and "{out}" for files. The LoRAs are made in `site.mark`.
+    On one thread, so that it takes one core at most from the training.
+    """
+    told = {
+        "folder": str(folder),
+        "pattern": pattern,
+        "into": str(into),
+        "made": str(site.mark),
+        "until": str(site.mark / UNTIL),
+        "scripts": [list(words) for words in chain],
+    }
+    argv = (site.python, *site.in_front, str(KEEPER), str(jobs))
+    env = environ(site.scripts, site.mark, {"OMP_NUM_THREADS": "1", **site.env})
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n", Launch(
+        argv, site.scripts, site.log, env
+    )
+
+
+def checkpoints_of(name: str) -> str:
+    """Return how the names of a model's checkpoints look, by epoch or step; EMA's twins too."""
+    return re.escape(name) + r"(-.*)?-(step)?\d+\.safetensors"
+
+
+def words(stage: str, base: Path, options: Table, site: Site) -> tuple[str, ...]:
+    """Return the script of a stage and its options, with "{in}" and "{out}" for its files.
+
+    It works on the CPU: the GPU is training.
+    """
+    models = {"model_org": str(base), "model_tuned": "{in}"}
+    models = models if stage == "extract" else {"model": "{in}"}
+    options = {key: value for key, value in options.items() if key != "device"}
+    made = render.arguments({**models, **options, "save_to": "{out}"})
+    return (str(site.scripts / TOOLS[stage]), *made)
 
 
 def environ(scripts: Path, mark: Path, more: Mapping[str, str]) -> dict[str, str]:

@@ -52,7 +52,8 @@ def ready(folder: Path, *, trust: bool = False) -> Run:
     if record.kind == "train" and record.stages[0].state != "done":
         _stop_at(record, _data(record, preset), "the images have changed since it started")
         _stop_at(record, _base(record), "the base model has changed since it started")
-    run = replace(record, stages=tuple(map(_continued, plan.stages, record.stages)))
+    stages = tuple(map(_continued, plan.stages, record.stages))
+    run = replace(record, stages=stages, keeps=plan.keeps)
     if record.written_in not in (None, record.folder):  # it was moved: the files name its folder
         files = {record.folder / name: text.encode("utf-8") for name, text in plan.files.items()}
         whole.put({file: text for file, text in files.items() if file.name not in UNREAD})

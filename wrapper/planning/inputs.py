@@ -66,7 +66,7 @@ def plan(preset: Preset, inputs: Inputs) -> Plan:
     )
     extra = {"tokenizer_cache_dir": str(_tokenizers(inputs.folder))}
     planned = job.plan(preset, inputs.product, where, seed=inputs.seed, extra=extra)
-    return Plan(planned.files, (_miniature(inputs), *planned.stages))
+    return replace(planned, stages=(_miniature(inputs), *planned.stages))
 
 
 def rehearsal(

@@ -18,6 +18,8 @@ from wrapper.rehearsal import adapt
 from wrapper.runs.manifest import Stage
 from wrapper.system.launch import Launch
 
+KEEP, PROMPTS = "keep.json", "prompts.txt"  # files of a run
+SAMPLED = 10  # times in a run
 CPU_THREADS = 2  # of accelerate's launcher; the Kohya GUI uses the same
 STATES_PATCH = "resume"
 STATE_EVERY_MINUTES = 20.0  # where the preset says nothing: what a killed run loses at most
@@ -42,10 +44,14 @@ class Site:
 
 @dataclass(frozen=True)
 class Plan:
-    """The files a run starts with, by name, and its stages in order."""
+    """The files a run starts with, by name, and its stages in order.
+
+    `keeps` extracts the LoRAs of checkpoints while training goes on, where the preset wants that.
+    """
 
     files: Mapping[str, str]
     stages: tuple[Stage, ...]
+    keeps: Launch | None = None
 
 
 def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | None = None) -> Plan:
@@ -59,6 +65,7 @@ def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | Non
         "seed": preset.train.get("seed", seed),
         **_states(preset, site),
         **_events(preset, site),
+        **_samples(preset, site),
         **(extra or {}),
     }
     files = {
@@ -77,7 +84,12 @@ def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | Non
         made, used = _made("resize", name, site), _tool_site("resize", site)
         launch = tool.of_lora(stages[-1].output, made, preset.resize, used)
         stages.append(_tool("resize", launch, made, name, site, "lora"))
-    return Plan(files, tuple(stages))
+    if preset.prompts:
+        files[PROMPTS] = "".join(f"{prompt}\n" for prompt in preset.prompts)
+    if preset.keep != "loras" or preset.extract is None:
+        return Plan(files, tuple(stages))
+    files[KEEP], keeps = _keeps(preset, name, site)
+    return Plan(files, tuple(stages), keeps)
 
 
 def _paths(preset: Preset, name: str, site: Site) -> render.Paths:
@@ -106,6 +118,34 @@ def _states(preset: Preset, site: Site) -> Table:
     if STATES_PATCH not in preset.patches or not every:
         return {}
     return {"state_every_minutes": every, "state_dir": str(site.run_dir / "states")}
+
+
+def _samples(preset: Preset, site: Site) -> Table:
+    """Return the options for pictures on the way: ten times, where nothing says how often."""
+    if not preset.prompts:
+        return {}
+    often = {}
+    if not any(preset.train.get(key) for key in ("sample_every_n_epochs", "sample_every_n_steps")):
+        epochs = preset.train.get("max_train_epochs") or 0
+        steps = preset.train.get("max_train_steps") or 0
+        key, length = ("epochs", epochs) if epochs else ("steps", steps)
+        often = {f"sample_every_n_{key}": max(1, length // SAMPLED)}
+    return {"sample_prompts": str(site.run_dir / PROMPTS), **often}
+
+
+def _keeps(preset: Preset, name: str, site: Site) -> tuple[str, Launch]:
+    """Return what extracts the LoRAs of checkpoints while training goes on, and its file."""
+    made = site.run_dir / "work" / "keep"
+    log = site.run_dir / "logs" / "keep.log"
+    where = tool.Site(site.scripts, site.python, made, log, None, site.in_front, site.env)
+    assert preset.extract is not None
+    chain = [tool.words("extract", site.base, preset.extract, where)]
+    if preset.resize is not None:
+        chain.append(tool.words("resize", site.base, preset.resize, where))
+    folder, into = site.run_dir / "model", site.run_dir / "lora"
+    return tool.while_training(
+        site.run_dir / KEEP, folder, tool.checkpoints_of(name), into, chain, where
+    )
 
 
 def _events(preset: Preset, site: Site) -> Table:

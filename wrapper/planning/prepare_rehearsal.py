@@ -13,7 +13,7 @@ from kohya_presets.problems import errors
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training import trained
 from wrapper.data import images
-from wrapper.planning import inputs, preflight, trainer
+from wrapper.planning import inputs, preflight, trainer, wishes
 from wrapper.planning import request as requests
 from wrapper.planning.request import Request
 from wrapper.rehearsal import adapt, changed, pictures
@@ -50,7 +50,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     names.usable(request.preset.name)  # of the model and the LoRA
     names.usable(request.name)
     _require_replaceable(request.folder)
-    request = requests.with_states(request, talk)
+    request = wishes.granted(request, talk, data=request.data)
     asked = requests.validate(request, talk)
     if request.standin:
         checkout = trainer.standin()

@@ -11,7 +11,7 @@ from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
 from kohya_presets.problems import Problem
 from wrapper.data import base_model, images, listing
-from wrapper.planning import disk, inputs, job, preflight, trainer
+from wrapper.planning import disk, inputs, job, preflight, trainer, wishes
 from wrapper.planning import request as requests
 from wrapper.planning.inputs import Inputs
 from wrapper.planning.job import Plan, Site
@@ -29,7 +29,7 @@ def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
         PresetError: the preset has errors. Images and machine are not checked.
         ProblemsError: the base model is a file on this machine, and cannot be trained so.
     """
-    request = requests.with_states(request, talk)
+    request = wishes.granted(request, talk, data=data)
     requests.validate(request, talk)
     at, python = trainer.expected(request.release, request.checkout, request.preset.patches)
     file = Path(base).expanduser()
@@ -52,7 +52,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         ProblemsError: with everything that does not fit.
         UserError: the run's folder exists, or a download failed.
     """
-    request = requests.with_states(request, talk)
+    request = wishes.granted(request, talk, data=data)
     preset, data = request.preset, data.expanduser().resolve()
     asked = requests.validate(request, talk)
     names.usable(request.name)

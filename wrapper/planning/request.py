@@ -14,19 +14,15 @@ from kohya_presets.sdscripts import releases
 from kohya_presets.training import settings
 from kohya_presets.training.trained import Training
 from patches import registry
-from patches.registry import Patch
-from wrapper.checkouts import checkout as checkouts
-from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.planning import disk, preflight, trainer
 from wrapper.planning.disk import Written
-from wrapper.planning.job import STATES_PATCH, Plan
+from wrapper.planning.job import Plan
 from wrapper.runs import known, manifest, runner
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
 from wrapper.system import paths
 
-NOT_WITH_STATES = ("fused_optimizer_groups", "deepspeed")  # the patch refuses these options
 _SHOWS_ADVICE = "`kohya-presets validate --advice` shows them"
 
 
@@ -43,6 +39,8 @@ class Request:
     data: Path | None = None  # of a rehearsal; `train` always has some
     standin: bool = False
     ignore: tuple[str, ...] = ()  # codes of rules to leave out
+    keep: str | None = None  # as [run] of a preset has it
+    samples: str | None = None  # a file of prompts, or "auto": from the captions
 
     @property
     def folder(self) -> Path:
@@ -53,29 +51,6 @@ class Request:
     def caption_extension(self) -> str:
         """How the names of caption files end."""
         return str(self.preset.dataset.get("caption_extension", ".txt"))
-
-
-def with_states(request: Request, talk: Talk) -> Request:
-    """Return the request with the patch that saves states, where the run can have it.
-
-    A user's own folder is never patched: it has the patch, or the run does without.
-    """
-    patch, preset = registry.find(STATES_PATCH, paths.user_patches()), request.preset
-    options = {option.name: scripts for option, scripts in patch.addition.options}
-    if request.standin or preset.script not in options["state_every_minutes"]:
-        return request
-    if refused := next((x for x in NOT_WITH_STATES if preset.train.get(x)), None):
-        talk.say(f"{refused}: no states are saved; if training is killed, it starts again")
-        return request
-    if request.checkout and not _carries(checkouts.open_folder(request.checkout), patch):
-        command = patchwork.command([STATES_PATCH], f'"{request.checkout}"')
-        talk.say(
-            f"{request.checkout} has no patch {STATES_PATCH}: if training is killed, it starts "
-            f"again from the beginning. `{command}` adds the patch."
-        )
-        return request
-    patches = tuple(dict.fromkeys((*preset.patches, STATES_PATCH)))
-    return replace(request, preset=replace(preset, patches=patches))
 
 
 def validate(request: Request, talk: Talk) -> str | None:
@@ -159,13 +134,11 @@ def started(
 ) -> Run:
     """Return the run of `plan`, with its folder created."""
     both = all(training(preset, checkout).text_encoders)
-    run = Run(request.folder, kind, preset.name, request.name, plan.stages, both, facts)
+    run = Run(
+        request.folder, kind, preset.name, request.name, plan.stages, both, facts, keeps=plan.keeps
+    )
     known.remember(run)
     return runner.start(run, plan.files)
-
-
-def _carries(found: Checkout, patch: Patch) -> bool:
-    return found.is_standin is False and patchwork.status(found, patch).state == "applied"
 
 
 def _fit(request: Request, checkout: Checkout, talk: Talk) -> None:

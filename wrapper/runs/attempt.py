@@ -7,29 +7,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from kohya_presets.errors import StoppedError, TrainerError, UserError
 from kohya_presets.loras import weights
-from wrapper.runs import failures, keeping, manifest, sources, states
+from wrapper.runs import failures, manifest, sources
+from wrapper.runs.kept import loras, places, states
 from wrapper.runs.manifest import Run, Stage
+from wrapper.runs.watcher import Watcher
 from wrapper.system import launch, proc
 from wrapper.system.launch import Launch, OnLine, Outcome
 
 RESUME_PATCH = "resume"
-
-
-class Watcher(Protocol):
-    """Receives the progress of a run."""
-
-    def stage(self, name: str) -> AbstractContextManager[OnLine]:
-        """Enter when a stage starts; the yielded function receives every line it prints."""
-
-    def say(self, text: str) -> None:
-        """Print a line for the reader."""
 
 
 def of(run: Run, stage: Stage, watcher: Watcher) -> Outcome:
@@ -40,7 +31,7 @@ def of(run: Run, stage: Stage, watcher: Watcher) -> Outcome:
     """
     if left := launch.at_work(run.folder):
         watcher.say(f"{stage.name}: still running (process {left[0].pid}), attaching to it")
-        with _watched(run, stage, watcher) as on_line:
+        with _keeping(run, stage, watcher), _watched(run, stage, watcher) as on_line:
             return launch.follow(
                 run.folder, stage.launch.log, on_line=on_line, saves=saves(run, stage)
             )
@@ -56,7 +47,7 @@ def of(run: Run, stage: Stage, watcher: Watcher) -> Outcome:
         patches = ", ".join(map(str, run.facts.get("sd-scripts", {}).get("patches", ()))) or "none"
         log.write(f"{started.started} kohya-presets: {stage.name}, scripts in ")
         log.write(f"{planned.cwd}, patches: {patches}\n")
-    with _watched(run, stage, watcher) as on_line:
+    with _keeping(run, stage, watcher), _watched(run, stage, watcher) as on_line:
         return launch.run(planned, on_line=on_line, saves=saves(run, stage))
 
 
@@ -68,7 +59,7 @@ def saves(run: Run, stage: Stage) -> bool:
 
 def say_unfinished(run: Run, stage: Stage, watcher: Watcher) -> None:
     """Give files that were written half another name, and say so; the stage has ended."""
-    for half in keeping.mark_unfinished(stage.makes.parent) if stage.in_place else ():
+    for half in places.mark_unfinished(stage.makes.parent) if stage.in_place else ():
         where = half.relative_to(run.folder).as_posix()
         watcher.say(f"{stage.name}: it ended while it wrote a file, which is now {where}")
 
@@ -107,7 +98,7 @@ def _prepared(run: Run, stage: Stage, watcher: Watcher) -> Launch:
     if goes_on is not None:
         watcher.say(f"{stage.name}: continuing {states.said(goes_on, planned.log)}")
         planned = replace(planned, argv=(*planned.argv, f"--resume={goes_on.folder}"))
-    elif earlier := keeping.set_aside(stage.makes.parent):
+    elif earlier := places.set_aside(stage.makes.parent):
         where = earlier.relative_to(run.folder).as_posix()
         watcher.say(
             f"{stage.name}: starting again from the beginning "
@@ -115,6 +106,13 @@ def _prepared(run: Run, stage: Stage, watcher: Watcher) -> Launch:
         )
     stage.makes.parent.mkdir(parents=True, exist_ok=True)
     return planned
+
+
+def _keeping(run: Run, stage: Stage, watcher: Watcher) -> AbstractContextManager[None]:
+    """Return what makes LoRAs of checkpoints while the stage runs, where the run wants that."""
+    if stage.name != "train" or run.keeps is None:
+        return nullcontext()
+    return loras.while_training(run, stage, watcher)
 
 
 @contextmanager
@@ -140,7 +138,7 @@ def _watched(run: Run, stage: Stage, watcher: Watcher) -> Iterator[OnLine]:
 
 def _put_in_place(run: Run, stage: Stage) -> None:
     if stage.in_place:
-        keeping.move_in(stage.makes.parent, run.folder, stage.makes.parent)
+        places.move_in(stage.makes.parent, run.folder, stage.makes.parent)
 
 
 def _require_there(run: Run, stage: Stage) -> None:

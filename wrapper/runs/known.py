@@ -15,7 +15,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.problems import listed
 from kohya_presets.toml import source as toml_source
 from wrapper.rehearsal.adapt import STANDIN
-from wrapper.runs import states
+from wrapper.runs.kept import states
 from wrapper.runs.manifest import Run
 from wrapper.system import paths, proc, whole
 

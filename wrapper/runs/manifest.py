@@ -64,6 +64,8 @@ class Run:
     text_encoders: bool  # whether they are trained, and so must be in the LoRA
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)  # what this machine knows it by
+    # What extracts LoRAs while it trains; planned, and not in the manifest.
+    keeps: Launch | None = field(default=None, compare=False)
     written_in: Path | None = field(default=None, compare=False)  # where it was when it started
 
     def with_stage(self, changed: Stage) -> Run:
@@ -134,7 +136,7 @@ def read(folder: Path) -> Run:
             head["text_encoders"],
             values,
             head.get("id", ""),
-            Path(head["folder"]) if "folder" in head else None,
+            written_in=Path(head["folder"]) if "folder" in head else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(

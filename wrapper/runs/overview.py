@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from wrapper.runs import contents, states
+from wrapper.runs.kept import contents, states
 from wrapper.runs.manifest import Run, Stage
 from wrapper.screen import progress
 from wrapper.system import launch, proc, sizes

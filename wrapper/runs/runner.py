@@ -16,9 +16,10 @@ from kohya_presets.loras import summary, weights
 from kohya_presets.loras.summary import Lora
 from kohya_presets.sdscripts import scripts
 from wrapper.extraction import verify
-from wrapper.runs import attempt, keeping, manifest, sources
-from wrapper.runs.attempt import Watcher
+from wrapper.runs import attempt, manifest, sources
+from wrapper.runs.kept import places
 from wrapper.runs.manifest import Run, Stage
+from wrapper.runs.watcher import Watcher
 from wrapper.system import launch, locks, proc
 
 
@@ -147,7 +148,7 @@ def _settled(run: Run, stage: Stage) -> Stage:
     stage.output.parent.mkdir(parents=True, exist_ok=True)
     if file != stage.output:
         file.replace(stage.output)
-    keeping.move_in(stage.makes.parent, run.folder, stage.output.parent)
+    places.move_in(stage.makes.parent, run.folder, stage.output.parent)
     return replace(stage, state="done", sha256=digest)
 
 

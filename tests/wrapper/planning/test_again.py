@@ -19,7 +19,8 @@ from wrapper.environments.environment import Probe
 from wrapper.planning import again, inputs, prepare_training
 from wrapper.planning.request import Request
 from wrapper.rehearsal import adapt, pictures
-from wrapper.runs import manifest, states
+from wrapper.runs import manifest
+from wrapper.runs.kept import states
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
 

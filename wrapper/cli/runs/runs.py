@@ -9,7 +9,8 @@ import click
 from kohya_presets.problems import listed
 from wrapper.cli.group import Group
 from wrapper.cli.options import FOLDER, json_option, print_json, runs_option
-from wrapper.runs import contents, manifest, overview, runner
+from wrapper.runs import manifest, overview, runner
+from wrapper.runs.kept import contents
 from wrapper.screen.talk import Talk
 from wrapper.system import sizes
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from kohya_presets.errors import UserError
 from kohya_presets.problems import listed
-from wrapper.runs import keeping, manifest, runner, states
+from wrapper.runs import manifest, runner
+from wrapper.runs.kept import places, states
 from wrapper.runs.manifest import Run
 from wrapper.system import folders, proc, sizes
 
@@ -135,7 +136,7 @@ def _of_kind(run: Run, kind: str) -> Iterator[Path]:
 
 
 def _is_unfinished(file: Path) -> bool:
-    return keeping.UNFINISHED in file.suffixes
+    return places.UNFINISHED in file.suffixes
 
 
 def said(found: Collection[Item]) -> str:
