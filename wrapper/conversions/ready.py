@@ -11,7 +11,7 @@ from typing import TypeVar
 from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.loras.summary import Lora
 from kohya_presets.presets.preset import Preset, Table
-from kohya_presets.problems import Place, Problem, errors, listed
+from kohya_presets.problems import Place, Problem, errors, listed, plural
 from kohya_presets.sdscripts.scripts import TOOLS
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
@@ -22,9 +22,10 @@ from wrapper.data import base_model
 from wrapper.environments import environment
 from wrapper.extraction import inputs, tool, verify
 from wrapper.extraction.tool import Site
-from wrapper.planning import preflight, trainer
+from wrapper.planning import disk, preflight, trainer
 from wrapper.rehearsal import adapt
 from wrapper.screen.talk import Talk
+from wrapper.system import sizes
 from wrapper.system.launch import Launch
 
 FAST = "fast-lora"
@@ -60,7 +61,8 @@ def extractions(request: Request, base: str, talk: Talk) -> list[Job]:
         UserError: a file, a setting or the machine does not fit. Nothing was written.
     """
     options = table.of(request.preset, "extract")
-    ends = tuple(map(str, table.ranks(options, "extract")))
+    ranks = table.ranks(options, "extract")
+    ends = tuple(map(str, ranks))
     tuned = _each(request.sources, lambda file: inputs.model(file, "tuned model"))
     wanted = [Wanted(file, file.stem, ends) for file in request.sources]
     local = Path(base).expanduser()
@@ -71,6 +73,9 @@ def extractions(request: Request, base: str, talk: Talk) -> list[Job]:
         return []
     original = inputs.model(base_model.find(base, on_step=talk.say).file, "base model")
     _each(tuned, partial(inputs.pair, original))
+    width = disk.BYTES.get(options.get("save_precision", ""), 4)
+    each = [disk.lora(original, rank) * width for rank in ranks]
+    _require_room([size for files in places for size in each[: len(files)]], places)
     site = _site(request, "extract", options, talk)
     least = verify.min_diff(options)
 
@@ -101,7 +106,9 @@ def resizings(request: Request, talk: Talk) -> list[Job]:
     _validate(request, "resize")
     if not any(places):
         return []
-    for lora in found:
+    smaller = [(lora, files) for lora, files in zip(found, places, strict=True) if files]
+    _require_room([lora.size * min(rank, lora.rank) // lora.rank for lora, _ in smaller], places)
+    for lora, _ in smaller:
         if lora.rank <= rank:
             talk.warn(f"{lora.file.name} already has rank {lora.rank}: it will not get smaller")
     site = _site(request, "resize", options, talk)
@@ -158,6 +165,18 @@ def _places(
         found = [() if skipped else files for files, skipped in zip(found, there, strict=True)]
     outputs.require_writable(found, force=request.force)
     return found
+
+
+def _require_room(needed: Sequence[int], places: Sequence[Sequence[Path]]) -> None:
+    """Raise UserError if the disk has no room for so many bytes."""
+    folder = next(files[0].parent for files in places if files)
+    total, free = sum(needed), disk.free(folder)
+    if free < total:
+        what = plural(len(needed), "LoRA")
+        raise UserError(
+            f"{what} would take about {sizes.said(total)}, but only {sizes.said(free)} are free",
+            hint="Free some space, or choose another --out.",
+        )
 
 
 def _without_rank(lora: Lora) -> str:

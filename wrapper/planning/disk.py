@@ -47,7 +47,7 @@ def plan(preset: Preset, settings: Settings, base: Header) -> list[Written]:
     for table, key in ((preset.extract, "dim"), (preset.resize, "new_rank")):
         if table is not None:
             size = BYTES.get(table.get("save_precision", ""), 4)
-            found += [Written("LoRA", 1, _lora(base, rank) * size) for rank in _each(table, key)]
+            found += [Written("LoRA", 1, lora(base, rank) * size) for rank in _each(table, key)]
     return [written for written in found if written.count and written.each]
 
 
@@ -97,6 +97,16 @@ def said(planned: Sequence[Written]) -> str:
     return f"up to {sizes.said(total(planned))} of disk: {listed(map(str, planned))}"
 
 
+def lora(base: Header, rank: int) -> int:
+    """Return how many numbers a LoRA has: of rank r, r * (in + out) for each layer it changes."""
+    total = 0
+    for key, tensor in base.tensors.items():
+        wide = len(tensor.shape) == 2 and not key.startswith("first_stage_model.")
+        if wide and ("transformer" in key) and "embedding" not in key:
+            total += min(rank, *tensor.shape) * sum(tensor.shape)
+    return total
+
+
 def _models(s: Settings) -> int:
     """Return how many models, or trained LoRAs, there are at once; the final one is among them."""
     steps = s.steps()
@@ -135,13 +145,3 @@ def _kept(length: int, every: int | None, last: int | None) -> int:
 def _each(table: Table, key: str) -> list[Any]:
     ranks = table.get(key, 4)
     return ranks if isinstance(ranks, list) else [ranks]
-
-
-def _lora(base: Header, rank: int) -> int:
-    """Return how many numbers a LoRA has: of rank r, r * (in + out) for each layer it changes."""
-    total = 0
-    for key, tensor in base.tensors.items():
-        wide = len(tensor.shape) == 2 and not key.startswith("first_stage_model.")
-        if wide and ("transformer" in key) and "embedding" not in key:
-            total += min(rank, *tensor.shape) * sum(tensor.shape)
-    return total

@@ -19,6 +19,7 @@ from tests.wrapper.runs.killing import wait_for
 from wrapper.cli import cli
 from wrapper.environments import environment
 from wrapper.environments.environment import Probe
+from wrapper.planning import disk
 from wrapper.system import launch
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -181,6 +182,19 @@ def test_a_bad_result_is_an_error_and_leaves_nothing(name: str, why: str, place:
     assert not (place / "new").exists()
     assert ".part" not in str(caught.value)
     assert max(map(len, str(caught.value).splitlines())) < 500
+
+
+@pytest.mark.parametrize("tool", ["extract", "resize"])
+def test_a_disk_without_room_is_told_before_any_work(
+    tool: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "free", lambda _: 10)
+    more: tuple[str, ...] = ("--lora", "korra-32.safetensors")
+    if tool == "extract":
+        more = ("--base", "base.safetensors", "--tuned", "korra.safetensors")
+    with pytest.raises(UserError, match=r"1 LoRA would take .* but only 0\.0 MB are free"):
+        run(place, tool, *more, "--out", place / "l")
+    assert not (place / "l").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(place: Path) -> None:
