@@ -47,7 +47,7 @@ IN_THE_TRAINER = {
     "patches/fast_lora": {"torch", "safetensors"},
     "patches/resume": {"torch", "safetensors", "numpy", "tqdm", "rich"},
     "wrapper/environments": {"torch"},
-    "wrapper/extraction": set(),
+    "wrapper/extraction": {"torch"},
     "wrapper/ranks": {"torch", "kp_detour", "patches.fast_lora"},
     "wrapper/rehearsal": {
         *("torch", "torchvision", "safetensors", "diffusers", "library"),
