@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,21 +30,23 @@ def converting_options(function: Decorated) -> Decorated:
         required=True,
         help="File to write (.safetensors), or a folder, where names end with the rank.",
     )
-    return words(out(set_option(force_option(site_options(function)))))
+    skip = click.option(
+        "--skip-existing", "skip", is_flag=True, help="Leave out files whose LoRA exists already."
+    )
+    return words(out(set_option(force_option(skip(site_options(function))))))
 
 
 def request(
     tool: str,
     words: Sequence[str],
     files: Sequence[Path],
-    out: Path,
     overrides: tuple[str, ...],
-    force: bool,
-    release: str,
-    checkout: Path | None,
-    python: str | None,
+    **asked: Any,
 ) -> Request:
-    """Return what is asked for; `words` are a preset, and files after the one of an option."""
+    """Return what is asked for; `words` are a preset, and files after the one of an option.
+
+    `asked` are the options as `Request` calls them.
+    """
     more = [word for word in words if Path(word).suffix.lower() in _FILES]
     named = [word for word in words if word not in more]
     if len(named) > 1:
@@ -56,7 +59,7 @@ def request(
     name = named[0] if named else ready.DEFAULTS[tool]
     preset = presets().load(name, overrides=overrides)
     sources = tuple(dict.fromkeys((*files, *map(Path, more))))
-    return Request(preset, not named, sources, out, force, release, checkout, python)
+    return Request(preset, not named, sources, **asked)
 
 
 def finish(jobs: Sequence[Job], talk: Talk) -> None:

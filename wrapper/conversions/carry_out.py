@@ -20,7 +20,7 @@ from wrapper.system import folders, launch, locks, whole
 from wrapper.system.launch import Launch, Outcome
 
 LOCK = ".lock"
-SHOWN = 12  # last lines of a log
+SHOWN, WIDEST = 12, 160  # last lines of a log that are shown, and letters of each
 _ADVICE = {  # what is special here; else as for runs
     "out of memory": "Close other programs that use the GPU, or add --set {tool}.device=cpu.",
     "No space left on device": "Free some space, or choose another --out.",
@@ -56,13 +56,14 @@ def every(jobs: Sequence[Job], watcher: Watcher) -> Iterator[tuple[Job, Lora]]:
         except UserError as error:
             if len(jobs) == 1:
                 raise
-            watcher.say(f"{job.source.name}: failed, going on with the others")
+            watcher.say(f"{job.source.name} failed: {error}")
             failed.append((job, error))
         else:
             for lora in made:
                 yield job, lora
     if failed:
-        lines = "".join(f"\n  {job.source}: {error}" for job, error in failed)
+        first = ((job.source, str(error).splitlines()[0]) for job, error in failed)
+        lines = "".join(f"\n  {source}: {text}" for source, text in first)
         hints = dict.fromkeys(error.hint for _, error in failed if error.hint)
         raise TrainerError(
             f"{len(failed)} of {len(jobs)} files failed:{lines}",
@@ -77,29 +78,35 @@ def one(job: Job, watcher: Watcher) -> tuple[Lora, ...]:
         TrainerError: the tool failed, or what it made is unusable. No file is left.
         UserError: another process is at this job, or the folder cannot be written.
     """
-    with _workplace(job):
-        with watcher.stage(job.tool) as on_line:
-            outcome = launch.run(job.launch, on_line=on_line)
-        if outcome.returncode or not all(file.is_file() for file in job.made):
-            raise _failure(job, outcome)
-        loras = tuple(job.check(file) for file in job.made)
-        if not job.force:
-            whole.require_free(job.outputs)  # somebody may have written it meanwhile
-        for file, output in zip(job.made, job.outputs, strict=True):
-            file.replace(output)
-    return tuple(
-        replace(lora, file=output) for lora, output in zip(loras, job.outputs, strict=True)
-    )
+    try:
+        with _workplace(job):
+            with watcher.stage(job.tool) as on_line:
+                outcome = launch.run(job.launch, on_line=on_line)
+            if outcome.returncode or not all(file.is_file() for file in job.made):
+                raise _failure(job, outcome)
+            made = [_checked(job, *ends) for ends in zip(job.made, job.outputs, strict=True)]
+            if not job.force:
+                whole.require_free(job.outputs)  # somebody may have written it meanwhile
+            for file, output in zip(job.made, job.outputs, strict=True):
+                file.replace(output)
+            return tuple(made)
+    except OSError as error:
+        at = error.filename2 or error.filename or job.outputs[0]
+        raise UserError(f"cannot write {at}: {error.strerror}") from None
+
+
+def _checked(job: Job, file: Path, output: Path) -> Lora:
+    try:
+        return replace(job.check(file), file=output)
+    except TrainerError as error:  # the file it names will be gone
+        raise TrainerError(str(error).replace(str(file), output.name), hint=error.hint) from None
 
 
 @contextlib.contextmanager
 def _workplace(job: Job) -> Iterator[None]:
     """Make the job's folder, which is deleted in the end; an earlier one was left by a kill."""
     new = [at for at in job.work.parents if not at.exists()]
-    try:
-        job.work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write into {job.work.parent}: {error.strerror}") from None
+    job.work.mkdir(parents=True, exist_ok=True)
     busy = UserError(
         f"another kohya-presets is already writing {job.outputs[0]}",
         hint="Wait until it has finished, or stop it.",
@@ -127,7 +134,8 @@ def _failure(job: Job, outcome: Outcome) -> TrainerError:
         what = f"{job.tool} stopped with exit code {outcome.returncode}: {said}"
     else:
         what = f"{job.tool} ended without writing {job.made[-1].name}: {said}"
-    lines = "".join(f"\n  | {escape.controls(line)}" for line in outcome.tail[-SHOWN:])
+    shown = (escape.controls(line)[:WIDEST] for line in outcome.tail[-SHOWN:])
+    lines = "".join(f"\n  | {line}" for line in shown)
     text = "\n".join(outcome.tail)
     own = (hint.format(tool=job.tool) for sign, hint in _ADVICE.items() if sign in text)
     return TrainerError(what + lines, hint=next(own, None) or failures.advise(outcome.tail))

@@ -45,8 +45,9 @@ class Request:
     is_default: bool  # the user named no preset
     sources: tuple[Path, ...]  # tuned models, or LoRAs
     out: Path
-    force: bool
     release: str
+    force: bool = False
+    skip: bool = False  # leave out what has its LoRAs already
     checkout: Path | None = None
     python: str | None = None
     in_front: tuple[str, ...] = ()
@@ -63,8 +64,11 @@ def extractions(request: Request, base: str, talk: Talk) -> list[Job]:
     tuned = _each(request.sources, lambda file: inputs.model(file, "tuned model"))
     wanted = [Wanted(file, file.stem, ends) for file in request.sources]
     local = Path(base).expanduser()
-    places = _places(request, wanted, (*request.sources, *((local,) if local.is_file() else ())))
+    keep = (*request.sources, *((local,) if local.is_file() else ()))
+    places = _places(request, wanted, keep, talk)
     _validate(request, "extract")
+    if not any(places):
+        return []
     original = inputs.model(base_model.find(base, on_step=talk.say).file, "base model")
     _each(tuned, partial(inputs.pair, original))
     site = _site(request, "extract", options, talk)
@@ -78,6 +82,7 @@ def extractions(request: Request, base: str, talk: Talk) -> list[Job]:
     return [
         _job("extract", want, files, launch, check, site, force=request.force)
         for want, files in zip(wanted, places, strict=True)
+        if files
     ]
 
 
@@ -92,8 +97,10 @@ def resizings(request: Request, talk: Talk) -> list[Job]:
     found = _each(request.sources, inputs.lora)
     end = "dynamic" if options.get("dynamic_method") else str(rank)
     wanted = [Wanted(lora.file, _without_rank(lora), (end,)) for lora in found]
-    places = _places(request, wanted, request.sources)
+    places = _places(request, wanted, request.sources, talk)
     _validate(request, "resize")
+    if not any(places):
+        return []
     for lora in found:
         if lora.rank <= rank:
             talk.warn(f"{lora.file.name} already has rank {lora.rank}: it will not get smaller")
@@ -115,6 +122,7 @@ def resizings(request: Request, talk: Talk) -> list[Job]:
             force=request.force,
         )
         for lora, want, files in zip(found, wanted, places, strict=True)
+        if files
     ]
 
 
@@ -139,9 +147,15 @@ def _each(items: Iterable[_In], check: Callable[[_In], _Out]) -> list[_Out]:
 
 
 def _places(
-    request: Request, wanted: Sequence[Wanted], keep: Sequence[Path]
+    request: Request, wanted: Sequence[Wanted], keep: Sequence[Path], talk: Talk
 ) -> list[tuple[Path, ...]]:
+    """Return the files to write for each input; none for one that is skipped."""
     found = outputs.places(request.out, wanted, keep)
+    if request.skip:
+        there = [all(file.is_file() for file in files) for files in found]
+        for files in (files for files, skipped in zip(found, there, strict=True) if skipped):
+            talk.say(f"{files[0].name} exists already: skipped")
+        found = [() if skipped else files for files, skipped in zip(found, there, strict=True)]
     outputs.require_writable(found, force=request.force)
     return found
 

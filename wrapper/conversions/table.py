@@ -54,7 +54,8 @@ def require(preset: Preset, tool: str, release: str, carried: tuple[str, ...]) -
         preset,
         train={},
         dataset={},
-        extract=preset.extract or {"sdxl": True},  # a resize alone is what is wanted here
+        # What a LoRA that exists was extracted with, no preset says.
+        extract=preset.extract if tool == "extract" else _as_extracted(preset),
         patches=carried,
     )
     against = Against(release, additions=registry.additions(paths.user_patches()))
@@ -66,6 +67,10 @@ def require(preset: Preset, tool: str, release: str, carried: tuple[str, ...]) -
     if wrong := errors(found):
         raise PresetError(f"[{tool}] of {preset.name} on {release}", wrong)
     return [problem for problem in found if problem.severity == "warning"]
+
+
+def _as_extracted(preset: Preset) -> Table:
+    return {"sdxl": True, "dim": max(ranks(preset.resize or {}, "resize"))}
 
 
 def carried(checkout: Checkout) -> tuple[str, ...]:
@@ -81,9 +86,10 @@ def ranks(table: Table, tool: str) -> tuple[int, ...]:
 
 
 def said(table: Table) -> str:
-    """Return the options as a person reads them: "sdxl, dim 128, clamp_quantile 1.0"."""
+    """Return the options as a person reads them: "sdxl, dim 128, save_precision fp16"."""
     words = []
     for key, value in table.items():
         if value is not False:
-            words.append(key if value is True else f"{key} {toml_text.value_text(value)}")
+            text = value if isinstance(value, str) else toml_text.value_text(value)
+            words.append(key if value is True else f"{key} {text}")
     return ", ".join(words) or "sd-scripts' defaults"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,12 +33,8 @@ def command(
     base: str,
     tuned: tuple[Path, ...],
     words: tuple[str, ...],
-    out: Path,
     overrides: tuple[str, ...],
-    force: bool,
-    release: str,
-    checkout: Path | None,
-    python: str | None,
+    **asked: Any,
 ) -> None:
     """Extract a LoRA from each fine-tuned SDXL model that you have.
 
@@ -49,8 +46,11 @@ def command(
         kohya-presets extract --base sd_xl_base_1.0.safetensors \\
             --tuned korra-000010.safetensors korra.safetensors --out loras --set extract.dim=64
     """
-    asked = converting.request(
-        "extract", words, tuned, out, overrides, force, release, checkout, python
-    )
+    request = converting.request("extract", words, tuned, overrides, **asked)
     talk = Talk()
-    converting.finish(ready.extractions(asked, base, talk), talk)
+    converting.finish(ready.extractions(request, base, talk), talk)
+    if request.preset.resize is not None:
+        name = request.preset.name
+        talk.say(
+            f"{name} also resizes its LoRA: `kohya-presets resize {name} --lora FILE --out FILE`"
+        )

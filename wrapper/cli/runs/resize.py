@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,12 +27,8 @@ from wrapper.screen.talk import Talk
 def command(
     loras: tuple[Path, ...],
     words: tuple[str, ...],
-    out: Path,
     overrides: tuple[str, ...],
-    force: bool,
-    release: str,
-    checkout: Path | None,
-    python: str | None,
+    **asked: Any,
 ) -> None:
     """Resize LoRAs that you have to a smaller rank.
 
@@ -43,8 +40,6 @@ def command(
         kohya-presets resize --lora korra-128.safetensors --out korra-32.safetensors \\
             --set resize.new_rank=32
     """
-    asked = converting.request(
-        "resize", words, loras, out, overrides, force, release, checkout, python
-    )
+    request = converting.request("resize", words, loras, overrides, **asked)
     talk = Talk()
-    converting.finish(ready.resizings(asked, talk), talk)
+    converting.finish(ready.resizings(request, talk), talk)
