@@ -105,7 +105,7 @@ class Training:
         if (main := self.recorders.get(_RECORDERS[0])) is not None:
             main.add = _numbered(main, main.add, epoch, batches if losses else 0)
         if self.loss_list is not None:  # it must have one for each batch after the first epoch
-            self.loss_list += [0.0] * (batches if epoch == 0 else len(self.loader))
+            self.loss_list.extend([0.0] * (batches if epoch == 0 else len(self.loader)))
 
     def show(self, step: int) -> None:
         """Set the progress bar to a step."""
