@@ -32,6 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/environments": set(),
     "wrapper/rehearsal": {"PIL", "numpy"},
     "wrapper/data": {"PIL", "httpx", "huggingface_hub"},
+    "wrapper/watching": {"psutil"},
     "wrapper/runs": {"tomlkit"},
     "wrapper/planning": set(),
     "wrapper/ranks": set(),
