@@ -126,7 +126,7 @@ def disk(at: Situation, _: Found) -> str:
     return f"Free some space on the disk of the run{free}. {AGAIN} {at.resume}.{fewer}"
 
 
-def memory(at: Situation, _: Found) -> str:
+def memory(at: Situation, _: Found | None = None) -> str:
     """Return how to need less main memory."""
     changes: dict[str, object] = {}
     workers = at.train("max_data_loader_n_workers")
@@ -139,12 +139,12 @@ def memory(at: Situation, _: Found) -> str:
     return f"{first}{less} {AGAIN} {at.resume}."
 
 
-def paging(at: Situation, found: Found) -> str:
+def paging(at: Situation, _: Found) -> str:
     """Return how to have more virtual memory on Windows."""
     first = (
         "Make the paging file larger: Windows settings, System, About, Advanced system settings."
     )
-    return f"{first} {memory(at, found)}"
+    return f"{first} {memory(at)}"
 
 
 def shared_memory(at: Situation, _: Found) -> str:
