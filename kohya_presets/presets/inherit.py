@@ -183,7 +183,9 @@ def _overrides(texts: Sequence[str], problems: list[Problem]) -> list[Sheet]:
         except ValueError:
             problems.append(_bad_override(text))
         else:
-            sheets.append(Sheet(Source(None, {"schema": preset.SCHEMA, **tables}), tables))
+            made = Sheet(Source(None, {"schema": preset.SCHEMA, **tables}), tables)
+            problems += preset.secret_problems(made, "--set")
+            sheets.append(made)
     return sheets
 
 
