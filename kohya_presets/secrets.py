@@ -56,6 +56,22 @@ def masked(text: str) -> str:
     return text
 
 
+def masked_of(key: str, text: str) -> str:
+    """Return a text about the setting `key`; what was found there may be a secret of any form."""
+    if key.rpartition(".")[2] in OPTIONS:
+        text = re.sub(r"\bfound (?!a token\b).*", f"found {MASK}", text, flags=re.DOTALL)
+    return masked(text)
+
+
+def masked_after(text: str) -> str:
+    """Return words that nobody could read, up to the name of a secret setting in them."""
+    for name in OPTIONS:
+        before, found, after = text.partition(name)
+        if found and after.strip():
+            return f"{before}{name}{MASK}"
+    return masked(text)
+
+
 def holds(value: Any) -> bool:
     """Return whether a value looks like a secret, or has a part that does."""
     if isinstance(value, str):
