@@ -2,10 +2,10 @@
 
     python -m bench.states [--parameters 4e8] [--folder .]
 
-A fine-tune's state is of a sample of SDXL's tensors, because most machines have not the memory for
-all; a LoRA's is whole. The size of the whole is `saved.state_bytes`; its seconds are those bytes at
-the speed of the sample. The weights lie in main memory: a GPU's are copied there first. What is
-written is flushed to the disk, as in a training.
+A fine-tune's state is of a sample of SDXL's tensors; with `--parameters 4e9`, of all. A LoRA's is
+whole. A state for which the disk has no room is left out. The size of the whole is
+`saved.state_bytes`; its seconds are those bytes at the speed of the sample. The weights are in main
+memory: a GPU's are copied there first. What is written is flushed to the disk, as in a training.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
-import resource
 import shutil
 import sys
 import tempfile
@@ -24,7 +23,6 @@ from multiprocessing import Value
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -68,11 +66,10 @@ CASES = (
 
 
 class Written(NamedTuple):
-    """One state: its bytes, the seconds it took, and the main memory it took beside the weights."""
+    """One state: its bytes, and the seconds that it took to write them."""
 
     size: int
     seconds: float
-    memory: int
 
 
 def main() -> None:
@@ -82,22 +79,25 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path())
     asked = parser.parse_args()
     print(f"{sdxl_shapes.sample(int(asked.parameters))}; LoRAs are whole")
-    print(f"{'state':<22}{'written':>10}{'in':>9}{'speed':>11}{'memory':>9}{'whole':>10}{'in':>9}")
+    print(f"{'state':<22}{'written':>10}{'in':>9}{'speed':>11}{'whole':>10}{'in':>9}")
     for case in CASES:
         lora = "network_dim" in case.train
         sample = sdxl_shapes.sample(int(asked.parameters))
         shapes = _lora(LORA["network_dim"]) if lora else sample.shapes
+        numbers = sum(map(math.prod, shapes))
+        expected = numbers * sum(dtype.itemsize for dtype in (case.weights, *case.state))
+        if shutil.disk_usage(asked.folder).free < 1.1 * expected:
+            print(f"{case.name:<22}no room for {_gb(expected)}")
+            continue
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=spawn) as process:  # its memory is its own
             written = process.submit(write, case, shapes, asked.folder).result()
         speed, whole = written.size / written.seconds, case.whole()
         print(
             f"{case.name:<22}{_gb(written.size)}{written.seconds:7.1f} s{speed / 1e6:6.0f} MB/s"
-            f"{_gb(written.memory)}{_gb(whole)}{whole / speed:7.1f} s",
+            f"{_gb(whole)}{whole / speed:7.1f} s",
             flush=True,
         )
-        numbers = sum(map(math.prod, shapes))
-        expected = numbers * sum(dtype.itemsize for dtype in (case.weights, *case.state))
         if lora and abs(whole / written.size - 1) > 0.01:
             sys.exit(f"expected {whole} bytes, {written.size} are written")
         if not 0 <= written.size / expected - 1 < 0.01:
@@ -112,31 +112,38 @@ def write(case: Case, shapes: Sequence[Shape], folder: Path) -> Written:
     args = parser.parse_args([f"--state_dir={place}", "--state_every_minutes=99"])
     rest = {"output_dir": place, "output_name": "it", "resume": None, "save_state": False}
     vars(args).update(rest, seed=1, max_train_steps=9)
-    model = nn.ParameterList([nn.Parameter(_filled(shape, case.weights)) for shape in shapes])
+    model = nn.ParameterList(
+        [nn.Parameter(_mapped(shape, case.weights, place)) for shape in shapes]
+    )
     optimizer = torch.optim.SGD(model.parameters())
     accelerator = Accelerator(cpu=True)
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(1)))
     prepared = accelerator.prepare(model, optimizer, loader)
     for parameter in model:  # only now: preparing casts it to the dtype of the weights
-        states = {str(n): _filled(parameter.shape, dtype) for n, dtype in enumerate(case.state)}
+        states = {
+            str(n): _mapped(parameter.shape, dtype, place) for n, dtype in enumerate(case.state)
+        }
         optimizer.state[parameter] = states
     run = kp_resume.begin(args)
     assert not isinstance(run, kp_resume.Off)
     found = {"accelerator": accelerator, "train_dataloader": prepared[2], "global_step": 0}
     run.start({**found, "current_step": Value("i", 0), "progress_bar": None})
-    before, begun = psutil.Process().memory_info().rss, time.monotonic()
+    begun = time.monotonic()
     run.save(stopping=True)
     seconds = time.monotonic() - begun
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
     state = kp_states.newest(Path(place))
     assert state
     size = sum(file.stat().st_size for file in state.iterdir())
     shutil.rmtree(place)
-    return Written(size, seconds, max(0, memory))
+    return Written(size, seconds)
 
 
-def _filled(shape: Shape, dtype: torch.dtype) -> Tensor:
-    return torch.ones(shape, dtype=dtype)
+def _mapped(shape: Shape, dtype: torch.dtype, folder: str) -> Tensor:
+    """Return a tensor of zeros that takes no memory: all of a state is more than machines have."""
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        numbers = math.prod(shape)
+        file.truncate(numbers * dtype.itemsize)  # to a hole, which takes no room either
+        return torch.from_file(file.name, size=numbers, dtype=dtype).view(shape)
 
 
 def _lora(rank: Any) -> tuple[Shape, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from kohya_presets import secrets
+
 # A run must not start; it will not do what it says; others would choose otherwise; good to know.
 Severity = Literal["error", "warning", "advice", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice", "note")
@@ -39,7 +41,11 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         where = str(self.where)
         text = f"{where}: {self.message}" if where else self.message
-        return f"{text} [{self.code}]"
+        return f"{self.masked(text)} [{self.code}]"
+
+    def masked(self, text: str) -> str:
+        """Return a text of this problem without the secrets that may be in it."""
+        return secrets.masked_of(self.where.key or "", text)
 
 
 def paragraph(problem: Problem, *, indent: str = "", also: Sequence[Place] = ()) -> str:
@@ -48,7 +54,7 @@ def paragraph(problem: Problem, *, indent: str = "", also: Sequence[Place] = ())
     `also` are the other places of the same problem.
     """
     lines = [f"{indent}{problem.severity}: {problem}"]
-    lines += [f"{indent}  hint: {problem.hint}"] if problem.hint else []
+    lines += [f"{indent}  hint: {problem.masked(problem.hint)}"] if problem.hint else []
     lines += [f"{indent}  also: {_places(also, problem.where.file)}"] if also else []
     return "\n".join(lines)
 
@@ -83,8 +89,8 @@ def values(problem: Problem) -> dict[str, Any]:
         "file": str(where.file) if where.file else None,
         "line": where.line,
         "key": where.key,
-        "message": problem.message,
-        "hint": problem.hint,
+        "message": problem.masked(problem.message),
+        "hint": problem.masked(problem.hint) if problem.hint else None,
     }
 
 

@@ -13,6 +13,7 @@ from wrapper.system import proc
 ROOT = Path(__file__).parents[1]
 # Room by room: each may import itself and those above it, and the packages beside its name.
 ROOMS: dict[str, set[str]] = {
+    "kohya_presets/secrets.py": set(),
     "kohya_presets/problems.py": set(),
     "kohya_presets/errors.py": set(),
     "kohya_presets/toml": {"tomli", "toml"},
@@ -33,6 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/rehearsal": {"PIL", "numpy"},
     "wrapper/data": {"PIL", "httpx", "huggingface_hub"},
     "wrapper/extraction": set(),
+    "wrapper/watching": {"psutil"},
     "wrapper/runs": {"tomlkit"},
     "wrapper/planning": set(),
     "wrapper/ranks": set(),

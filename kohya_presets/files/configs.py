@@ -152,6 +152,8 @@ def _loads(text: str, file: Path) -> tuple[dict[str, Any], list[Problem]]:
         line, message = error.lineno, error.msg
     except (ValueError, IndexError, TypeError, KeyError) as error:  # toml 0.10.2 on odd input
         line, message = None, str(error) or type(error).__name__
+    # It repeats a value that it cannot read, and that may be a token.
+    message = re.sub(r"(could not convert string to \w+: ).*", r"\1a value without quotes", message)
     hint: str | None = _NARROWER
     if faults := toml_source.parse(text, file).problems:  # no other parser accepts it either
         hint = faults[0].hint

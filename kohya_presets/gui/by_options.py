@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kohya_presets import secrets
 from kohya_presets.errors import UserError
 from kohya_presets.gui import meaning
 from kohya_presets.gui.imported import Imported, slug
 from kohya_presets.gui.report import Item
-from kohya_presets.gui.versions import values
+from kohya_presets.gui.versions import tables, values
 from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import options, scripts
 from kohya_presets.sdscripts.additions import Additions
@@ -63,6 +64,9 @@ def _settings(
     dataset: dict[str, Any] = {}
     for name, given in found.items():
         shown = (name if name.isprintable() else repr(name))[:60]
+        if given not in ("", None) and (name in tables.SECRETS or secrets.holds(given)):
+            report.append(Item("dropped", shown, meaning.secret(name)))
+            continue
         if name in _GUI_ONLY or name not in known:
             report.append(Item("dropped", shown, "not an option of this script"))
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kohya_presets import secrets
 from kohya_presets.gui import meaning
 from kohya_presets.gui.report import Item
 from kohya_presets.gui.versions import fields, newest_commits, tables, values
@@ -38,6 +39,8 @@ def told(
             yield Item("mapped" if key in here else "default", shown)
         elif key == "use_8bit_adam" and value and not saved.get("optimizer"):
             yield Item("converted", shown, f"to optimizer_type = {here.get('optimizer_type')!r}")
+        elif value not in ("", None) and (name in tables.SECRETS or secrets.holds(value)):
+            yield Item("dropped", shown, meaning.secret(name))
         elif why := _refused(tab, name, key, value, read):
             yield Item("dropped", shown, why)
         elif value == "" or name == "additional_parameters":
@@ -102,8 +105,6 @@ def _outcome(
         return Item("dropped", shown, tables.SAY[name])
     if why := meaning.place(name, value, read):
         return Item("dropped", shown, why)
-    if name in tables.SECRETS:
-        return Item("dropped", shown, "a secret: do not keep it in files")
     if options or value == tab.fields[name].default:
         return Item("default", shown, meaning.DEFAULT)
     return Item("dropped", shown, f"{tab.script} has no option for it")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from kohya_presets import secrets
 from kohya_presets.gui.versions import tables, values
 from kohya_presets.presets.preset import PATHS
 from kohya_presets.sdscripts import options, releases, scripts
@@ -102,11 +103,18 @@ def unfit(
 
     `found` are all options of the file.
     """
-    if name in tables.SECRETS:
-        return "a secret: do not keep it in files"
+    if name in tables.SECRETS or secrets.holds(value):
+        return secret(name)
     if why := place(name, value, found):
         return why
     return idle(name, value, found) or options.check(known[name], value) or _unwritable(value)
+
+
+def secret(name: str) -> str:
+    """Return why a secret is left out, and where it belongs."""
+    if instead := secrets.OPTIONS.get(name):
+        return f"a secret: run `{instead.login}` or set {instead.variable} instead"
+    return "a secret: do not keep it in files"
 
 
 def place(name: str, value: Any, found: Mapping[str, Any]) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from kohya_presets import secrets
+
 Kind = Literal["mapped", "renamed", "converted", "default", "added", "dropped", "lost", "note"]
 # "default": the same as the default. "lost": this version cannot express it.
 ORDER: tuple[Kind, ...] = (
@@ -27,7 +29,8 @@ class Item(NamedTuple):
     why: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind:<10}{self.what}" + (f": {self.why}" if self.why else "")
+        line = f"{self.kind:<10}{self.what}" + (f": {self.why}" if self.why else "")
+        return secrets.masked(line)
 
 
 def counts(items: Iterable[Item]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kohya_presets import secrets
 from kohya_presets.errors import PresetError, UserError
 from kohya_presets.presets import preset
 from kohya_presets.presets.preset import OPTIONAL, SETTINGS, UNSET, Preset, Sheet, Table
@@ -183,7 +184,9 @@ def _overrides(texts: Sequence[str], problems: list[Problem]) -> list[Sheet]:
         except ValueError:
             problems.append(_bad_override(text))
         else:
-            sheets.append(Sheet(Source(None, {"schema": preset.SCHEMA, **tables}), tables))
+            made = Sheet(Source(None, {"schema": preset.SCHEMA, **tables}), tables)
+            problems += preset.secret_problems(made, "--set")
+            sheets.append(made)
     return sheets
 
 
@@ -212,7 +215,8 @@ def _toml_value(text: str) -> Any:
 
 
 def _bad_override(text: str) -> Problem:
-    message = f"expected --set TABLE.KEY=VALUE, found {text!r}"
+    shown = secrets.masked_after(text)
+    message = f"expected --set TABLE.KEY=VALUE, found {shown!r}"
     hint = f"TABLE is one of {', '.join(SETTINGS)}. Example: --set train.learning_rate=2e-6"
     return Problem("bad-override", "error", Place(key="--set"), message, hint)
 

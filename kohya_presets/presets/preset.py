@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kohya_presets import secrets
 from kohya_presets.problems import Place, Problem, did_you_mean
 from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.options import Option
@@ -176,7 +177,21 @@ def sheet(source: Source) -> tuple[Sheet, tuple[Problem, ...]]:
     made = Sheet(source, tables)
     problems += _header_problems(made)
     problems += _provenance_problems(made)
+    problems += secret_problems(made, "the preset")
     return made, tuple(problems)
+
+
+def secret_problems(sheet: Sheet, found_in: str) -> Iterator[Problem]:
+    """Yield a problem for each setting that is a secret; it must get into no other file."""
+    for name, table in sheet.tables.items():
+        for key in secrets.settings(table) if isinstance(table, Mapping) else ():
+            instead = secrets.OPTIONS.get(key)
+            expected, hint = "no secret", "Delete it."
+            if instead:
+                expected = f"the environment variable {instead.variable}"
+                hint = f"Delete it, and run `{instead.login}` or set {instead.variable}."
+            message = f"expected {expected}, found a token in {found_in}"
+            yield Problem("secret", "error", sheet.source.place(name, key), message, hint)
 
 
 def missing(header: Table, source: Source) -> tuple[Problem, ...]:

@@ -183,7 +183,7 @@ class Run:
             self.training.give(moments["now"])
         self.training.show(position.step)
         before = 0 if position.finished else position.batches
-        self.training.go_on_with(position.losses, position.epoch, before)
+        self.training.go_on_with(position.losses, self.first_epoch, before)
         say(f"continuing after step {position.step} (epoch {position.epoch + 1}): {resume}")
         if differences:
             say("it will not be exactly the same training: " + "; ".join(differences))

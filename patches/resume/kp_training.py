@@ -27,7 +27,7 @@ def say(text: str) -> None:
         sys.stdout.flush()
 
 
-# Running means: of training, which v0.7.0 has not, and of validation, which LoRA scripts have.
+# Running means: of training, and of validation, which LoRA scripts have.
 _RECORDERS = ("loss_recorder", "val_step_loss_recorder", "val_epoch_loss_recorder")
 
 
@@ -40,13 +40,14 @@ class Training:
     current_step: Any
     bar: Any
     recorders: Mapping[str, Any]  # of losses
+    loss_list: list[float] | None = None  # v0.7.0's LoRA script has that in place of a recorder
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Training:
         """Return a training by the names that every script has for its objects."""
         objects = map(found.get, ("accelerator", "train_dataloader", "current_step"))
         recorders = {name: found[name] for name in _RECORDERS if name in found}
-        return cls(*objects, found["progress_bar"], recorders)
+        return cls(*objects, found["progress_bar"], recorders, found.get("loss_list"))
 
     def setting(self) -> dict[str, Any]:
         """Return what must be the same again to go on exactly, but for the seed."""
@@ -103,6 +104,8 @@ class Training:
                 each.loss_total, *each.loss_list = losses[name].tolist()
         if (main := self.recorders.get(_RECORDERS[0])) is not None:
             main.add = _numbered(main, main.add, epoch, batches if losses else 0)
+        if self.loss_list is not None:  # it must have one for each batch after the first epoch
+            self.loss_list.extend([0.0] * (batches if epoch == 0 else len(self.loader)))
 
     def show(self, step: int) -> None:
         """Set the progress bar to a step."""

@@ -353,6 +353,16 @@ def test_the_losses_of_validation_go_on(tmp_path: Path) -> None:
     assert vars(found["val_step_loss_recorder"])["loss_list"] == [0.5]
 
 
+@pytest.mark.parametrize(("epoch", "batches", "expected"), [(0, 3, 3), (1, 0, 5), (1, 3, 5)])
+def test_the_losses_of_v070_have_one_for_each_batch(
+    epoch: int, batches: int, expected: int
+) -> None:
+    losses: list[float] = []
+    found = {"progress_bar": None, "train_dataloader": range(5), "loss_list": losses}
+    Training.of(found).go_on_with({}, epoch, batches)
+    assert len(losses) == expected
+
+
 def test_a_foreign_state_goes_on_where_its_name_says(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,15 +6,19 @@ the half-filled folder.
 
 from __future__ import annotations
 
+import base64
 import errno
+import functools
 import os
 import re
 import shutil
+import urllib.parse
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from kohya_presets import secrets
 from kohya_presets.errors import UserError
 from wrapper.system import proc
 
@@ -56,16 +60,18 @@ def from_git(remote: str, commit: str, into: Path, *, needed: Sequence[str] | No
         UserError: it has no such commit, git is missing, the disk is full.
     """
     into.mkdir(parents=True)
-    _git(remote, into, "init", "--quiet")
-    _git(remote, into, "remote", "add", "origin", remote)
+    remote, env = access(remote)
+    ask = functools.partial(_git, remote, into, env=env)
+    ask("init", "--quiet")
+    ask("remote", "add", "origin", remote)
     serve = _serving(remote, into)
-    _git(remote, into, "sparse-checkout", "set", "--no-cone", *(needed or NEEDED))
+    ask("sparse-checkout", "set", "--no-cone", *(needed or NEEDED))
     upload = (f"--upload-pack={serve}",) if serve else ()
     fetch = ("fetch", "--quiet", "--depth=1", "--filter=blob:none", "--no-tags", *upload)
-    _git(remote, into, *fetch, "origin", commit)
+    ask(*fetch, "origin", commit)
     # Line ends as upstream has them: patches and fingerprints are about bytes.
     lazily = ("-c", f"remote.origin.uploadpack={serve}") if serve else ()
-    _git(remote, into, *lazily, "-c", "core.autocrlf=false", "checkout", "--quiet", "FETCH_HEAD")
+    ask(*lazily, "-c", "core.autocrlf=false", "checkout", "--quiet", "FETCH_HEAD")
 
 
 def from_folder(folder: Path, into: Path) -> None:
@@ -116,11 +122,38 @@ def is_repository(folder: Path) -> bool:
     )
 
 
-def _git(remote: str, folder: Path, *words: str) -> str:
+def access(remote: str, environ: Mapping[str, str] = os.environ) -> tuple[str, dict[str, str]]:
+    """Return a remote without the token in its URL, and variables that give it to git alone.
+
+    As an argument it would be in the list of processes, as a remote in the clone's settings.
+
+    Raises:
+        UserError: there is a token elsewhere in the URL.
+    """
+    clean, credentials = secrets.without_credentials(remote)
+    if secrets.holds(clean):
+        raise UserError(
+            f"expected a URL without a token after the ?, found {secrets.masked(clean)}",
+            hint="Put the token in front of the host: https://TOKEN@HOST/OWNER/REPOSITORY.",
+        )
+    if credentials is None:
+        return clean, {}
+    pair = urllib.parse.unquote(credentials)
+    basic = base64.b64encode((pair if ":" in pair else f"{pair}:").encode("utf-8")).decode("ascii")
+    parts = urllib.parse.urlsplit(clean)
+    number = int(environ.get("GIT_CONFIG_COUNT") or 0)  # after those that the user has set
+    return clean, {
+        "GIT_CONFIG_COUNT": str(number + 1),
+        f"GIT_CONFIG_KEY_{number}": f"http.{parts.scheme}://{parts.netloc}/.extraHeader",
+        f"GIT_CONFIG_VALUE_{number}": f"Authorization: Basic {basic}",
+    }
+
+
+def _git(remote: str, folder: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
     # Nobody answers questions here; a user's own program for passwords may.
     asked = os.environ.get("GIT_ASKPASS", "true")
     quiet = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_ASKPASS": asked}
-    done = proc.run(["git", "-C", folder, *words], env=quiet, check=False)
+    done = proc.run(["git", "-C", folder, *words], env={**quiet, **(env or {})}, check=False)
     if done.returncode:
         raise _failure(remote, words, done)
     return done.stdout

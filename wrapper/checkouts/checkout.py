@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kohya_presets import secrets
 from kohya_presets.errors import UserError
 from kohya_presets.sdscripts import releases
 from kohya_presets.sdscripts.releases import Release
@@ -128,7 +129,8 @@ def add(wanted: str | None, *, source: str | None = None, on_step: OnStep) -> Ch
             return recorded(home / name)
         with folders.made(home) as work:
             verb = "copying" if local.exists() else "downloading"
-            on_step(f"{verb} sd-scripts {name or ''} from {source}".replace("  ", " "))
+            shown = secrets.masked(source)
+            on_step(f"{verb} sd-scripts {name or ''} from {shown}".replace("  ", " "))
             _acquire(source, local, commit, work / SOURCES)
             return _settle(home, work, release, commit, source)
 
@@ -235,6 +237,7 @@ def _settle(
 ) -> Checkout:
     scripts, _ = recognize.scripts_in(work / SOURCES)
     known = recognize.likeness(scripts)
+    source = secrets.masked(secrets.without_credentials(source)[0])
     if release and release.tag not in known.exact:
         is_a = known.exact[-1] if known.exact else f"like {known.like}"
         raise UserError(

@@ -9,6 +9,7 @@ import sys
 import click
 from click.shell_completion import CompletionItem
 
+from kohya_presets import secrets
 from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.problems import paragraph
 from wrapper.cli.group import Group
@@ -138,7 +139,7 @@ def _tell_usage(error: click.ClickException) -> None:
         error.show()
         return
     click.echo(context.get_usage(), err=True)
-    click.secho(f"error: {error.format_message()}", fg="red", err=True)
+    click.secho(f"error: {secrets.masked(error.format_message())}", fg="red", err=True)
     click.echo(f"hint: {_usage_hint(error, context)}", err=True)
 
 
@@ -149,8 +150,8 @@ def _usage_hint(error: click.ClickException, context: click.Context) -> str:
 
 
 def _tell(error: UserError) -> None:
-    click.secho(f"error: {error}", fg="red", err=True)
+    click.secho(f"error: {secrets.masked(str(error))}", fg="red", err=True)
     for problem in error.problems if isinstance(error, ProblemsError) else ():
         click.echo(paragraph(problem, indent="  "), err=True)
     if error.hint:
-        click.echo(f"hint: {error.hint}", err=True)
+        click.echo(f"hint: {secrets.masked(error.hint)}", err=True)

@@ -10,6 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from kohya_presets import secrets
 from kohya_presets.problems import Problem, paragraphs
 from wrapper.screen import progress
 from wrapper.system.launch import OnLine
@@ -26,11 +27,11 @@ class Talk:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        self.console.print(text, markup=False)
+        self.console.print(secrets.masked(text), markup=False)
 
     def warn(self, text: str) -> None:
         """Print one line as a warning."""
-        self.console.print(f"warning: {text}", style="yellow", markup=False)
+        self.console.print(f"warning: {secrets.masked(text)}", style="yellow", markup=False)
 
     def problems(self, found: Iterable[Problem], *, advice: str = "") -> None:
         """Print each problem with its hint; of advice, with `advice`, how to see it."""

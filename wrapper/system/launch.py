@@ -33,6 +33,8 @@ WINDOWS = os.name == "nt"
 RUN_MARK = "KOHYA_PRESETS_RUN"  # set in every child's environment: whose process it is
 
 OnLine = Callable[[str], None]
+Processes = Callable[[], list[psutil.Process]]
+OnTick = Callable[[Processes], None]  # several times a second, with how to list the processes
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ class Outcome:
     tail: tuple[str, ...]
 
 
-def run(launch: Launch, *, on_line: OnLine, saves: bool = False) -> Outcome:
+def run(
+    launch: Launch, *, on_line: OnLine, on_tick: OnTick | None = None, saves: bool = False
+) -> Outcome:
     """Return how the process ended, with every line in the log and passed to `on_line`.
 
     A bar redrawn with carriage returns arrives as one line for each state. Ctrl-C stops the whole
@@ -66,11 +70,12 @@ def run(launch: Launch, *, on_line: OnLine, saves: bool = False) -> Outcome:
     offset = launch.log.stat().st_size if launch.log.exists() else 0
     child = _popen(launch)
     try:
-        tail = _follow(launch.log, offset, lambda: child.poll() is None, on_line)
+        alive = _ticking(lambda: child.poll() is None, lambda: _family(child.pid), on_tick)
+        tail = _follow(launch.log, offset, alive, on_line)
     except BaseException:
-        alive = [psutil.Process(child.pid)] if child.poll() is None else []
+        left = [psutil.Process(child.pid)] if child.poll() is None else []
         with _heard(launch.log, on_line if saves else None):
-            stop(alive, group=child.pid, saves=saves)
+            stop(left, group=child.pid, saves=saves)
         child.wait()
         raise
     # A trainer that died may leave data-loader workers behind, and they hold GPU memory.
@@ -78,12 +83,20 @@ def run(launch: Launch, *, on_line: OnLine, saves: bool = False) -> Outcome:
     return Outcome(child.returncode, time.monotonic() - started, tail)
 
 
-def follow(run_dir: Path, log: Path, *, on_line: OnLine, saves: bool = False) -> Outcome:
+def follow(
+    run_dir: Path,
+    log: Path,
+    *,
+    on_line: OnLine,
+    on_tick: OnTick | None = None,
+    saves: bool = False,
+) -> Outcome:
     """Return how the processes still running for `run_dir` ended; Ctrl-C stops them as in `run`."""
     started = time.monotonic()
     offset = log.stat().st_size if log.exists() else 0
     try:
-        tail = _follow(log, offset, lambda: bool(at_work(run_dir)), on_line)
+        alive = _ticking(lambda: bool(at_work(run_dir)), lambda: at_work(run_dir), on_tick)
+        tail = _follow(log, offset, alive, on_line)
     except BaseException:
         with _heard(log, on_line if saves else None):
             stop(at_work(run_dir), saves=saves)
@@ -124,6 +137,9 @@ def stop(processes: list[psutil.Process], *, group: int | None = None, saves: bo
     try:
         for ask, grace in steps:
             _each(family, ask)
+            _each(
+                family, lambda process: process.resume()
+            )  # one that was paused hears nothing before
             _, alive = psutil.wait_procs(family, timeout=grace)
             family = set(alive)
             if not family:
@@ -171,6 +187,28 @@ def _follow(log: Path, offset: int, alive: Callable[[], bool], on_line: OnLine) 
             tail.append(line)
             on_line(line)
     return tuple(tail)
+
+
+def _ticking(
+    alive: Callable[[], bool], processes: Processes, on_tick: OnTick | None
+) -> Callable[[], bool]:
+    """Return `alive`, which also tells the time: it is asked several times a second."""
+
+    def asked() -> bool:
+        lives = alive()
+        if lives and on_tick is not None:
+            on_tick(processes)
+        return lives
+
+    return asked
+
+
+def _family(number: int) -> list[psutil.Process]:
+    try:
+        leader = psutil.Process(number)
+    except psutil.Error:
+        return []
+    return [leader, *_children(leader)]
 
 
 def _lines(written: BinaryIO, alive: Callable[[], bool]) -> Iterator[str]:

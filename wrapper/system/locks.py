@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from kohya_presets import secrets
 from kohya_presets.errors import UserError
 from wrapper.system import proc
 
@@ -44,11 +46,16 @@ def held(file: Path, busy: UserError | None = None, *, seconds: float = 0) -> It
 def described(process: psutil.Process) -> str:
     """Return "process 123 (`command`)", as a person looks for it in a list of processes."""
     try:
-        command = proc.command_line(process.cmdline())
+        command = secrets.masked(_without_webhook(proc.command_line(process.cmdline())))
     except (psutil.Error, OSError):
         command = ""
     shown = command if len(command) <= LONGEST else f"{command[:LONGEST]}..."
     return f"process {process.pid} (`{shown}`)" if shown else f"process {process.pid}"
+
+
+def _without_webhook(command: str) -> str:
+    """Return a command of ours without the address of --notify, which is a secret as a whole."""
+    return re.sub(r"(--notify[ =])('[^']*'|\S+)", rf"\1{secrets.MASK}", command)
 
 
 def _acquire(lock: FileLock, file: Path, seconds: float) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kohya_presets import secrets
 from kohya_presets.errors import UserError
 
 # Inside a git hook, or beside another tool's git, GIT_* points every git we start at that tool's
@@ -19,6 +20,9 @@ _GIT_KEPT = re.compile(
     r"GIT_(SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|TERMINAL_PROMPT|ALLOW_PROTOCOL|PROXY_COMMAND"
     r"|(SSL|PROXY_SSL|HTTP)_\w+|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|EXEC_PATH)"
 )
+
+
+NOTIFY_VARIABLE = "KOHYA_PRESETS_NOTIFY"  # a webhook's address, which is a secret: for us alone
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,11 @@ class ProcessError(UserError):
     """A short process could not start, ran too long, or failed."""
 
     def __init__(self, result: Result, *, hint: str | None = None) -> None:
-        said = (result.stderr.strip() or result.stdout.strip()).splitlines()
-        detail = "".join(f"\n  | {line}" for line in said[-12:])
+        lines = (result.stderr.strip() or result.stdout.strip()).splitlines()
+        detail = "".join(f"\n  | {line}" for line in lines[-12:])
         command = " ".join(result.argv)
-        super().__init__(
-            f"`{command}` failed with exit code {result.returncode}{detail}", hint=hint
-        )
+        said = secrets.masked(f"`{command}` failed with exit code {result.returncode}{detail}")
+        super().__init__(said, hint=hint)
         self.result = result
 
 
@@ -83,11 +86,11 @@ def run(
 
 
 def environ() -> dict[str, str]:
-    """Return this process's environment without another git's variables: for every child."""
+    """Return this process's environment for a child: without another git's variables, and ours."""
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("GIT_") or _GIT_KEPT.fullmatch(name)
+        if (not name.startswith("GIT_") or _GIT_KEPT.fullmatch(name)) and name != NOTIFY_VARIABLE
     }
 
 

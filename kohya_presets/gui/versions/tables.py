@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kohya_presets import secrets
+
 MODELS = (
     "flux1_checkbox",
     "sd3_checkbox",
@@ -42,7 +44,7 @@ EMPTIED = frozenset(
         "resume_from_huggingface",
     }
 )
-SECRETS = frozenset({"wandb_api_key", "huggingface_token"})
+SECRETS = frozenset(secrets.OPTIONS)
 # v25.0.0 to v25.2.2 pass each of these to the next widget, so the file does not have the value
 # from the screen. None of them is for SDXL.
 MISWIRED = frozenset(

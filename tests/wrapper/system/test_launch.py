@@ -180,6 +180,9 @@ class FakeProcess:
     def kill(self) -> None:
         self.asked.append("kill")
 
+    def resume(self) -> None:
+        """Go on, if it was paused: nothing that it could refuse."""
+
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from kohya_presets.errors import UserError
 from kohya_presets.loras import weights
-from kohya_presets.toml import source as toml_source
 from wrapper.extraction import tool, verify
 from wrapper.runs.kept import states
 from wrapper.runs.manifest import Run, Stage
@@ -39,10 +38,10 @@ def while_training(run: Run, stage: Stage, watcher: Watcher) -> Iterator[None]:
     keeper.start()
     try:
         yield
+        keeper.finish()
     except BaseException:
         keeper.stop()
         raise
-    keeper.finish()
 
 
 class _Keeper:
@@ -51,8 +50,6 @@ class _Keeper:
         self.run, self.stage, self.watcher, self.launch = run, stage, watcher, run.keeps
         self.made = run.folder / "work" / "keep"
         self.pattern = re.compile(tool.checkpoints_of(stage.output.stem))
-        preset = toml_source.read(run.folder / "preset.toml").values
-        self.min_diff = verify.min_diff(preset.get("extract", {}))
         self.refused: set[str] = set()
         self.ended = threading.Event()
         self.waits = False
@@ -72,8 +69,9 @@ class _Keeper:
     def stop(self) -> None:
         """Stop the process at once; what it has not done is done when the run is continued."""
         self._end()
-        launch.stop(launch.at_work(self.made))
-        self.threads[0].join()
+        while self.threads[0].is_alive():  # also one that is about to start the process
+            launch.stop(launch.at_work(self.made))
+            self.threads[0].join(POLL_SECONDS)
 
     def finish(self) -> None:
         """Wait for the LoRAs of all checkpoints that there are."""
@@ -83,11 +81,7 @@ class _Keeper:
             self.watcher.say(f"keep: {left} more to extract")
         self.made.mkdir(parents=True, exist_ok=True)
         (self.made / tool.UNTIL).touch()
-        try:
-            self.threads[0].join()
-        except BaseException:
-            self.stop()
-            raise
+        self.threads[0].join()
         self.collect()
         if not self.checkpoints():
             folders.delete(self.made)
@@ -105,7 +99,7 @@ class _Keeper:
                 continue
             try:
                 # Early on, text encoders may not have changed by as much as min_diff yet.
-                found = verify.extracted(lora, text_encoders=False, min_diff=self.min_diff)
+                found = verify.extracted(lora, text_encoders=False, min_diff=0)
             except UserError as error:
                 self.refused.add(lora.name)
                 self.watcher.say(f"keep: {error}; its checkpoint is kept")
