@@ -15,7 +15,7 @@ def coming(settings: Settings, step: Step | None, *, model: int, state: int = 0)
     `model` and `state` are their sizes in bytes: of the last ones, else as estimated. States by
     the clock are not among them: only the trainer knows when the last one was.
     """
-    if step is None or not step.total:
+    if step is None or not step.total or not model:
         return ()
     steps = min(_until(settings, step))
     both = model + (state if settings.train("save_state") else 0)
