@@ -38,11 +38,12 @@ def last_words(tail: Sequence[str]) -> str:
     return log_end.words(tail)
 
 
-def situation(run: Run, stage: Stage, states: Sequence[Kept] = ()) -> Situation:
-    """Return what an answer depends on: the settings of the run, its states, its disk."""
-    return Situation(
-        of_run(run), stage.name, run.folder, stage.launch.argv[0], states, _free(run.folder)
-    )
+def situation(
+    run: Run, stage: Stage, states: Sequence[Kept] = (), known: Settings | None = None
+) -> Situation:
+    """Return what an answer depends on: the settings of the run (or `known`), states, disk."""
+    found, python = known or of_run(run), stage.launch.argv[0]
+    return Situation(found, stage.name, run.folder, python, states, _free(run.folder))
 
 
 def of_run(run: Run) -> Settings | None:

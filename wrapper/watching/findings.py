@@ -17,6 +17,8 @@ class Kept:
 
     folder: Path
     step: int
+    size: int = 0  # bytes
+    saved: float = 0.0  # when, in seconds since 1970
 
 
 @dataclass(frozen=True)

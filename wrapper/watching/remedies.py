@@ -175,7 +175,9 @@ def nan_loss(at: Situation) -> str:
     if not changes:
         return "Use a lower learning rate."
     steps = [options({name: value}) for name, value in changes.items()]
-    return f"Try one of these at a time, in this order: {', '.join(steps)}."
+    if steps[1:]:
+        return f"Try one of these at a time, in this order: {', '.join(steps)}."
+    return f"Add {steps[0]}."
 
 
 def fp16_gradients(at: Situation, _: Found) -> str:
