@@ -11,13 +11,18 @@ from kohya_presets.sdscripts import scripts
 from wrapper.runs import runner
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
+from wrapper.watching.notify import Notices, address
 
 STANDIN = 6  # exit code: all went well, but with the stand-in and not with sd-scripts
 
 
-def finish(run: Run, talk: Talk) -> Lora | None:
-    """Return what the run made, having said it: the file on stdout, the rest as talk."""
-    made = runner.carry_out(run, talk)
+def finish(run: Run, talk: Talk, notify: str | None = None) -> Lora | None:
+    """Return what the run made, having said it: the file on stdout, the rest as talk.
+
+    `notify` is the webhook of --notify.
+    """
+    notices = Notices(address(notify), run.name, talk.say)
+    made = runner.carry_out(run, talk, notices)
     lone = "a model (not a LoRA)" if run.stages[-1].expects != scripts.LORA else "a LoRA"
     talk.say(f"{run.product.name}: {made or lone}")
     click.echo(run.product)

@@ -13,6 +13,7 @@ from kohya_presets.presets import catalogue
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import KEEP
 from wrapper.system import paths
+from wrapper.system.proc import NOTIFY_VARIABLE
 
 JSON_FORMAT = 1
 Decorated = Callable[..., Any]
@@ -49,6 +50,15 @@ def keep_option(function: Decorated) -> Decorated:
         "--keep",
         type=click.Choice(KEEP),
         help="What stays of models saved on the way: all of each, or only its LoRA.",
+    )(function)
+
+
+def notify_option(function: Decorated) -> Decorated:
+    """Add --notify."""
+    return click.option(
+        "--notify",
+        metavar="URL",
+        help=f"Tell a webhook (ntfy, Discord, Slack) how the run goes.  [env: {NOTIFY_VARIABLE}]",
     )(function)
 
 

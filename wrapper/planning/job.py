@@ -22,7 +22,6 @@ KEEP, PROMPTS = "keep.json", "prompts.txt"  # files of a run
 SAMPLED = 10  # times in a run
 CPU_THREADS = 2  # of accelerate's launcher; the Kohya GUI uses the same
 STATES_PATCH = "resume"
-STATE_EVERY_MINUTES = 20.0  # where the preset says nothing: what a killed run loses at most
 
 
 @dataclass(frozen=True)
@@ -114,10 +113,9 @@ def _train_output(preset: Preset, name: str, site: Site) -> tuple[Path, Path]:
 
 def _states(preset: Preset, site: Site) -> Table:
     """Return the options of the patch that saves states by the clock, where the preset has it."""
-    every = preset.train.get("state_every_minutes", STATE_EVERY_MINUTES)
-    if STATES_PATCH not in preset.patches or not every:
+    if STATES_PATCH not in preset.patches or not preset.train.get("state_every_minutes"):
         return {}
-    return {"state_every_minutes": every, "state_dir": str(site.run_dir / "states")}
+    return {"state_dir": str(site.run_dir / "states")}
 
 
 def _samples(preset: Preset, site: Site) -> Table:

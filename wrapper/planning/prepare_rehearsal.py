@@ -50,6 +50,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     names.usable(request.preset.name)  # of the model and the LoRA
     names.usable(request.name)
     _require_replaceable(request.folder)
+    wanted = request.preset
     request = wishes.granted(request, talk, data=request.data)
     asked = requests.validate(request, talk)
     if request.standin:
@@ -58,11 +59,12 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
         checkout = trainer.checkout_or_standin(request.release, request.checkout, talk)
     standin = checkout.is_standin
     if standin:
+        request = wishes.without(request, wanted)
         talk.warn("rehearsing with the stand-in scripts, not with sd-scripts: this tests less")
     checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
     count = _count(request)
-    preset, changes = adapt.adapt(request.preset, count)
+    preset, changes = adapt.adapt(wishes.settled(request.preset), count)
     probe = trainer.probed(used, preset, checkout)
     missing = preflight.environment(preset, probe, cpu=True, python=used.python)
     requests.stop_at((p for p in missing if not standin), talk, str(used.python))

@@ -42,7 +42,7 @@ def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
         data=data.expanduser().resolve(),
         base=file.resolve() if file.is_file() else file,
     )
-    return job.plan(request.preset, names.usable(request.name), where, seed=0)
+    return job.plan(wishes.settled(request.preset), names.usable(request.name), where, seed=0)
 
 
 def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
@@ -65,7 +65,8 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     model = base_model.find(base, on_step=talk.say)
     requests.stop_at(_model(request, model.file), talk, "the base model")
     request = requests.with_room(request, asked, model.file, len(found.images), talk)
-    preset = request.preset
+    preset = wishes.settled(request.preset)
+    request = replace(request, preset=preset)
     written = requests.written(request, asked, model.file, len(found.images))
     talk.say(f"the run needs {disk.said(written)}")
     requests.stop_at(disk.problems(written, request.folder), talk, "the disk")

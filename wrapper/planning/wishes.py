@@ -21,6 +21,7 @@ from wrapper.planning.request import Request
 from wrapper.screen.talk import Talk
 from wrapper.system import paths
 
+EVERY, STATE_EVERY_MINUTES = "state_every_minutes", 20.0  # what a killed run loses at most
 NOT_WITH_STATES = ("fused_optimizer_groups", "deepspeed")  # the patch refuses these options
 FAST_LORA = "fast-lora"
 AUTO, SEED, MOST_PROMPTS = "auto", 1, 4
@@ -37,6 +38,22 @@ def granted(request: Request, talk: Talk, *, data: Path | None) -> Request:
     """
     request = _with_samples(request, data)
     return _with_states(_with_keep(request), talk)
+
+
+def without(request: Request, wanted: Preset) -> Request:
+    """Return the request for the stand-in, which patches for sd-scripts do not fit.
+
+    Those that the preset `wanted` itself are left to fail, or to fit.
+    """
+    patches = tuple(name for name in request.preset.patches if name in wanted.patches)
+    return replace(request, preset=replace(request.preset, patches=patches))
+
+
+def settled(preset: Preset) -> Preset:
+    """Return the preset with what a run of ours sets where the preset says nothing."""
+    if STATES_PATCH not in preset.patches or EVERY in preset.train:
+        return preset
+    return replace(preset, train={**preset.train, EVERY: STATE_EVERY_MINUTES})
 
 
 def _with_samples(request: Request, data: Path | None) -> Request:

@@ -6,7 +6,7 @@ Says before it starts what it will do.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,26 +14,40 @@ from pathlib import Path
 from kohya_presets.errors import StoppedError, TrainerError, UserError
 from kohya_presets.loras import weights
 from wrapper.runs import failures, manifest, sources
+from wrapper.runs.guard import Guard
 from wrapper.runs.kept import loras, places, states
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.watcher import Watcher
 from wrapper.system import launch, proc
 from wrapper.system.launch import Launch, OnLine, Outcome
+from wrapper.watching.findings import Stop
+from wrapper.watching.notify import Notices
 
 RESUME_PATCH = "resume"
 
 
-def of(run: Run, stage: Stage, watcher: Watcher) -> Outcome:
-    """Return how the stage ended, after starting it or attaching to it.
+def of(run: Run, stage: Stage, watcher: Watcher, notices: Notices) -> tuple[Outcome, Stop | None]:
+    """Return how the stage ended, after starting it or attaching to it; and why, if it failed.
 
     Raises:
         UserError: it cannot start.
     """
+    guard = Guard(run, stage, watcher.say, states=lambda: states.kept(run.folder), notices=notices)
+    outcome = _ended(run, stage, watcher, guard)
+    failed = outcome.returncode or not found(stage).is_file()
+    return outcome, guard.why(outcome) if failed else None
+
+
+def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard) -> Outcome:
     if left := launch.at_work(run.folder):
         watcher.say(f"{stage.name}: still running (process {left[0].pid}), attaching to it")
-        with _keeping(run, stage, watcher), _watched(run, stage, watcher) as on_line:
+        with _heard(run, stage, watcher, guard) as on_line:
             return launch.follow(
-                run.folder, stage.launch.log, on_line=on_line, saves=saves(run, stage)
+                run.folder,
+                stage.launch.log,
+                on_line=on_line,
+                on_tick=guard.tick,
+                saves=saves(run, stage),
             )
     _put_in_place(run, stage)
     if stage.state == "running" and _is_whole(found(stage)):
@@ -47,8 +61,8 @@ def of(run: Run, stage: Stage, watcher: Watcher) -> Outcome:
         patches = ", ".join(map(str, run.facts.get("sd-scripts", {}).get("patches", ()))) or "none"
         log.write(f"{started.started} kohya-presets: {stage.name}, scripts in ")
         log.write(f"{planned.cwd}, patches: {patches}\n")
-    with _keeping(run, stage, watcher), _watched(run, stage, watcher) as on_line:
-        return launch.run(planned, on_line=on_line, saves=saves(run, stage))
+    with _heard(run, stage, watcher, guard) as on_line:
+        return launch.run(planned, on_line=on_line, on_tick=guard.tick, saves=saves(run, stage))
 
 
 def saves(run: Run, stage: Stage) -> bool:
@@ -70,7 +84,7 @@ def found(stage: Stage) -> Path:
     return stage.makes if stage.makes.is_file() else stage.output
 
 
-def failure(run: Run, stage: Stage, outcome: Outcome) -> UserError:
+def failure(run: Run, stage: Stage, outcome: Outcome, why: Stop | None) -> UserError:
     """Return the error that a stage failed, or was stopped with its state saved."""
     tail = outcome.tail or _tail(stage.launch.log)
     resume = proc.command_line(("kohya-presets", "resume", run.folder))
@@ -78,15 +92,18 @@ def failure(run: Run, stage: Stage, outcome: Outcome) -> UserError:
         return StoppedError(
             f"{stage.name}: {words}; its state is saved", hint=f"Continue with `{resume}`."
         )
-    hint, said = failures.advise(tail), failures.last_words(tail)
+    said = failures.last_words(tail)
     if outcome.returncode:
         what = f"{stage.name} stopped with exit code {outcome.returncode}: {said}"
     else:
         what = f"{stage.name} ended without writing {stage.makes.name}: {said}"
-    what += f"\n  log: {stage.launch.log}"
-    if stage.name == "train" and (state := states.newest(run.folder)):
-        what += f"\n  newest state: step {state.step} (epoch {state.epoch}), {state.folder}"
-    return TrainerError(what, hint=hint)
+    lines = [what, f"log: {stage.launch.log}"]
+    if why is not None:
+        lines += [f"what happened: {why.what}", *why.details]
+    elif stage.name == "train" and (state := states.newest(run.folder)):
+        lines.append(f"newest whole state: step {state.step}, {state.folder}")
+    hint = why.hint if why and why.hint else f"Read the log. `{resume}` tries again."
+    return TrainerError("\n  ".join(lines), hint=hint)
 
 
 def _prepared(run: Run, stage: Stage, watcher: Watcher) -> Launch:
@@ -108,21 +125,25 @@ def _prepared(run: Run, stage: Stage, watcher: Watcher) -> Launch:
     return planned
 
 
-def _keeping(run: Run, stage: Stage, watcher: Watcher) -> AbstractContextManager[None]:
+def _keeping(
+    run: Run, stage: Stage, watcher: Watcher, guard: Guard
+) -> AbstractContextManager[Callable[[], bool]]:
     """Return what makes LoRAs of checkpoints while the stage runs, where the run wants that."""
     if stage.name != "train" or run.keeps is None:
-        return nullcontext()
-    return loras.while_training(run, stage, watcher)
+        return nullcontext(lambda: False)
+    return loras.while_training(run, stage, watcher, lambda: guard.is_paused)
 
 
 @contextmanager
-def _watched(run: Run, stage: Stage, watcher: Watcher) -> Iterator[OnLine]:
+def _heard(run: Run, stage: Stage, watcher: Watcher, guard: Guard) -> Iterator[OnLine]:
     """Pass lines on; say those about states; in the end, give all files their places."""
     try:
-        with watcher.stage(stage.name) as on_line:
+        with _keeping(run, stage, watcher, guard) as waits, watcher.stage(stage.name) as on_line:
+            guard.waits = waits
 
             def heard(line: str) -> None:
                 on_line(line)
+                guard.line(line)
                 if line.startswith(states.SAYS):
                     watcher.say(f"{stage.name}: {line.removeprefix(states.SAYS)}")
 

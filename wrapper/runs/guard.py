@@ -54,12 +54,15 @@ class Guard:
         self._notices = notices or Notices(None, run.name, say)
         self._settings = failures.of_run(run)
         trains = stage.name == "train"
+        # Whether the run stands still because we want it to: set by whoever lets it wait.
+        self.waits: Callable[[], bool] = lambda: False
         self._watch = Watch(
             self._situation,
             say,
             events=run.folder / EVENTS if trains else None,
             saves=self._saves if trains else lambda step: (),
             free=self._free,
+            waits=lambda: self.waits(),
             on_finding=lambda found: self._notices.send("failure", str(found)),
         )
 
@@ -74,6 +77,11 @@ class Guard:
     def tick(self, processes: Processes) -> None:
         """Take the time."""
         self._watch.tick(processes)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run is to stand still until there is room on the disk."""
+        return self._watch.is_paused
 
     def why(self, outcome: Outcome) -> Stop | None:
         """Return why the stage failed; None where nothing known says so. Ask only if it did."""

@@ -21,6 +21,7 @@ from wrapper.runs.kept import places
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.watcher import Watcher
 from wrapper.system import launch, locks, proc
+from wrapper.watching.notify import Notices
 
 
 def start(run: Run, files: Mapping[str, str]) -> Run:
@@ -46,24 +47,46 @@ def taken(folder: Path) -> UserError:
     return UserError(f"the run folder {folder} already exists", hint=hint)
 
 
-def carry_out(run: Run, watcher: Watcher) -> Lora | None:
+def carry_out(run: Run, watcher: Watcher, notices: Notices | None = None) -> Lora | None:
     """Return a description of the LoRA, None for a preset without one; runs all stages not done.
+
+    `notices` tell a webhook how it goes.
 
     Raises:
         TrainerError: a stage failed, or wrote an unusable file.
         UserError: another process is carrying out the run.
     """
-    with lock(run.folder):
-        if not launch.at_work(run.folder):
-            run = sources.standing(run, watcher.say)
-        for stage in run.stages:
-            if is_done(stage):
-                watcher.say(f"{stage.name}: already done ({stage.output.name} is intact)")
-                continue
-            run = run.with_stage(_carry_out(run, stage, watcher))
-        if run.stages[-1].expects != scripts.LORA:
-            return None
-        return _verified(run) if run.stages[-1].name != "train" else _trained(run.product)
+    notices = notices or Notices(None, run.name, watcher.say)
+    try:
+        with lock(run.folder):
+            made = _carried_out(run, watcher, notices)
+    except UserError as error:
+        notices.send("failure", str(error))
+        raise
+    except KeyboardInterrupt:
+        notices.send("failure", "it was interrupted")
+        raise
+    else:
+        notices.send("end", f"finished: {run.product.name}: {made or 'a model'}")
+        return made
+    finally:
+        notices.close()
+
+
+def _carried_out(run: Run, watcher: Watcher, notices: Notices) -> Lora | None:
+    if not launch.at_work(run.folder):
+        run = sources.standing(run, watcher.say)
+    notices.send("start", f"{run.preset}, {', '.join(stage.name for stage in run.stages)}")
+    for stage in run.stages:
+        if is_done(stage):
+            watcher.say(f"{stage.name}: already done ({stage.output.name} is intact)")
+            continue
+        run = run.with_stage(_carry_out(run, stage, watcher, notices))
+        if stage != run.stages[-1]:
+            notices.send("milestone", f"{stage.name} is finished")
+    if run.stages[-1].expects != scripts.LORA:
+        return None
+    return _verified(run) if run.stages[-1].name != "train" else _trained(run.product)
 
 
 def watch(run: Run, watcher: Watcher) -> None:
@@ -108,9 +131,9 @@ def is_done(stage: Stage) -> bool:
     return True
 
 
-def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
+def _carry_out(run: Run, stage: Stage, watcher: Watcher, notices: Notices) -> Stage:
     started = time.monotonic()
-    outcome = attempt.of(run, stage, watcher)
+    outcome, why = attempt.of(run, stage, watcher, notices)
     begun = next(s for s in manifest.read(run.folder).stages if s.name == stage.name)
     stage = replace(
         stage,
@@ -122,7 +145,7 @@ def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
     if outcome.returncode or not attempt.found(stage).is_file():
         attempt.say_unfinished(run, stage, watcher)
         manifest.write(run.with_stage(replace(stage, state="failed")))
-        raise attempt.failure(run, stage, outcome)
+        raise attempt.failure(run, stage, outcome, why)
     stage = _settled(run, stage)
     manifest.write(run.with_stage(stage))
     return stage

@@ -32,7 +32,8 @@ class Watch:
     """Takes the lines and the time of one stage, and acts on its processes.
 
     `at` is asked for every finding, so that it names the newest state. `events` is the folder with
-    TensorBoard's files. `on_finding` is told everything that is also said.
+    TensorBoard's files. `on_finding` is told everything that is also said. `waits` is whether the
+    run stands still because somebody else wants it to.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Watch:
         saves: Callable[[Step | None], Sequence[Save]] = lambda step: (),
         free: Callable[[], int | None] = lambda: None,
         on_finding: Heard = lambda finding: None,
+        waits: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.ended: Stop | None = None  # why this watch ended the run
@@ -54,6 +56,12 @@ class Watch:
         self._next_memory = self._next_events = 0.0
         self._waiting: list[Finding] = []  # of lines: acted on with the next tick
         self._began: float | None = None
+        self._waits = waits
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run is to stand still until there is room on the disk."""
+        return self._training.is_paused
 
     def line(self, text: str) -> None:
         """Take a line of the stage's log."""
@@ -89,7 +97,7 @@ class Watch:
     def _begin(self, now: float, processes: Processes) -> None:
         """Let a run go on that an earlier watch has paused: that one was killed meanwhile."""
         self._began = now if self._began is None else self._began
-        if now - self._began > BEGIN_SECONDS or self._training.is_paused:
+        if now - self._began > BEGIN_SECONDS or self._training.is_paused or self._waits():
             return
         if pauses.stand_still(standing := processes()):
             pauses.go_on(standing)

@@ -11,6 +11,7 @@ from wrapper.cli.options import (
     FOLDER,
     ignore_option,
     keep_option,
+    notify_option,
     preset_argument,
     presets,
     runs_option,
@@ -23,6 +24,7 @@ from wrapper.planning.prepare_rehearsal import Rehearsal
 from wrapper.planning.request import Request
 from wrapper.runs import proof
 from wrapper.screen.talk import Talk
+from wrapper.watching.notify import address
 
 
 @click.command("rehearse")
@@ -35,6 +37,7 @@ from wrapper.screen.talk import Talk
 @ignore_option
 @keep_option
 @samples_option
+@notify_option
 def command(
     preset: str,
     data: Path | None,
@@ -47,6 +50,7 @@ def command(
     ignore: tuple[str, ...],
     keep: str | None,
     samples: str | None,
+    notify: str | None,
 ) -> None:
     """Test the whole job of PRESET with a tiny SDXL model, on this computer's CPU.
 
@@ -60,6 +64,7 @@ def command(
     Example:
         kohya-presets rehearse skynet
     """
+    address(notify)  # said before anything is done, if it cannot be used
     found = presets().load(preset, overrides=overrides)
     name = f"rehearsal-{found.name}"
     request = Request(
@@ -70,7 +75,7 @@ def command(
     talk.say(f"rehearsing {found.name} with {_whose(ready)}; changed for the rehearsal:")
     for replaced in ready.replaced:
         talk.say(f"  {replaced}")
-    finish(ready.run, talk)
+    finish(ready.run, talk, notify)
     measured = proof.of(ready.run, ready.preset, ready.trained)
     talk.say("tested:" if not ready.standin else "tested, with the stand-in:")
     for line in measured.proved:

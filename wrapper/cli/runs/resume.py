@@ -7,15 +7,17 @@ from pathlib import Path
 import click
 
 from wrapper.cli.ending import exit_if_standin, finish
-from wrapper.cli.options import FOLDER
+from wrapper.cli.options import FOLDER, notify_option
 from wrapper.planning import again
 from wrapper.screen.talk import Talk
+from wrapper.watching.notify import address
 
 
 @click.command("resume")
 @click.argument("run", type=FOLDER)
 @click.option("--trust", is_flag=True, help="Continue a run that came from another computer.")
-def command(run: Path, trust: bool) -> None:
+@notify_option
+def command(run: Path, trust: bool, notify: str | None) -> None:
     """Continue RUN at the first stage that is not done.
 
     RUN is the folder of the run. Finished stages are not repeated. Training goes on from the newest
@@ -28,6 +30,7 @@ def command(run: Path, trust: bool) -> None:
     Example:
         kohya-presets resume runs/korra
     """
+    address(notify)  # said before anything is done, if it cannot be used
     found, talk = again.ready(run, trust=trust), Talk()
-    finish(found, talk)
+    finish(found, talk, notify)
     exit_if_standin(found, talk)

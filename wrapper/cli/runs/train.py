@@ -11,6 +11,7 @@ from wrapper.cli.options import (
     FOLDER,
     ignore_option,
     keep_option,
+    notify_option,
     preset_argument,
     presets,
     runs_option,
@@ -22,6 +23,7 @@ from wrapper.planning import prepare_training
 from wrapper.planning.request import Request
 from wrapper.screen.talk import Talk
 from wrapper.system import proc
+from wrapper.watching.notify import address
 
 
 @click.command("train")
@@ -42,6 +44,7 @@ from wrapper.system import proc
 @ignore_option
 @keep_option
 @samples_option
+@notify_option
 @click.option("--dry-run", is_flag=True, help="Print the command of each stage and write nothing.")
 def command(
     preset: str,
@@ -56,6 +59,7 @@ def command(
     ignore: tuple[str, ...],
     keep: str | None,
     samples: str | None,
+    notify: str | None,
     dry_run: bool,
 ) -> None:
     """Train with PRESET, extract the LoRA, and resize it.
@@ -68,6 +72,7 @@ def command(
         kohya-presets train skynet --data ~/pictures/korra --name korra \\
             --base stabilityai/stable-diffusion-xl-base-1.0
     """
+    address(notify)  # said before anything is done, if it cannot be used
     found = presets().load(preset, overrides=overrides)
     name = name or found.name
     request = Request(
@@ -81,4 +86,4 @@ def command(
         for stage in prepare_training.dry(request, data, base, talk).stages:
             click.echo(f"# {stage.name}\n{proc.command_line(stage.launch.argv)}")
         return
-    finish(prepare_training.ready(request, data, base, talk), talk)
+    finish(prepare_training.ready(request, data, base, talk), talk, notify)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kohya_presets.errors import UserError
@@ -28,16 +28,19 @@ FAILED = re.compile(rf"{states.SAYS}the LoRA of (.*) could not be extracted")
 
 
 @contextlib.contextmanager
-def while_training(run: Run, stage: Stage, watcher: Watcher) -> Iterator[None]:
+def while_training(
+    run: Run, stage: Stage, watcher: Watcher, is_paused: Callable[[], bool] = lambda: False
+) -> Iterator[Callable[[], bool]]:
     """Extract the LoRAs of the checkpoints that `stage` saves, and of those that it has saved.
 
     What is left of them when training ends is extracted then. An interrupt stops that; `resume`
-    does the rest.
+    does the rest. A training that `is_paused` for another reason is left so. Yields whether it
+    waits for the extraction.
     """
-    keeper = _Keeper(run, stage, watcher)
+    keeper = _Keeper(run, stage, watcher, is_paused)
     keeper.start()
     try:
-        yield
+        yield lambda: keeper.waits
         keeper.finish()
     except BaseException:
         keeper.stop()
@@ -45,7 +48,10 @@ def while_training(run: Run, stage: Stage, watcher: Watcher) -> Iterator[None]:
 
 
 class _Keeper:
-    def __init__(self, run: Run, stage: Stage, watcher: Watcher) -> None:
+    def __init__(
+        self, run: Run, stage: Stage, watcher: Watcher, is_paused: Callable[[], bool]
+    ) -> None:
+        self.is_paused = is_paused
         assert run.keeps is not None
         self.run, self.stage, self.watcher, self.launch = run, stage, watcher, run.keeps
         self.made = run.folder / "work" / "keep"
@@ -132,10 +138,10 @@ class _Keeper:
             alive = self.threads[0].is_alive()
             waiting = [file for file in self.checkpoints() if file.name not in self.refused]
             full = alive and len(waiting) >= MOST
-            if full != self.waits:
-                self.waits = full
+            if full or (self.waits and not self.is_paused()):
                 launch.suspend(self.run.folder, full)
-        if self.waits:
+            self.waits = full
+        if self.waits and not self.is_paused():
             launch.suspend(self.run.folder, False)
 
     def _end(self) -> None:

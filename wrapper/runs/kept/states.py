@@ -9,6 +9,7 @@ from pathlib import Path
 from patches.resume import kp_states
 from wrapper.screen import progress
 from wrapper.screen.progress import Step
+from wrapper.watching.findings import Kept
 
 FOLDER = "states"
 SAYS = "kohya-presets: "  # how the lines begin that the patch `resume` writes into the log
@@ -38,6 +39,11 @@ def whole(run: Path) -> list[State]:
         except (ValueError, KeyError, TypeError):  # of another version, or damaged
             continue
     return sorted(found, key=lambda state: (state.saved, state.step), reverse=True)
+
+
+def kept(run: Path) -> list[Kept]:
+    """Return the same, as a watch wants to know them."""
+    return [Kept(s.folder, s.step, s.size, s.saved) for s in whole(run)]
 
 
 def newest(run: Path) -> State | None:
