@@ -112,10 +112,9 @@ def _report(
 
 def _unusable(config: ConfigFile) -> tuple[Problem, ...]:
     """Return why nothing else need be said of a file, or nothing."""
-    if tool := other_tools.maker(config.values):
-        message = f"this file is for {tool}; sd-scripts does not understand it"
-        hint = f"Give it to {tool}, or write its settings with sd-scripts' own names."
-        return (Problem("other-tool", "error", Place(config.file), message, hint),)
+    if found := other_tools.fault(config.values):
+        why, hint = found
+        return (Problem("other-tool", "error", Place(config.file), f"this file {why}", hint),)
     return config.problems if config.is_unreadable else ()
 
 
