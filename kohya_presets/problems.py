@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 Severity = Literal["error", "warning", "advice", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice", "note")
 SHOWN = 3  # further places of a problem that are named
+SHORT, LONG = 4, 8  # letters: of shorter words, one letter makes another word
 LAST = 10**9  # sorts problems without a line to the end
 
 
@@ -99,6 +100,32 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
 
     near = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.6)
     return f"Did you mean {' or '.join(repr(n) for n in near)}?" if near else None
+
+
+def misspelled(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that `word` is but for a letter, or two in a long word, or None."""
+    edits = 0 if len(word) < SHORT else 1 if len(word) < LONG else 2
+    near = {name: _edits(word.lower(), name, edits) for name in known}
+    best = min(near, key=near.__getitem__, default=None)
+    return best if best is not None and near[best] <= edits else None
+
+
+def _edits(word: str, other: str, most: int) -> int:
+    """Return how many letters are missing, surplus, wrong or swapped; more than `most` if many."""
+    if abs(len(word) - len(other)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(word, start=1):
+        last, before, row = before, row, [i]
+        for j, wanted in enumerate(other, start=1):
+            edits = min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and (letter, word[i - 2]) == (other[j - 2], wanted):
+                edits = min(edits, last[j - 2] + 1)
+            row.append(edits)
+        if min(row) > most:
+            break
+    return min(row) if min(row) > most else row[-1]
 
 
 def listed(names: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kohya_presets.errors import PresetError
@@ -11,6 +11,7 @@ from kohya_presets.problems import SHOWN, Place, Problem, Severity, did_you_mean
 from kohya_presets.sdscripts import options, releases
 from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.sdscripts.options import Option
+from kohya_presets.sdscripts.other_names import OF_LORA_SCRIPTS
 from kohya_presets.sdscripts.scripts import KNOWN, TOOLS, TRAINERS
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
@@ -176,18 +177,28 @@ def _unknown(
     if table == "train" and s.kind == "config" and key in OF_GUI and _is_idle(key, s):
         message = f"{key} is the Kohya GUI's own and has no effect in sd-scripts"
         return Problem("gui-key", "note", where, message)
+    if table == "train" and key in OF_LORA_SCRIPTS and _is_of_lora_scripts(s):
+        message = f"{key} is lora-scripts' own and has no effect in sd-scripts"
+        return Problem("lora-scripts-key", "note", where, message)
     if table == "train" and options.in_dataset(key):
         return _dataset_option(key, where, s)
-    if meant := unknown.meant(key, known):
+    meant = unknown.meant(key, known, s.tables.get(table, {}))
+    if (meant is None or s.kind == "config") and (elsewhere := _elsewhere(table, key, s, meant)):
+        code, severity, message, todo = elsewhere
+        return Problem(code, severity, where, message, todo or None)
+    if meant:
         return Problem("unknown-option", "error", where, message, meant)
-    if elsewhere := _elsewhere(table, key, s):
-        code, severity, message, hint = elsewhere
-        return Problem(code, severity, where, message, hint or None)
     return Problem("unknown-option", "error", where, message, unknown.hint(key, known))
+
+
+def _is_of_lora_scripts(s: Settings) -> bool:
+    return s.kind == "config" and "model_train_type" in s.tables["train"]
 
 
 def _is_idle(key: str, s: Settings) -> bool:
     """Return whether nothing is lost if a key of the GUI is read by nothing."""
+    if key.startswith("loraplus") and s.tables["train"][key]:  # the GUI gives it as network_args
+        return key in str(s.given("train", "network_args"))
     length = ("max_train_epochs", "max_train_steps")
     return key != "epoch" or any(s.given("train", name) is not None for name in length)
 
@@ -220,7 +231,9 @@ def _dataset_option(key: str, where: Place, s: Settings) -> Problem:
     return Problem("dataset-option", "error", where, f"{key} is a dataset option", hint)
 
 
-def _elsewhere(table: str, key: str, s: Settings) -> tuple[str, Severity, str, str] | None:
+def _elsewhere(
+    table: str, key: str, s: Settings, meant: str | None
+) -> tuple[str, Severity, str, str] | None:
     """Return code, severity, message and hint for an option of another table or script."""
     if table == "dataset" and key in options.of("sdxl_train.py"):
         hint = "Move it to the [train] table."
@@ -228,7 +241,7 @@ def _elsewhere(table: str, key: str, s: Settings) -> tuple[str, Severity, str, s
             hint = "Move it to the training config, the file for --config_file."
         return "training-option", "error", f"{key} is a training option", hint
     scripts = options.SCRIPTS if s.kind == "preset" else KNOWN  # the tools read no config
-    others = [script for script in scripts if key in options.of(script)]
+    others = sorted((one for one in scripts if key in options.of(one)), key=_unlike(s.script))
     if not others:
         return None
     more = f" and {len(others) - SHOWN} other scripts" if len(others) > SHOWN else ""
@@ -241,5 +254,19 @@ def _elsewhere(table: str, key: str, s: Settings) -> tuple[str, Severity, str, s
     value, usual = s.tables[table][key], options.of(others[0])[key].default
     if value in (False, "", [], None, usual):  # as the GUI writes what is not used
         return "other-script", "note", f"{key} is no option of {s.script}, which ignores it", ""
-    hint = f"Leave it out. If the file is for {others[0]}, add --script {others[0]}."
+    hint = f"{meant or 'Leave it out.'} If the file is for {others[0]}, add --script {others[0]}."
     return "other-script", "error", f"{message}; {s.script} ignores it", hint
+
+
+def _unlike(script: str) -> Callable[[str], int]:
+    """Return what sorts scripts: first those that make the same, or train the same model."""
+    own = KNOWN.get(script)
+
+    def order(other: str) -> int:
+        kind = KNOWN.get(other)
+        if own is None or kind is None:
+            return 0
+        same_model, same_product = kind.model == own.model, kind.makes == own.makes
+        return 0 if same_product and same_model else 1 if same_product else 2 if same_model else 3
+
+    return order

@@ -2,74 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
 
-from kohya_presets.problems import did_you_mean
+from kohya_presets.problems import misspelled
+from kohya_presets.sdscripts import arguments, other_names
+from kohya_presets.toml import text as toml_text
 
-# What people and other tools write, and the option that they mean.
-_MEANT = {
-    **dict.fromkeys(
-        ("epoch", "epochs", "num_epochs", "num_train_epochs", "max_epochs", "train_epochs"),
-        "max_train_epochs",
-    ),
-    **dict.fromkeys(("steps", "max_steps", "num_steps", "train_steps"), "max_train_steps"),
-    **dict.fromkeys(("batch_size", "batch", "per_device_train_batch_size"), "train_batch_size"),
-    **dict.fromkeys(("optimizer", "optim", "optimiser"), "optimizer_type"),
-    **dict.fromkeys(("optimizer_params", "optimizer_extra_args"), "optimizer_args"),
-    **dict.fromkeys(("scheduler", "lr_schedule", "scheduler_type"), "lr_scheduler"),
-    **dict.fromkeys(("lr_warmup", "warmup", "warmup_steps", "warmup_ratio"), "lr_warmup_steps"),
-    **dict.fromkeys(("lr", "base_lr", "rate"), "learning_rate"),
-    **dict.fromkeys(("unet_learning_rate", "learning_rate_unet", "lr_unet"), "unet_lr"),
-    **dict.fromkeys(
-        ("text_encoder_learning_rate", "te_lr", "lr_te", "learning_rate_te"), "text_encoder_lr"
-    ),
-    **dict.fromkeys(("network_rank", "rank", "lora_rank", "lora_dim", "dim"), "network_dim"),
-    **dict.fromkeys(("alpha", "lora_alpha"), "network_alpha"),
-    **dict.fromkeys(("max_resolution", "image_size", "train_resolution"), "resolution"),
-    **dict.fromkeys(("precision", "dtype", "bf16", "fp16"), "mixed_precision"),
-    **dict.fromkeys(
-        ("base_model", "model", "model_path", "pretrained_model", "model_name_or_path"),
-        "pretrained_model_name_or_path",
-    ),
-    **dict.fromkeys(("vae_path", "vae_model"), "vae"),
-    **dict.fromkeys(("data_dir", "image_dir", "dataset_dir", "train_dir"), "train_data_dir"),
-    **dict.fromkeys(("caption_ext", "caption_extention"), "caption_extension"),
-    **dict.fromkeys(("grad_accum", "gradient_accumulation", "accumulation_steps"),
-                    "gradient_accumulation_steps"),
-    **dict.fromkeys(("sample_prompt", "prompts", "prompt_file"), "sample_prompts"),
-    **dict.fromkeys(("output", "output_path", "output_folder"), "output_dir"),
-    **dict.fromkeys(("name", "lora_name", "output_model_name"), "output_name"),
-    **dict.fromkeys(("snr_gamma", "min_snr"), "min_snr_gamma"),
-    **dict.fromkeys(("save_every", "save_every_epochs", "save_freq"), "save_every_n_epochs"),
-    **dict.fromkeys(("grad_norm", "max_norm", "gradient_clipping"), "max_grad_norm"),
-    **dict.fromkeys(("flip", "flip_augmentation"), "flip_aug"),
-    **dict.fromkeys(("checkpointing", "grad_checkpointing"), "gradient_checkpointing"),
-    **dict.fromkeys(("workers", "num_workers"), "max_data_loader_n_workers"),
-}  # fmt: skip
-_VALUES = {"bf16": ' = "bf16"', "fp16": ' = "fp16"'}
-# Words that turn an option into another one: what lacks them was not meant.
+# Words that turn an option into another one.
 _TURNS = frozenset({"full", "no", "not", "skip", "disable", "v", "min", "max", "reg", "zero"})
+_OF_A_MODEL = ("sdxl_", "sd3_", "flux1_")  # before options in the fields of the Kohya GUI
+_OF_BOTH_ENCODERS = ("learning_rate_te", "text_encoder_lr", "te_lr", "lr_te")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_SHORTEST = 3  # letters that stand for a longer word
 
 
-def meant(key: str, known: Collection[str]) -> str | None:
-    """Return what to use, if it is sure which one of `known` is meant."""
+def meant(key: str, known: Collection[str], given: Mapping[str, Any] = _NOTHING) -> str | None:
+    """Return what to do, if it is sure which one of `known` is meant, or where it belongs.
+
+    `given` are the settings that `key` is one of.
+    """
     bare = _bare(key)
-    if bare in known:
-        return f"Did you mean {bare!r}?"
-    if bare == "learning_rate_te" and "learning_rate_te1" in known:
+    plain = next((bare.removeprefix(m) for m in _OF_A_MODEL if bare.startswith(m)), bare)
+    together = {name.replace("_", ""): name for name in known}
+    if name := plain if plain in known else together.get(bare.replace("_", "")):
+        return f"Did you mean {name!r}?"
+    if bare in _OF_BOTH_ENCODERS and "learning_rate_te1" in known:
         return "Use learning_rate_te1 and learning_rate_te2."
-    option = _MEANT.get(bare)
-    return f"Use {option}{_VALUES.get(bare, '')}." if option in known else None
+    options = other_names.RENAMED.get(bare, ())
+    if options and options[0] in known:
+        if there := next((option for option in options if option in given), None):
+            return f"Leave it out: {there} is set."
+        return f"Use {' or '.join(options)}{other_names.VALUES.get(bare, '')}."
+    return _elsewhere(bare, known, given.get(key))
 
 
 def hint(key: str, known: Iterable[str]) -> str | None:
     """Return "did you mean ...?", if one of `known` is nearly what was written."""
-    bare = _bare(key)
-    return did_you_mean(bare, (name for name in known if _turns(name) <= _turns(bare)))
+    bare, known = _bare(key), tuple(known)
+    near = misspelled(bare, (name for name in known if _is_alike(bare, name)))
+    fuller = sorted((name for name in known if _is_short_for(bare, name)), key=len)
+    found = [near] if near else fuller[:2]
+    return f"Did you mean {' or '.join(map(repr, found))}?" if found else None
+
+
+def _elsewhere(bare: str, known: Collection[str], value: Any) -> str | None:
+    """Return where a setting belongs that is no option, if a training script is asked for it."""
+    if "max_train_steps" not in known:
+        return None
+    if said := other_names.ADVICE.get(bare):
+        return said
+    if option := other_names.OF_LAUNCH.get(bare):
+        if not value:
+            return "Leave it out: it is an option of accelerate launch, not of sd-scripts."
+        shown = "" if value is True else f"={_in_words(value)}"
+        return f"Give it to accelerate, before the script: accelerate launch --{option}{shown}"
+    if letter := other_names.OF_PROMPTS.get(bare):
+        shown = _in_words(value)
+        return f"Write it behind each prompt in the file for sample_prompts: --{letter} {shown}"
+    argument = other_names.ARGUMENTS.get(bare, bare if len(bare) >= _SHORTEST else "")
+    for name in arguments.lists_of(argument):
+        if name in known:
+            shown = _in_words(value) if name == "network_args" else _in_python(value)
+            item = toml_text.value_text([f"{argument}={shown}"])
+            return f"It belongs in {name}: {name} = {item}."
+    return None
+
+
+def _in_words(value: Any) -> str:
+    """Return a value as it is written behind `name=`; "..." if it is not known or a long one."""
+    if isinstance(value, list):
+        return ",".join(map(_in_words, value))
+    text = str(value)
+    is_plain = isinstance(value, bool | int | float) or re.fullmatch(r"[\w.,:+-]{1,40}", text)
+    return "..." if value is None or not is_plain else text
+
+
+def _in_python(value: Any) -> str:
+    """Return the same where sd-scripts reads it as Python: a text in quotes, if it is no number."""
+    words = _in_words(value)
+    is_text = isinstance(value, str) and not re.fullmatch(r"[\d.,e+-]+|True|False|\.\.\.", words)
+    return f"'{words}'" if is_text else words
 
 
 def _bare(key: str) -> str:
     return key.lower().replace("-", "_")
+
+
+def _is_alike(bare: str, name: str) -> bool:
+    """Return whether no word makes one the opposite of the other, as `min` and `max` do."""
+    if bare.count("_") == name.count("_"):
+        return _turns(bare) <= _turns(name)
+    return _turns(bare) == _turns(name)
+
+
+def _is_short_for(bare: str, name: str) -> bool:
+    """Return whether `name` has all words of two or more, whole or begun, and at most one more."""
+    words, others = bare.split("_"), name.split("_")
+    if len(words) < 2 or len(others) > len(words) + 1 or not _turns(name) <= _turns(bare):
+        return False
+    for word in words:
+        found = next((other for other in others if _is_begun(word, other)), None)
+        if found is None:
+            return False
+        others.remove(found)
+    return True
+
+
+def _is_begun(word: str, other: str) -> bool:
+    short, long = sorted((word, other), key=len)
+    return short == long or (len(short) >= _SHORTEST and long.startswith(short))
 
 
 def _turns(name: str) -> frozenset[str]:
