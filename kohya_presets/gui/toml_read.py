@@ -13,7 +13,7 @@ from kohya_presets.gui.imported import Imported
 from kohya_presets.gui.report import Item
 from kohya_presets.gui.versions.saved_file import LARGEST
 from kohya_presets.problems import errors, plural
-from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts import options, recognize
 from kohya_presets.sdscripts.additions import Additions
 
 
@@ -40,7 +40,8 @@ def toml_file(path: Path, name: str, additions: Additions) -> Imported:
         report += own
     else:
         script = recognized.script(config, dataset).script
-        read_as = f"a config for {script}"
+        is_of_lora_scripts = found.pop(recognize.OF_LORA_SCRIPTS, None) is not None
+        read_as = f"a config {'of lora-scripts ' if is_of_lora_scripts else ''}for {script}"
     subset, more = _subset(dataset) if dataset else ({}, [])
     made = by_options.preset(
         found, name, script, additions, read_as=read_as, subset=subset, report=report

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kohya_presets.errors import PresetError
 from kohya_presets.presets.preset import PATHS, Preset, Table
 from kohya_presets.problems import SHOWN, Place, Problem, Severity, did_you_mean, errors, listed
-from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts import options, recognize, releases
 from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.sdscripts.options import Option
 from kohya_presets.sdscripts.other_names import OF_LORA_SCRIPTS
-from kohya_presets.sdscripts.scripts import KNOWN, TOOLS, TRAINERS
+from kohya_presets.sdscripts.scripts import KNOWN, TOOLS, TRAINERS, nearest_first
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
 from kohya_presets.training import settings
@@ -192,7 +192,7 @@ def _unknown(
 
 
 def _is_of_lora_scripts(s: Settings) -> bool:
-    return s.kind == "config" and "model_train_type" in s.tables["train"]
+    return s.kind == "config" and recognize.OF_LORA_SCRIPTS in s.tables["train"]
 
 
 def _is_idle(key: str, s: Settings) -> bool:
@@ -241,7 +241,7 @@ def _elsewhere(
             hint = "Move it to the training config, the file for --config_file."
         return "training-option", "error", f"{key} is a training option", hint
     scripts = options.SCRIPTS if s.kind == "preset" else KNOWN  # the tools read no config
-    others = sorted((one for one in scripts if key in options.of(one)), key=_unlike(s.script))
+    others = nearest_first(s.script, (one for one in scripts if key in options.of(one)))
     if not others:
         return None
     more = f" and {len(others) - SHOWN} other scripts" if len(others) > SHOWN else ""
@@ -256,17 +256,3 @@ def _elsewhere(
         return "other-script", "note", f"{key} is no option of {s.script}, which ignores it", ""
     hint = f"{meant or 'Leave it out.'} If the file is for {others[0]}, add --script {others[0]}."
     return "other-script", "error", f"{message}; {s.script} ignores it", hint
-
-
-def _unlike(script: str) -> Callable[[str], int]:
-    """Return what sorts scripts: first those that make the same, or train the same model."""
-    own = KNOWN.get(script)
-
-    def order(other: str) -> int:
-        kind = KNOWN.get(other)
-        if own is None or kind is None:
-            return 0
-        same_model, same_product = kind.model == own.model, kind.makes == own.makes
-        return 0 if same_product and same_model else 1 if same_product else 2 if same_model else 3
-
-    return order

@@ -203,6 +203,16 @@ def test_keys_of_the_gui_that_change_nothing_are_notes(files: Check) -> None:
     assert not errors(report.problems)
 
 
+def test_a_file_of_lora_scripts_is_known_and_its_own_keys_are_notes(files: Check) -> None:
+    text = WHOLE + LORA + 'model_train_type = "sd-lora"\nenable_preview = true\nlearnin_rate = 1\n'
+    (report,) = files(text)
+    assert report.taken_for is not None
+    assert report.taken_for.script == "train_network.py"
+    assert report.taken_for.because == ("lora-scripts' model_train_type is sd-lora",)
+    assert told(report) == {"lora-scripts-key", "unknown-option"}
+    assert told(*files(WHOLE + "enable_preview = true\n")) == {"unknown-option"}
+
+
 @pytest.mark.parametrize(
     ("text", "tool"),
     [
