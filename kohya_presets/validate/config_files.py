@@ -10,11 +10,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from kohya_presets.files import configs, other_tools, recognized
-from kohya_presets.files.configs import ConfigFile, Part
+from kohya_presets.files import configs, named, other_tools, recognized
+from kohya_presets.files.configs import DATA, ConfigFile, Part
+from kohya_presets.files.named import Named
 from kohya_presets.presets.preset import Table
 from kohya_presets.problems import Place, Problem, listed
 from kohya_presets.sdscripts import options, scripts
@@ -26,7 +27,6 @@ from kohya_presets.validate.report import Against, Report
 from kohya_presets.validate.rules.stops.files import SAMPLES
 
 NOT_SETTINGS = frozenset({"config_file", "output_config"})
-DATA = ("dataset_config", "train_data_dir", "in_json", "dataset_class")
 
 
 def is_preset(path: Path) -> bool:
@@ -60,8 +60,10 @@ def together(
     """
     read = [configs.read(path) for path in dict.fromkeys(paths)]
     pairs = _pairs(read)
-    taken = [dataset for dataset in pairs.values() if dataset]
-    alone = (config for config in read if config.kind == "config" or config not in taken)
+    taken = [
+        d.file.resolve() for file, d in pairs.items() if d and d.file.resolve() != file.resolve()
+    ]
+    alone = (config for config in read if config.file.resolve() not in taken)
     return tuple(_report(config, pairs.get(config.file), against, script) for config in alone)
 
 
@@ -89,7 +91,7 @@ def _report(
         dataset = None  # as if it did not exist
     taken_for = None
     if script is None and config.kind == "config":
-        taken_for = recognized.script(config, dataset)
+        taken_for = recognized.script(config, dataset or config)
     chosen = script or (taken_for.script if taken_for else "")
     if chosen and not options.of(chosen, against.release):
         problems.append(_no_script(config, chosen, against.release))
@@ -99,7 +101,7 @@ def _report(
         found = _settings(None, config, against, chosen)
     else:
         found = _settings(config, dataset, against, chosen)
-        problems += [*_training(config, found[0]), *_left_open(config, dataset, found[0])]
+        problems += [*_training(config, dataset, found[0]), *_left_open(config, dataset, found[0])]
         problems += _dataset(dataset, against) if dataset else ()
         problems += [*folders.check(found[0]), *subset_kinds.without_masks(dataset, found[0])]
     subsets = config if config.kind == "dataset" else dataset
@@ -185,31 +187,43 @@ class _Places:
 
 
 def _named(config: ConfigFile, given: Sequence[ConfigFile]) -> ConfigFile | None:
-    """Return the dataset config that a training config names, if it exists."""
+    """Return the dataset config that a training config names, if it exists or was given."""
     name, _ = configs.options(config).get("dataset_config", (None, ()))
     if not isinstance(name, str) or not name.endswith(".toml"):
         return None
-    there = _found(config, name)
-    same = (c for c in given if there and c.file.resolve() == there.resolve())
-    return next(same, None) or (configs.read(there) if there else None)
+    if there := named.find(config.file, name):
+        same = (c for c in given if c.file.resolve() == there.file.resolve())
+        return next(same, None) or configs.read(there.file, is_dataset=True)
+    called = PureWindowsPath(name).name  # knows both kinds of slashes
+    return next((c for c in given if c.file.name == called), None)
 
 
-def _found(config: ConfigFile, name: str) -> Path | None:
-    """Return the file that a training config names, seen from its own folder or from here."""
-    places = (config.file.parent / name, Path(name))
-    return next((path for path in places if path.is_file()), None)
-
-
-def _training(config: ConfigFile, settings: Settings) -> Iterator[Problem]:
+def _training(
+    config: ConfigFile, dataset: ConfigFile | None, settings: Settings
+) -> Iterator[Problem]:
     said = configs.options(config)
     for name, (value, _) in said.items():
         if name not in NOT_SETTINGS:
             yield from each_setting.option(settings, "train", name, value)
     name, _ = said.get("dataset_config", (None, ()))
-    if isinstance(name, str) and name and not _found(config, name):
+    if isinstance(name, str) and name:
+        yield from _place(name, named.find(config.file, name), dataset, settings)
+
+
+def _place(
+    name: str, there: Named | None, dataset: ConfigFile | None, s: Settings
+) -> Iterator[Problem]:
+    """Yield what must be so that sd-scripts finds the dataset config of this name."""
+    where = s.place("train", "dataset_config")
+    if there and there.start:
+        message = f"sd-scripts finds {name} only if it starts in {there.start}"
+        yield Problem("dataset-config-place", "note", where, message)
+    elif dataset and not there:
+        message = f"there is no {name} here; {dataset.file} was checked in its place"
+        yield Problem("dataset-config-place", "note", where, message)
+    elif not there:
         message = f"there is no file {name}"
         hint = "Give its path from the folder in which sd-scripts starts, or its whole path."
-        where = settings.place("train", "dataset_config")
         yield Problem("no-dataset-config", "error", where, message, hint)
 
 

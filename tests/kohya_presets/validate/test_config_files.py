@@ -122,7 +122,7 @@ def test_each_value_is_judged_with_what_the_other_file_says(
     (named,) = files(
         CONFIG + captions + config + 'dataset_config = "b.toml"\n', DATASET.format(side)
     )
-    assert told(named) == ({code} if code else set())
+    assert told(named) - {"dataset-config-place"} == ({code} if code else set())
     (alone,) = files(DATASET.format(side))
     assert told(alone) == set()
 
@@ -234,6 +234,66 @@ def test_a_second_level_of_sections_is_not_read(files: Check) -> None:
     assert told(report) == {"nested-section"}
 
 
+MIXED = "[general]\nenable_bucket = true\n" + DATASET.format(512).replace(
+    "enable_bucket = true\n", ""
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "severity"), [("", "error"), ('train_data_dir = "d"\n', "warning")]
+)
+def test_datasets_in_a_training_config_are_ignored(files: Check, more: str, severity: str) -> None:
+    """It is judged as a training config, with [general] as one of its sections."""
+    text = MIXED + LORA.join(("[a]\n", "learnin_rate = 1\n")) + CONFIG + more
+    (report,) = files(text)
+    found = {p.code: p for p in report.problems}
+    assert found["datasets-ignored"].severity == severity
+    assert found["datasets-ignored"].where.line == 3
+    assert found["unknown-option"].where.key == "learnin_rate"
+    assert report.taken_for is not None
+    assert report.taken_for.script == "train_network.py"  # since its datasets are of 512 pixels
+    assert not {"extra-table", "misnamed-table", "nested-section"} & told(report)
+
+
+def test_the_same_file_named_as_a_dataset_config_stops(files: Check) -> None:
+    mixed = MIXED + f"[a]\n{CONFIG}"
+    (report,) = files(CONFIG + 'dataset_config = "b.toml"\n', mixed)
+    assert "extra-table" in told(report)
+    assert "datasets-ignored" not in told(report)
+
+
+def test_a_dataset_config_is_found_from_any_folder_around(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "configs" / "examples"
+    folder.mkdir(parents=True)
+    (folder / "ds.toml").write_text(DATASET.format(1024), "utf-8")
+    config = folder / "a.toml"
+    text = CONFIG + 'caption_extension = ".txt"\ndataset_config = "configs/examples/ds.toml"\n'
+    config.write_text(text, "utf-8")
+    report = config_files.file(config, HERE)
+    (note,) = (p for p in report.problems if p.severity != "advice")
+    assert (note.code, note.severity) == ("dataset-config-place", "note")
+    assert note.message.endswith(f"only if it starts in {tmp_path}")
+    monkeypatch.chdir(tmp_path)
+    assert told(config_files.file(config, HERE)) == set()
+
+
+@pytest.mark.parametrize("folder", ["/workspace/configs/", "C:\\\\train\\\\"])
+def test_a_dataset_config_of_another_machine_may_be_given(files: Check, folder: str) -> None:
+    text = CONFIG + f'caption_extension = ".txt"\ndataset_config = "{folder}b.toml"\n'
+    (report,) = files(text, DATASET.format(1024))
+    (note,) = (p for p in report.problems if p.severity != "advice")
+    assert (note.code, note.severity) == ("dataset-config-place", "note")
+    (other,) = files(text)
+    assert told(other) == {"no-dataset-config"}
+
+
+def test_a_name_too_long_for_a_file_is_one_that_is_not_there(files: Check) -> None:
+    (report,) = files(CONFIG + f'dataset_config = "{"x" * 300}.toml"\n')
+    assert "no-dataset-config" in told(report)
+
+
 def test_tables_of_a_training_config_stop_a_dataset_config(files: Check) -> None:
     (report,) = files(DATASET.format(1024) + "[training_args]\nseed = 1\n")
     (problem,) = errors(report.problems)
@@ -246,6 +306,18 @@ def test_tables_of_a_training_config_stop_a_dataset_config(files: Check) -> None
 )
 def test_a_byte_order_mark_costs_a_key_or_the_file(files: Check, first: str, what: str) -> None:
     (report,) = files("\ufeff" + first + WHOLE)
+    (problem,) = errors(report.problems)
+    assert what in problem.message
+
+
+@pytest.mark.parametrize(
+    ("first", "what"),
+    [("", "cannot read it, and stops"), ("general = {}\n", "stops at general, the first key")],
+)
+def test_a_dataset_config_with_the_mark_stops_in_any_case(
+    files: Check, first: str, what: str
+) -> None:
+    (report,) = files("\ufeff" + first + DATASET.format(1024))
     (problem,) = errors(report.problems)
     assert what in problem.message
 
