@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from kohya_presets.errors import UserError
 from kohya_presets.presets.preset import Table
-from kohya_presets.problems import Place, Problem, Severity
+from kohya_presets.problems import Place, Problem, Severity, listed
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml.source import Key, Source
 
@@ -33,7 +33,9 @@ _OF_TRAINING = frozenset(
 )
 # What names the images of a training.
 DATA = ("dataset_config", "train_data_dir", "in_json", "dataset_class")
-_UNREADABLE = frozenset({"toml-syntax", "not-utf8", "misnamed-table"})
+_UNREADABLE = frozenset({"toml-syntax", "not-utf8", "misnamed-table", "several-trainings"})
+_BASE = "pretrained_model_name_or_path"
+_SHARED = 5  # so many options of two sections are two trainings, and no slip
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class ConfigFile:
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether sd-scripts can read nothing in it, so that every key would seem missing."""
+        """Whether sd-scripts reads nothing in it as it is meant, so that its keys tell nothing."""
         return any(problem.code in _UNREADABLE for problem in self.problems)
 
     @property
@@ -97,7 +99,9 @@ def read(file: Path, *, is_dataset: bool = False) -> ConfigFile:
     problems = [_bom(file, text, kind)] if data.startswith(_BOM) else []
     problems += faults
     if kind == "config":
-        checks = (_misnamed, _ignored, _nested, _shadowed)
+        checks = [_misnamed, _ignored, _nested, _shadowed]
+        if _trainings(values):
+            checks = [_several]
         problems += [problem for check in checks for problem in check(values, source)]
     else:
         problems += _beside_datasets(values, source)
@@ -206,6 +210,22 @@ def _ignored(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
         where = source.place("datasets", "0")._replace(key="datasets")
         severity: Severity = "warning" if has_others else "error"
         yield Problem("datasets-ignored", severity, where, message, hint)
+
+
+def _trainings(values: Mapping[str, Any]) -> list[str]:
+    """Return the sections that are trainings of their own, each with its model; not only one."""
+    found = {n: v for n, v in values.items() if isinstance(v, dict) and _BASE in v}
+    shared = frozenset.intersection(*map(frozenset, found.values())) if len(found) > 1 else ()
+    return list(found) if len(shared) >= _SHARED else []
+
+
+def _several(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
+    first, *others = _trainings(values)
+    names = listed(f"[{name}]" for name in (first, *others))
+    message = f"{names} are trainings of their own, but sd-scripts reads all sections as one"
+    hint = "Keep one of them here, and write each other one to a file of its own."
+    where = source.place(others[0])
+    yield Problem("several-trainings", "error", where, message, hint)
 
 
 def _nested(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:

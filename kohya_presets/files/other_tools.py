@@ -131,9 +131,10 @@ def _kohya_gui(values: Values) -> bool:
 
 
 def _anima_fork(values: Values) -> bool:
-    """One file for the training and its images, which that fork converts when it starts."""
+    """One file for the training and its images, which it converts; or one with its own options."""
     model, dataset = _table(values, "model"), _table(values, "dataset")
-    return "training" in values and "transformer_path" in model and "data_dir" in dataset
+    converted = "training" in values and "transformer_path" in model and "data_dir" in dataset
+    return converted or "anima_transformer" in configs.flat(values)
 
 
 def _lora_scripts(values: Values) -> bool:

@@ -59,7 +59,7 @@ RENAMED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
         (
             *("base_model", "model", "model_path", "pretrained_model", "model_name_or_path"),
-            *("transformer_path", "anima_transformer", "checkpoint", "ckpt"),
+            *("transformer_path", "checkpoint", "ckpt"),
         ),
         ("pretrained_model_name_or_path",),
     ),

@@ -43,6 +43,7 @@ resolution = "768,768"
         (GUI, "is the Kohya GUI's own config.toml"),
         ('[model]\nmodels_dir = "m"\n[sdxl]\nsdxl_no_half_vae = true\n', "is the Kohya GUI's own"),
         (ANIMA, "is for the fork FHfanshu/sd-scripts-anima;"),
+        ('anima_transformer = "t"\nqwen = "q"\n', "is for the fork FHfanshu/sd-scripts-anima;"),
         (TEMPLATE, "is a template for the web page of lora-scripts"),
     ],
 )

@@ -255,6 +255,17 @@ def test_datasets_in_a_training_config_are_ignored(files: Check, more: str, seve
     assert not {"extra-table", "misnamed-table", "nested-section"} & told(report)
 
 
+def test_several_trainings_in_one_file_are_one_cause(files: Check) -> None:
+    """A wrapper of somebody's takes one of the sections; sd-scripts takes all."""
+    own = WHOLE.replace("sdxl.safetensors", "m.safetensors")
+    text = f'model_type = "SD"\n[SD]\n{own}\n[SDXL]\n{WHOLE}learnin_rate = 1\n'
+    (problem,) = files(text)[0].problems
+    assert (problem.code, problem.severity) == ("several-trainings", "error")
+    assert problem.message.startswith("[SD] and [SDXL] are trainings of their own")
+    (report,) = files(f'[a]\n{WHOLE}[b]\npretrained_model_name_or_path = "m"\n')  # a slip
+    assert told(report) == {"given-twice"}
+
+
 def test_the_same_file_named_as_a_dataset_config_stops(files: Check) -> None:
     mixed = MIXED + f"[a]\n{CONFIG}"
     (report,) = files(CONFIG + 'dataset_config = "b.toml"\n', mixed)
