@@ -14,10 +14,20 @@ SAVES = ("save_every_n_epochs", "save_every_n_steps")
 # Where more than one option is named, the file says too little to choose.
 RENAMED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
-        ("epoch", "epochs", "num_epochs", "num_train_epochs", "max_epochs", "train_epochs"),
+        (
+            "epoch",
+            "epochs",
+            "num_epochs",
+            "num_train_epochs",
+            "max_epochs",
+            "train_epochs",
+            "total_epochs",
+        ),
         ("max_train_epochs",),
     ),
-    **dict.fromkeys(("steps", "max_steps", "num_steps", "train_steps"), ("max_train_steps",)),
+    **dict.fromkeys(
+        ("steps", "max_steps", "num_steps", "train_steps", "total_steps"), ("max_train_steps",)
+    ),
     **dict.fromkeys(("batch_size", "batch", "per_device_train_batch_size"), ("train_batch_size",)),
     **dict.fromkeys(("optimizer", "optim", "optimiser"), ("optimizer_type",)),
     **dict.fromkeys(
@@ -33,16 +43,17 @@ RENAMED: Mapping[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("lr_power", "power"), ("lr_scheduler_power",)),
     "num_decay_steps": ("lr_decay_steps",),
+    "noise_offset_strength": ("noise_offset",),
     "min_lr_ratio": ("lr_scheduler_min_lr_ratio",),
     **dict.fromkeys(
-        ("lr_warmup", "warmup", "warmup_steps", "num_warmup_steps", "warmup_ratio"),
+        ("lr_warmup", "warmup", "warmup_steps", "warmup_step", "num_warmup_steps", "warmup_ratio"),
         ("lr_warmup_steps",),
     ),
     **dict.fromkeys(("lr", "base_lr", "rate"), ("learning_rate",)),
     **dict.fromkeys(("unet_learning_rate", "learning_rate_unet", "lr_unet"), ("unet_lr",)),
     **dict.fromkeys(
         (
-            *("text_encoder_learning_rate", "te_lr", "lr_te"),
+            *("text_encoder_learning_rate", "te_learning_rate", "te_lr", "lr_te"),
             *("learning_rate_te", "learning_rate_te1", "learning_rate_te2"),
         ),
         ("text_encoder_lr",),
@@ -59,7 +70,8 @@ RENAMED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(
         (
             *("base_model", "model", "model_path", "pretrained_model", "model_name_or_path"),
-            *("transformer_path", "checkpoint", "ckpt"),
+            *("transformer_path", "checkpoint", "checkpoint_path", "ckpt", "base_model_path"),
+            *("pretrained_model_name", "pretrained_model_path"),
         ),
         ("pretrained_model_name_or_path",),
     ),
@@ -91,11 +103,14 @@ RENAMED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("save_every", "save_freq", "save_interval"), SAVES),
     "save_every_epochs": ("save_every_n_epochs",),
     **dict.fromkeys(("checkpointing_steps", "save_steps"), ("save_every_n_steps",)),
-    "resume_from_checkpoint": ("resume",),
+    **dict.fromkeys(("resume_from", "resume_from_checkpoint", "resume_path"), ("resume",)),
     "report_to": ("log_with",),
     "hub_model_id": ("huggingface_repo_id",),
     "hub_token": ("huggingface_token",),
-    **dict.fromkeys(("grad_norm", "max_norm", "gradient_clipping"), ("max_grad_norm",)),
+    **dict.fromkeys(
+        ("grad_norm", "max_norm", "gradient_clipping", "gradient_clip", "clip_grad_norm"),
+        ("max_grad_norm",),
+    ),
     **dict.fromkeys(("flip", "flip_augmentation", "flip_augment", "random_flip"), ("flip_aug",)),
     **dict.fromkeys(
         ("checkpointing", "grad_checkpointing", "grad_checkpoint"), ("gradient_checkpointing",)
@@ -114,8 +129,13 @@ ARGUMENTS: Mapping[str, str] = {
     "lycoris_algo": "algo",
     "lokr_factor": "factor",
     "dylora_unit": "unit",
-    "prodigy_d0": "d0",
-    "prodigy_d_coef": "d_coef",
+    **{
+        f"prodigy_{name}": name
+        for name in (
+            *("beta3", "d0", "d_coef", "decouple", "growth_rate", "safeguard_warmup"),
+            "use_bias_correction",
+        )
+    },
     "rank_dropout_scale": "rank_dropout_scale",  # of LyCORIS
 }
 # Options of `accelerate launch`, by what people call them.
@@ -154,7 +174,7 @@ ADVICE: Mapping[str, str] = {
         "bucket_reso_steps."
     ),
     "instance_prompt": "Use class_tokens in the dataset config, or captions.",
-    "repeats": "Use num_repeats in the dataset config.",
+    **dict.fromkeys(("repeats", "num_repeat"), "Use num_repeats in the dataset config."),
     "prediction_type": "For a model that predicts v, use v_parameterization = true.",
 }
 # What lora-scripts writes for its own web page, and takes out before it starts sd-scripts.

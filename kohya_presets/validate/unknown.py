@@ -13,7 +13,8 @@ from kohya_presets.toml import text as toml_text
 
 # Words that turn an option into another one.
 _TURNS = frozenset({"full", "no", "not", "skip", "disable", "v", "min", "max", "reg", "zero"})
-_OF_A_MODEL = ("sdxl_", "sd3_", "flux1_")  # before options in the fields of the Kohya GUI
+# Before options in the fields of the Kohya GUI, and before switches.
+_BEFORE = ("sdxl_", "sd3_", "flux1_", "use_", "enable_")
 _OF_BOTH_ENCODERS = ("learning_rate_te", "text_encoder_lr", "te_lr", "lr_te")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _SHORTEST = 3  # letters that stand for a longer word
@@ -25,7 +26,7 @@ def meant(key: str, known: Collection[str], given: Mapping[str, Any] = _NOTHING)
     `given` are the settings that `key` is one of.
     """
     bare = _bare(key)
-    plain = next((bare.removeprefix(m) for m in _OF_A_MODEL if bare.startswith(m)), bare)
+    plain = next((bare.removeprefix(word) for word in _BEFORE if bare.startswith(word)), bare)
     together = {name.replace("_", ""): name for name in known}
     if name := plain if plain in known else together.get(bare.replace("_", "")):
         return f"Did you mean {name!r}?"
@@ -92,10 +93,12 @@ def _bare(key: str) -> str:
 
 
 def _is_alike(bare: str, name: str) -> bool:
-    """Return whether no word makes one the opposite of the other, as `min` and `max` do."""
-    if bare.count("_") == name.count("_"):
-        return _turns(bare) <= _turns(name)
-    return _turns(bare) == _turns(name)
+    """Return whether no word became another one, such as `min` and `max`, or `lora` and `loss`."""
+    words, others = bare.split("_"), name.split("_")
+    if len(words) != len(others):
+        return _turns(bare) == _turns(name)
+    long = ((w, o) for w, o in zip(words, others, strict=True) if min(len(w), len(o)) > _SHORTEST)
+    return _turns(bare) <= _turns(name) and all(w == o or misspelled(w, (o,)) for w, o in long)
 
 
 def _is_short_for(bare: str, name: str) -> bool:

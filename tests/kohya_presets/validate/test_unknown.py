@@ -54,6 +54,8 @@ def problem_of(line: str, script: str, file: Path, more: str = "") -> Problem:
         ("checkpointing_steps", 500, "Use save_every_n_steps."),
         ("save_every", 200, "Use save_every_n_epochs or save_every_n_steps."),
         ("validation_prompts", ["a"], "Use sample_prompts."),
+        ("prodigy_decouple", True, 'optimizer_args = ["decouple=True"]'),
+        ("use_xformers", True, "Did you mean 'xformers'?"),
         ("sdxl_no_half_vae", True, "Did you mean 'no_half_vae'?"),
         ("max-train-epochs", 10, "Did you mean 'max_train_epochs'?"),
         ("maxTrainEpochs", 10, "Did you mean 'max_train_epochs'?"),
@@ -84,6 +86,9 @@ def test_arguments_of_a_network_belong_nowhere_without_one(key: str) -> None:
         ("run_name", "Did you mean 'wandb_run_name'?"),
         # One word shared, or a beginning, is not enough.
         ("type", None),
+        ("lora_type", None),
+        ("allow_tf32", None),
+        ("dataset_name", None),
         ("model_train_type", None),
         ("weight_decays", None),
         ("use_shell", None),
