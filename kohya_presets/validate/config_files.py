@@ -214,14 +214,16 @@ def _place(
     name: str, there: Named | None, dataset: ConfigFile | None, s: Settings
 ) -> Iterator[Problem]:
     """Yield what must be so that sd-scripts finds the dataset config of this name."""
+    if there and not there.start:
+        return
     where = s.place("train", "dataset_config")
-    if there and there.start:
+    if there:
         message = f"sd-scripts finds {name} only if it starts in {there.start}"
         yield Problem("dataset-config-place", "note", where, message)
-    elif dataset and not there:
+    elif dataset:
         message = f"there is no {name} here; {dataset.file} was checked in its place"
         yield Problem("dataset-config-place", "note", where, message)
-    elif not there:
+    else:
         message = f"there is no file {name}"
         hint = "Give its path from the folder in which sd-scripts starts, or its whole path."
         yield Problem("no-dataset-config", "error", where, message, hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
@@ -43,10 +44,11 @@ def meant(key: str, known: Collection[str], given: Mapping[str, Any] = _NOTHING)
 def hint(key: str, known: Iterable[str]) -> str | None:
     """Return "did you mean ...?", if one of `known` is nearly what was written."""
     bare, known = _bare(key), tuple(known)
-    near = misspelled(bare, (name for name in known if _is_alike(bare, name)))
+    close = (name for name in known if _may_be(bare, name) and _is_alike(bare, name))
+    if near := misspelled(bare, close):
+        return f"Did you mean {near!r}?"
     fuller = sorted((name for name in known if _is_short_for(bare, name)), key=len)
-    found = [near] if near else fuller[:2]
-    return f"Did you mean {' or '.join(map(repr, found))}?" if found else None
+    return f"Did you mean {' or '.join(map(repr, fuller[:2]))}?" if fuller else None
 
 
 def _elsewhere(bare: str, known: Collection[str], value: Any) -> str | None:
@@ -92,6 +94,16 @@ def _bare(key: str) -> str:
     return key.lower().replace("-", "_")
 
 
+def _may_be(bare: str, name: str) -> bool:
+    """Return whether two edits could make one of the other: quickly, to spare counting them."""
+    return abs(len(bare) - len(name)) <= 2 and len(_letters(bare) ^ _letters(name)) <= 4
+
+
+@functools.cache
+def _letters(name: str) -> frozenset[str]:
+    return frozenset(name)
+
+
 def _is_alike(bare: str, name: str) -> bool:
     """Return whether no word became another one, such as `min` and `max`, or `lora` and `loss`."""
     words, others = bare.split("_"), name.split("_")
@@ -103,9 +115,9 @@ def _is_alike(bare: str, name: str) -> bool:
 
 def _is_short_for(bare: str, name: str) -> bool:
     """Return whether `name` has all words of two or more, whole or begun, and at most one more."""
-    words, others = bare.split("_"), name.split("_")
-    if len(words) < 2 or len(others) > len(words) + 1 or not _turns(name) <= _turns(bare):
+    if not 0 < bare.count("_") >= name.count("_") - 1 or not _turns(name) <= _turns(bare):
         return False
+    words, others = bare.split("_"), name.split("_")
     for word in words:
         found = next((other for other in others if _is_begun(word, other)), None)
         if found is None:
@@ -119,5 +131,6 @@ def _is_begun(word: str, other: str) -> bool:
     return short == long or (len(short) >= _SHORTEST and long.startswith(short))
 
 
+@functools.cache
 def _turns(name: str) -> frozenset[str]:
     return _TURNS.intersection(name.split("_"))
