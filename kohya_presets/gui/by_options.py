@@ -13,7 +13,9 @@ from kohya_presets.gui.versions import values
 from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import options, scripts
 from kohya_presets.sdscripts.additions import Additions
+from kohya_presets.validate import unknown
 
+_NONE = "not an option of this script"
 _GUI_ONLY = ("config_file", "output_config", "noise_offset_type")
 
 
@@ -64,7 +66,8 @@ def _settings(
     for name, given in found.items():
         shown = (name if name.isprintable() else repr(name))[:60]
         if name in _GUI_ONLY or name not in known:
-            report.append(Item("dropped", shown, "not an option of this script"))
+            meant = None if name in _GUI_ONLY else unknown.meant(name, known, found)
+            report.append(Item("dropped", shown, ". ".join(filter(None, (_NONE, meant)))))
             continue
         key = meaning.dataset_key(name)
         option = options.dataset()[key] if key else known[name]

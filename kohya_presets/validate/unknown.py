@@ -17,6 +17,7 @@ _TURNS = frozenset({"full", "no", "not", "skip", "disable", "v", "min", "max", "
 # Before options in the fields of the Kohya GUI, and before switches.
 _BEFORE = ("sdxl_", "sd3_", "flux1_", "use_", "enable_")
 _OF_BOTH_ENCODERS = ("learning_rate_te", "text_encoder_lr", "te_lr", "lr_te")
+_OUT = "_"  # before a key that somebody took out on purpose
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _SHORTEST = 3  # letters that stand for a longer word
 
@@ -26,6 +27,8 @@ def meant(key: str, known: Collection[str], given: Mapping[str, Any] = _NOTHING)
 
     `given` are the settings that `key` is one of.
     """
+    if key.startswith(_OUT):
+        return None
     bare = _bare(key)
     plain = next((bare.removeprefix(word) for word in _BEFORE if bare.startswith(word)), bare)
     together = {name.replace("_", ""): name for name in known}
@@ -43,7 +46,7 @@ def meant(key: str, known: Collection[str], given: Mapping[str, Any] = _NOTHING)
 
 def hint(key: str, known: Iterable[str]) -> str | None:
     """Return "did you mean ...?", if one of `known` is nearly what was written."""
-    bare, known = _bare(key), tuple(known)
+    bare, known = _bare(key), () if key.startswith(_OUT) else tuple(known)
     close = (name for name in known if _may_be(bare, name) and _is_alike(bare, name))
     if near := misspelled(bare, close):
         return f"Did you mean {near!r}?"

@@ -96,3 +96,11 @@ def test_the_guis_own_config_says_what_to_import_instead(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"is the Kohya GUI's own config\.toml") as caught:
         toml_file(file, "a", ADDITIONS)
     assert "kohya-presets gui import FILE.json" in (caught.value.hint or "")
+
+
+def test_a_key_that_is_no_option_says_where_its_value_belongs(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text('network_module = "networks.lora"\nweight_decay = 0.1\nonnx = true\n', "utf-8")
+    report = {item.what: item.why for item in toml_file(file, "a", ADDITIONS).report}
+    assert report["weight_decay"].endswith('optimizer_args = ["weight_decay=0.1"].')
+    assert report["onnx"] == "not an option of this script"

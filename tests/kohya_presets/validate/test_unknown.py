@@ -86,6 +86,7 @@ def test_arguments_of_a_network_belong_nowhere_without_one(key: str) -> None:
         ("run_name", "Did you mean 'wandb_run_name'?"),
         # One word shared, or a beginning, is not enough.
         ("type", None),
+        ("_learning_rate", None),  # taken out on purpose
         ("lora_type", None),
         ("allow_tf32", None),
         ("dataset_name", None),
