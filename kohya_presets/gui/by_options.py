@@ -66,7 +66,8 @@ def _settings(
     for name, given in found.items():
         shown = (name if name.isprintable() else repr(name))[:60]
         if name in _GUI_ONLY or name not in known:
-            meant = None if name in _GUI_ONLY else unknown.meant(name, known, found)
+            is_off = given in (None, "", False, [])
+            meant = None if is_off or name in _GUI_ONLY else unknown.meant(name, known, found)
             report.append(Item("dropped", shown, ". ".join(filter(None, (_NONE, meant)))))
             continue
         key = meaning.dataset_key(name)

@@ -97,12 +97,16 @@ def makes_lora(script: str) -> bool:
 
 def nearest_first(script: str, others: Iterable[str]) -> list[str]:
     """Return scripts, first those that make the same as `script`, then those of the same model."""
-    own = KNOWN.get(script)
+    return sorted(others, key=lambda other: _unlike(script, other))
 
-    def unlike(other: str) -> tuple[bool, bool]:
-        kind = KNOWN.get(other)
-        if own is None or kind is None:
-            return True, True
-        return kind.makes != own.makes, kind.model != own.model
 
-    return sorted(others, key=unlike)
+def is_of_a_kind(script: str, other: str) -> bool:
+    """Return whether two scripts make the same, or train the same model."""
+    return not all(_unlike(script, other))
+
+
+def _unlike(script: str, other: str) -> tuple[bool, bool]:
+    own, kind = KNOWN.get(script), KNOWN.get(other)
+    if own is None or kind is None:
+        return True, True
+    return kind.makes != own.makes, kind.model != own.model

@@ -12,7 +12,7 @@ from kohya_presets.sdscripts import options, recognize, releases
 from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.sdscripts.options import Option
 from kohya_presets.sdscripts.other_names import OF_LORA_SCRIPTS
-from kohya_presets.sdscripts.scripts import KNOWN, TOOLS, TRAINERS, nearest_first
+from kohya_presets.sdscripts.scripts import KNOWN, TOOLS, TRAINERS, is_of_a_kind, nearest_first
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
 from kohya_presets.training import settings
@@ -254,5 +254,7 @@ def _elsewhere(
     value, usual = s.tables[table][key], options.of(others[0])[key].default
     if value in (False, "", [], None, usual):  # as the GUI writes what is not used
         return "other-script", "note", f"{key} is no option of {s.script}, which ignores it", ""
-    hint = f"{meant or 'Leave it out.'} If the file is for {others[0]}, add --script {others[0]}."
+    hint = meant or "Leave it out."
+    if is_of_a_kind(s.script, others[0]):
+        hint += f" If the file is for {others[0]}, add --script {others[0]}."
     return "other-script", "error", f"{message}; {s.script} ignores it", hint

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from kohya_presets.problems import misspelled
+from kohya_presets.problems import listed, misspelled
 from kohya_presets.sdscripts import arguments, other_names
 from kohya_presets.toml import text as toml_text
 
@@ -41,7 +41,7 @@ def meant(key: str, known: Collection[str], given: Mapping[str, Any] = _NOTHING)
         if there := next((option for option in options if option in given), None):
             return f"Leave it out: {there} is set."
         return f"Use {' or '.join(options)}{other_names.VALUES.get(bare, '')}."
-    return _elsewhere(bare, known, given.get(key))
+    return _elsewhere(bare, known, given.get(key)) or _as_argument(bare, known, given)
 
 
 def hint(key: str, known: Iterable[str]) -> str | None:
@@ -68,13 +68,39 @@ def _elsewhere(bare: str, known: Collection[str], value: Any) -> str | None:
     if letter := other_names.OF_PROMPTS.get(bare):
         shown = _in_words(value)
         return f"Write it behind each prompt in the file for sample_prompts: --{letter} {shown}"
-    argument = other_names.ARGUMENTS.get(bare, bare if len(bare) >= _SHORTEST else "")
-    for name in arguments.lists_of(argument):
-        if name in known:
-            shown = _in_words(value) if name == "network_args" else _in_python(value)
-            item = toml_text.value_text([f"{argument}={shown}"])
-            return f"It belongs in {name}: {name} = {item}."
     return None
+
+
+def _as_argument(bare: str, known: Collection[str], given: Mapping[str, Any]) -> str | None:
+    """Return the list in which a setting belongs, with all that belong there."""
+    place = _list_of(bare, known)
+    if place is None:
+        return None
+    written = str(given.get(place) or "")
+    if re.search(rf"(?<!\w){re.escape(_argument(bare))}=", written):
+        return f"Leave it out: {place} has it."
+    read = _in_words if place == "network_args" else _in_python
+    names = {key: _bare(key) for key in given if key not in known} or {bare: bare}
+    there = {
+        _argument(name): read(given.get(key))
+        for key, name in names.items()
+        if _list_of(name, known) == place
+    }
+    items = [f"{name}={value}" for name, value in there.items()]
+    if written:
+        shown = listed(f'"{item}"' for item in items)
+        return f"It belongs in {place}: add {shown} there."
+    return f"It belongs in {place}: {place} = {toml_text.value_text(items)}."
+
+
+def _list_of(bare: str, known: Collection[str]) -> str | None:
+    if bare in other_names.RENAMED or bare in other_names.ADVICE or "max_train_steps" not in known:
+        return None
+    return next((name for name in arguments.lists_of(_argument(bare)) if name in known), None)
+
+
+def _argument(bare: str) -> str:
+    return other_names.ARGUMENTS.get(bare, bare if len(bare) >= _SHORTEST else "")
 
 
 def _in_words(value: Any) -> str:

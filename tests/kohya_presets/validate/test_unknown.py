@@ -65,6 +65,18 @@ def test_where_it_belongs_is_sure(key: str, value: Any, hint: str) -> None:
     assert hint in (unknown.meant(key, LORA, {key: value}) or "")
 
 
+def test_all_arguments_of_a_list_are_shown_together() -> None:
+    given: dict[str, Any] = {"conv_dim": 8, "weight_decay": 0.1, "conv_alpha": 4, "alpha": 1}
+    expected = 'It belongs in network_args: network_args = ["conv_dim=8", "conv_alpha=4"].'
+    assert unknown.meant("conv_dim", LORA, given) == expected
+    assert unknown.meant("conv_alpha", LORA, given) == expected
+    given["network_args"] = ["algo=loha"]
+    expected = 'It belongs in network_args: add "conv_dim=8" and "conv_alpha=4" there.'
+    assert unknown.meant("conv_alpha", LORA, given) == expected
+    given["network_args"] = ["algo=loha", "conv_dim=8"]
+    assert unknown.meant("conv_dim", LORA, given) == "Leave it out: network_args has it."
+
+
 def test_what_is_there_under_its_own_name_is_left_out() -> None:
     hint = unknown.meant("learning_rate_te1", LORA, {"text_encoder_lr": 1e-5})
     assert hint == "Leave it out: text_encoder_lr is set."
@@ -149,6 +161,11 @@ def test_a_script_of_the_same_kind_is_named_first(
     found = problem_of(line, script, tmp_path / "a.toml")
     assert f"is an option of {nearest}" in found.message
     assert f"add --script {nearest}." in (found.hint or "")
+
+
+def test_a_script_of_another_kind_is_not_proposed(tmp_path: Path) -> None:
+    found = problem_of("learning_rate_te = 1e-6", "sdxl_train_network.py", tmp_path / "a.toml")
+    assert found.hint == "Use text_encoder_lr."
 
 
 @pytest.mark.parametrize(
