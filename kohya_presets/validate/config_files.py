@@ -24,6 +24,7 @@ from kohya_presets.toml.source import Key
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate import each_setting, folders, report, rules, subset_kinds
 from kohya_presets.validate.report import Against, Report
+from kohya_presets.validate.rules.silent.training import LENGTH
 from kohya_presets.validate.rules.stops.files import SAMPLES
 
 NOT_SETTINGS = frozenset({"config_file", "output_config"})
@@ -100,7 +101,8 @@ def _report(
         problems += _dataset(config, against)
         found = _settings(None, config, against, chosen)
     else:
-        found = _settings(config, dataset, against, chosen)
+        assumed = taken_for is not None and report.assumes_model(taken_for)
+        found = _settings(config, dataset, against, chosen, model_assumed=assumed)
         problems += [*_training(config, dataset, found[0]), *_left_open(config, dataset, found[0])]
         problems += _dataset(dataset, against) if dataset else ()
         problems += [*folders.check(found[0]), *subset_kinds.without_masks(dataset, found[0])]
@@ -128,7 +130,12 @@ def _no_script(config: ConfigFile, script: str, release: str) -> Problem:
 
 
 def _settings(
-    train: ConfigFile | None, dataset: ConfigFile | None, against: Against, script: str
+    train: ConfigFile | None,
+    dataset: ConfigFile | None,
+    against: Against,
+    script: str,
+    *,
+    model_assumed: bool = False,
 ) -> list[Settings]:
     """Return the settings of each subset; one for all, if there is no dataset file."""
     said = configs.options(train) if train else {}
@@ -144,6 +151,7 @@ def _settings(
             _Places(train, said, dataset, subset),
             kind="config",
             is_whole=train is not None and has_images,
+            model_assumed=model_assumed,
             images=against.images,
         )
         for subset in subsets or [{}]
@@ -243,6 +251,8 @@ def _left_open(config: ConfigFile, dataset: ConfigFile | None, s: Settings) -> I
         left.append("--resolution")
     if any(s.given("train", key) for key in SAMPLES) and not _has(said, "sample_prompts"):
         left.append("--sample_prompts")
+    if not _has(said, *LENGTH):
+        left.append(f"--max_train_epochs (else it stops after {s.train(LENGTH[1])} steps)")
     if left:
         message = f"to be given on the command line: {listed(left)}"
         yield Problem("left-open", "note", Place(config.file), message)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kohya_presets.errors import PresetError
 from kohya_presets.presets.preset import PATHS, Preset, Table
-from kohya_presets.problems import SHOWN, Place, Problem, Severity, did_you_mean, errors, listed
+from kohya_presets.problems import (
+    SHOWN,
+    Place,
+    Problem,
+    Severity,
+    did_you_mean,
+    errors,
+    listed,
+    misspelled,
+)
 from kohya_presets.sdscripts import options, recognize, releases
 from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.sdscripts.options import Option
@@ -17,7 +27,7 @@ from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
 from kohya_presets.training import settings
 from kohya_presets.training.settings import STAND_INS, Settings
-from kohya_presets.validate import loose, unknown
+from kohya_presets.validate import choices, loose, unknown
 
 # What the Kohya GUI (v23 to v26) writes into its files, and no training script reads.
 OF_GUI = frozenset(
@@ -64,7 +74,7 @@ def option(s: Settings, table: str, key: str, value: Any) -> Iterator[Problem]:
     if key not in known:
         yield _unknown(table, key, s.place(table, key), known, s)
     elif fault := options.check(known[key], value):
-        yield _loose(table, known[key], value, s) or _misfit(table, known[key], value, fault, s)
+        yield _taken(table, known[key], value, s) or _misfit(table, known[key], value, fault, s)
     elif fault := _unreadable(value):
         yield Problem("unreadable-value", "error", s.place(table, key), fault)
 
@@ -103,18 +113,20 @@ def _level(name: str) -> str:
     return {"general": "[general]", "dataset": "[[datasets]]"}.get(name, "[[datasets.subsets]]")
 
 
-def _loose(table: str, known: Option, value: Any, s: Settings) -> Problem | None:
-    """Return a note of a value that a config may have, since sd-scripts takes it as it is meant."""
+def _taken(table: str, known: Option, value: Any, s: Settings) -> Problem | None:
+    """Return what sd-scripts does with a value that does not fit; None where that is a fault."""
     if s.kind != "config" or table != "train":
         return None
-    how = loose.taken(known, value) or loose.unread(
-        known, value, compiles=bool(s.train("torch_compile"))
-    )
-    if how is None:
+    where = s.place(table, known.name)
+    if how := loose.taken(known, value):
+        shown = toml_text.value_text(value) if _unreadable(value) is None else repr(value)
+        return Problem("loose-value", "note", where, f"{known.name} = {shown} {how}")
+    if options.check(known._replace(choices=()), value) or _unreadable(value):
         return None
-    shown = toml_text.value_text(value) if _unreadable(value) is None else repr(value)
-    message = f"{known.name} = {shown} {how}"
-    return Problem("loose-value", "note", s.place(table, known.name), message)
+    if found := choices.outcome(known, value, s):
+        code = "loose-value" if found.severity == "note" else "wrong-choice"
+        return Problem(code, found.severity, where, found.says, found.hint)
+    return None
 
 
 def _misfit(table: str, known: Option, value: Any, fault: str, s: Settings) -> Problem:
@@ -186,9 +198,18 @@ def _unknown(
     if (meant is None or s.kind == "config") and (elsewhere := _elsewhere(table, key, s, meant)):
         code, severity, message, todo = elsewhere
         return Problem(code, severity, where, message, todo or None)
-    if meant:
-        return Problem("unknown-option", "error", where, message, meant)
-    return Problem("unknown-option", "error", where, message, unknown.hint(key, known))
+    near = meant or unknown.hint(key, known)
+    if s.kind == "preset" or table != "train" or _means_one(key, meant, known, s):
+        return Problem("unknown-option", "error", where, message, near)
+    return Problem("unknown-option", "warning", where, f"{message}: sd-scripts ignores it", near)
+
+
+def _means_one(key: str, meant: str | None, known: Mapping[str, Option], s: Settings) -> bool:
+    """Return whether a key stands for an option that is not set, so that its value is lost."""
+    if meant is None:
+        return bool(misspelled(key, known))
+    named = (word for word in re.findall(r"\w+", meant) if word in known)
+    return any(word not in s.tables["train"] for word in named)
 
 
 def _is_of_lora_scripts(s: Settings) -> bool:
@@ -215,11 +236,23 @@ def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem |
         name, without = f"{table}.{key}", f"--set {table}.{key}=unset"
     if releases.order(tags[0]) > releases.order(options.nearest_release(s.release)):
         message = f"{name} came with {tags[0]}, the checkout is {s.release}"
+        # A config file's unknown keys are ignored; a dataset config's, and a tool's, stop it.
+        if table == "train" and _is_usual(options.of(script, tags[0])[key], s.tables[table][key]):
+            told = f"{message}, which does the same without it"
+            return Problem("option-too-new", "note", where, told)
         hint = f"Use --release {tags[0]} or newer, or {without}."
         return Problem("option-too-new", "error", where, message, hint)
     message = f"{name} is not in {s.release}; it is in {tags[0]} to {tags[-1]}"
     hint = f"Use --release {tags[-1]}, or {without}."
     return Problem("option-removed", "error", where, message, hint)
+
+
+def _is_usual(option: Option, value: Any) -> bool:
+    """Return whether a value does what is done without the option."""
+    if isinstance(value, bool) is isinstance(option.default, bool) and value == option.default:
+        return True
+    is_off = option.default in (None, False) and value in (False, 0)
+    return is_off and option.name not in loose.ASKED_FOR_NONE
 
 
 def _dataset_option(key: str, where: Place, s: Settings) -> Problem:
@@ -251,10 +284,11 @@ def _elsewhere(
     if s.kind == "preset":
         hint = f"Move it to {' or '.join(tables)}." if tables else "Leave it out."
         return "other-script", "error", message, hint
+    message = f"{key} is no option of {s.script}, which ignores it"
     value, usual = s.tables[table][key], options.of(others[0])[key].default
     if value in (False, "", [], None, usual):  # as the GUI writes what is not used
-        return "other-script", "note", f"{key} is no option of {s.script}, which ignores it", ""
+        return "other-script", "note", message, ""
     hint = meant or "Leave it out."
     if is_of_a_kind(s.script, others[0]):
         hint += f" If the file is for {others[0]}, add --script {others[0]}."
-    return "other-script", "error", f"{message}; {s.script} ignores it", hint
+    return "other-script", "warning", message, hint

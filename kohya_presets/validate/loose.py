@@ -44,17 +44,6 @@ def taken(option: Option, value: Any) -> str | None:
     return None
 
 
-def unread(option: Option, value: Any, *, compiles: bool) -> str | None:
-    """Return why a value that is not a choice of the option changes nothing, or None."""
-    if option.name == "dynamo_backend" and not compiles:
-        return "is not used without torch_compile"
-    if option.name == "max_token_length" and value == 75:
-        return "is the same as to leave it out"
-    if option.name == "save_precision" and str(value).lower() in ("fp32", "float32", "no", "none"):
-        return 'is not known and saves the weights as they are trained; "float" is 32 bit'
-    return None
-
-
 def _switch(value: Any) -> str | None:
     if isinstance(value, str):
         return None if value.strip().lower() in OFF else f"counts as {_word(value.strip() != '')}"
