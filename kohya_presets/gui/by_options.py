@@ -68,7 +68,9 @@ def _settings(
         if name in _GUI_ONLY or name not in known:
             is_off = given in (None, "", False, [])
             meant = None if is_off or name in _GUI_ONLY else unknown.meant(name, known, found)
-            report.append(Item("dropped", shown, ". ".join(filter(None, (_NONE, meant)))))
+            report.append(
+                Item("dropped", shown, ". ".join((_NONE, meant.todo) if meant else (_NONE,)))
+            )
             continue
         key = meaning.dataset_key(name)
         option = options.dataset()[key] if key else known[name]

@@ -177,6 +177,10 @@ ADVICE: Mapping[str, str] = {
     **dict.fromkeys(("repeats", "num_repeat"), "Use num_repeats in the dataset config."),
     "prediction_type": "For a model that predicts v, use v_parameterization = true.",
 }
+# Those of them whose value changes the training where it is written.
+ASKING = frozenset(
+    {"beta1", "beta2", "adam_beta1", "adam_beta2", "min_lr", "additional_parameters"}
+)
 # What lora-scripts writes for its own web page, and takes out before it starts sd-scripts.
 OF_LORA_SCRIPTS = frozenset(
     {"model_train_type", "enable_preview", "randomly_choice_prompt", "ui_custom_params"}

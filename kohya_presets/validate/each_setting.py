@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +15,6 @@ from kohya_presets.problems import (
     did_you_mean,
     errors,
     listed,
-    misspelled,
 )
 from kohya_presets.sdscripts import options, recognize, releases
 from kohya_presets.sdscripts.additions import Additions
@@ -28,6 +26,7 @@ from kohya_presets.toml import text as toml_text
 from kohya_presets.training import settings
 from kohya_presets.training.settings import STAND_INS, Settings
 from kohya_presets.validate import choices, loose, unknown
+from kohya_presets.validate.unknown import Meant
 
 # What the Kohya GUI (v23 to v26) writes into its files, and no training script reads.
 OF_GUI = frozenset(
@@ -194,22 +193,16 @@ def _unknown(
         return Problem("lora-scripts-key", "note", where, message)
     if table == "train" and options.in_dataset(key):
         return _dataset_option(key, where, s)
-    meant = unknown.meant(key, known, s.tables.get(table, {}))
+    given = s.tables.get(table, {})
+    meant = unknown.meant(key, known, given)
     if (meant is None or s.kind == "config") and (elsewhere := _elsewhere(table, key, s, meant)):
         code, severity, message, todo = elsewhere
         return Problem(code, severity, where, message, todo or None)
-    near = meant or unknown.hint(key, known)
-    if s.kind == "preset" or table != "train" or _means_one(key, meant, known, s):
+    found = meant or unknown.near(key, known, given)
+    near = found.todo if found else None
+    if s.kind == "preset" or table != "train" or (found and found.is_lost):
         return Problem("unknown-option", "error", where, message, near)
     return Problem("unknown-option", "warning", where, f"{message}: sd-scripts ignores it", near)
-
-
-def _means_one(key: str, meant: str | None, known: Mapping[str, Option], s: Settings) -> bool:
-    """Return whether a key stands for an option that is not set, so that its value is lost."""
-    if meant is None:
-        return bool(misspelled(key, known))
-    named = (word for word in re.findall(r"\w+", meant) if word in known)
-    return any(word not in s.tables["train"] for word in named)
 
 
 def _is_of_lora_scripts(s: Settings) -> bool:
@@ -265,7 +258,7 @@ def _dataset_option(key: str, where: Place, s: Settings) -> Problem:
 
 
 def _elsewhere(
-    table: str, key: str, s: Settings, meant: str | None
+    table: str, key: str, s: Settings, meant: Meant | None
 ) -> tuple[str, Severity, str, str] | None:
     """Return code, severity, message and hint for an option of another table or script."""
     if table == "dataset" and key in options.of("sdxl_train.py"):
@@ -288,7 +281,7 @@ def _elsewhere(
     value, usual = s.tables[table][key], options.of(others[0])[key].default
     if value in (False, "", [], None, usual):  # as the GUI writes what is not used
         return "other-script", "note", message, ""
-    hint = meant or "Leave it out."
+    hint = meant.todo if meant else "Leave it out."
     if is_of_a_kind(s.script, others[0]):
         hint += f" If the file is for {others[0]}, add --script {others[0]}."
     return "other-script", "warning", message, hint

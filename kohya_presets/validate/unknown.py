@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from kohya_presets.problems import listed, misspelled
 from kohya_presets.sdscripts import arguments, other_names
+from kohya_presets.sdscripts.options import Option
 from kohya_presets.toml import text as toml_text
 
 # Words that turn an option into another one.
@@ -17,49 +18,77 @@ _TURNS = frozenset({"full", "no", "not", "skip", "disable", "v", "min", "max", "
 # Before options in the fields of the Kohya GUI, and before switches.
 _BEFORE = ("sdxl_", "sd3_", "flux1_", "use_", "enable_")
 _OF_BOTH_ENCODERS = ("learning_rate_te", "text_encoder_lr", "te_lr", "lr_te")
+_BOTH_ENCODERS = ("learning_rate_te1", "learning_rate_te2")
 _OUT = "_"  # before a key that somebody took out on purpose
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _SHORTEST = 3  # letters that stand for a longer word
 
 
-def meant(key: str, known: Collection[str], given: Mapping[str, Any] = _NOTHING) -> str | None:
+class Meant(NamedTuple):
+    """What to do, and whether the training would otherwise do without what the value asks for."""
+
+    todo: str
+    is_lost: bool = False
+
+
+def meant(
+    key: str, known: Mapping[str, Option], given: Mapping[str, Any] = _NOTHING
+) -> Meant | None:
     """Return what to do, if it is sure which one of `known` is meant, or where it belongs.
 
     `given` are the settings that `key` is one of.
     """
     if key.startswith(_OUT):
         return None
-    bare = _bare(key)
+    bare, value = _bare(key), given.get(key)
     plain = next((bare.removeprefix(word) for word in _BEFORE if bare.startswith(word)), bare)
     together = {name.replace("_", ""): name for name in known}
-    if name := plain if plain in known else together.get(bare.replace("_", "")):
-        return f"Did you mean {name!r}?"
-    if bare in _OF_BOTH_ENCODERS and "learning_rate_te1" in known:
-        return "Use learning_rate_te1 and learning_rate_te2."
+    if same := plain if plain in known else together.get(bare.replace("_", "")):
+        return Meant(f"Did you mean {same!r}?", _is_lost(value, (same,), known, given))
     options = other_names.RENAMED.get(bare, ())
+    if bare in _OF_BOTH_ENCODERS and (both := _BOTH_ENCODERS)[0] in known:
+        return Meant(f"Use {listed(both)}.", _is_lost(value, both, known, given))
     if options and options[0] in known:
         if there := next((option for option in options if option in given), None):
-            return f"Leave it out: {there} is set."
-        return f"Use {' or '.join(options)}{other_names.VALUES.get(bare, '')}."
-    return _elsewhere(bare, known, given.get(key)) or _as_argument(bare, known, given)
-
-
-def hint(key: str, known: Iterable[str]) -> str | None:
-    """Return "did you mean ...?", if one of `known` is nearly what was written."""
-    bare, known = _bare(key), () if key.startswith(_OUT) else tuple(known)
-    close = (name for name in known if _may_be(bare, name) and _is_alike(bare, name))
-    if near := misspelled(bare, close):
-        return f"Did you mean {near!r}?"
-    fuller = sorted((name for name in known if _is_short_for(bare, name)), key=len)
-    return f"Did you mean {' or '.join(map(repr, fuller[:2]))}?" if fuller else None
-
-
-def _elsewhere(bare: str, known: Collection[str], value: Any) -> str | None:
-    """Return where a setting belongs that is no option, if a training script is asked for it."""
-    if "max_train_steps" not in known:
+            return Meant(f"Leave it out: {there} is set.")
+        todo = f"Use {' or '.join(options)}{other_names.VALUES.get(bare, '')}."
+        return Meant(todo, _is_lost(value, options, known, given))
+    if "max_train_steps" not in known:  # an argument belongs to a training
         return None
     if said := other_names.ADVICE.get(bare):
-        return said
+        return Meant(said, bare in other_names.ASKING and bool(value))
+    if place := _elsewhere(bare, value):
+        return Meant(place)
+    return _as_argument(bare, known, given)
+
+
+def near(
+    key: str, known: Mapping[str, Option], given: Mapping[str, Any] = _NOTHING
+) -> Meant | None:
+    """Return "did you mean ...?", if one of `known` is nearly what was written."""
+    if key.startswith(_OUT):
+        return None
+    bare = _bare(key)
+    close = (name for name in known if _may_be(bare, name) and _is_alike(bare, name))
+    if name := misspelled(bare, close):
+        is_lost = _is_lost(given.get(key), (name,), known, given)
+        return Meant(f"Did you mean {name!r}?", is_lost)
+    fuller = sorted((name for name in known if _is_short_for(bare, name)), key=len)
+    return Meant(f"Did you mean {' or '.join(map(repr, fuller[:2]))}?") if fuller else None
+
+
+def _is_lost(
+    value: Any, options: Sequence[str], known: Mapping[str, Option], given: Mapping[str, Any]
+) -> bool:
+    """Return whether none of the options is set, and none does what `value` says by itself."""
+    usual = known[options[0]].default
+    return not any(option in given for option in options) and (
+        bool(value) if usual in (None, False, "") else value != usual
+    )
+
+
+def _elsewhere(bare: str, value: Any) -> str | None:
+    """Return where a setting belongs that is no option of sd-scripts at all."""
     if option := other_names.OF_LAUNCH.get(bare):
         if not value:
             return "Leave it out: it is an option of accelerate launch, not of sd-scripts."
@@ -71,14 +100,14 @@ def _elsewhere(bare: str, known: Collection[str], value: Any) -> str | None:
     return None
 
 
-def _as_argument(bare: str, known: Collection[str], given: Mapping[str, Any]) -> str | None:
+def _as_argument(bare: str, known: Collection[str], given: Mapping[str, Any]) -> Meant | None:
     """Return the list in which a setting belongs, with all that belong there."""
     place = _list_of(bare, known)
     if place is None:
         return None
     written = str(given.get(place) or "")
     if re.search(rf"(?<!\w){re.escape(_argument(bare))}=", written):
-        return f"Leave it out: {place} has it."
+        return Meant(f"Leave it out: {place} has it.")
     read = _in_words if place == "network_args" else _in_python
     names = {key: _bare(key) for key in given if key not in known} or {bare: bare}
     there = {
@@ -87,14 +116,17 @@ def _as_argument(bare: str, known: Collection[str], given: Mapping[str, Any]) ->
         if _list_of(name, known) == place
     }
     items = [f"{name}={value}" for name, value in there.items()]
+    value = next((given[key] for key, name in names.items() if name == bare and key in given), None)
+    # An optimizer's own default may be on; a network's is off.
+    is_lost = bool(value) if place == "network_args" else value not in (None, "")
     if written:
         shown = listed(f'"{item}"' for item in items)
-        return f"It belongs in {place}: add {shown} there."
-    return f"It belongs in {place}: {place} = {toml_text.value_text(items)}."
+        return Meant(f"It belongs in {place}: add {shown} there.", is_lost)
+    return Meant(f"It belongs in {place}: {place} = {toml_text.value_text(items)}.", is_lost)
 
 
 def _list_of(bare: str, known: Collection[str]) -> str | None:
-    if bare in other_names.RENAMED or bare in other_names.ADVICE or "max_train_steps" not in known:
+    if bare in other_names.RENAMED or bare in other_names.ADVICE:
         return None
     return next((name for name in arguments.lists_of(_argument(bare)) if name in known), None)
 

@@ -13,6 +13,7 @@ from kohya_presets.sdscripts.scripts import KNOWN
 from kohya_presets.validate import config_files, unknown
 from tests.sheets import against
 
+NOTHING = unknown.Meant("")
 LORA, FINE_TUNE = options.of("sdxl_train_network.py"), options.of("sdxl_train.py")
 WHOLE = 'pretrained_model_name_or_path = "m"\noutput_dir = "o"\ntrain_data_dir = "d"\n'
 
@@ -62,24 +63,27 @@ def problem_of(line: str, script: str, file: Path, more: str = "") -> Problem:
     ],
 )
 def test_where_it_belongs_is_sure(key: str, value: Any, hint: str) -> None:
-    assert hint in (unknown.meant(key, LORA, {key: value}) or "")
+    assert hint in (unknown.meant(key, LORA, {key: value}) or NOTHING).todo
 
 
 def test_all_arguments_of_a_list_are_shown_together() -> None:
+    def of(key: str) -> str:
+        return (unknown.meant(key, LORA, given) or NOTHING).todo
+
     given: dict[str, Any] = {"conv_dim": 8, "weight_decay": 0.1, "conv_alpha": 4, "alpha": 1}
     expected = 'It belongs in network_args: network_args = ["conv_dim=8", "conv_alpha=4"].'
-    assert unknown.meant("conv_dim", LORA, given) == expected
-    assert unknown.meant("conv_alpha", LORA, given) == expected
+    assert of("conv_dim") == expected
+    assert of("conv_alpha") == expected
     given["network_args"] = ["algo=loha"]
     expected = 'It belongs in network_args: add "conv_dim=8" and "conv_alpha=4" there.'
-    assert unknown.meant("conv_alpha", LORA, given) == expected
+    assert of("conv_alpha") == expected
     given["network_args"] = ["algo=loha", "conv_dim=8"]
-    assert unknown.meant("conv_dim", LORA, given) == "Leave it out: network_args has it."
+    assert of("conv_dim") == "Leave it out: network_args has it."
 
 
 def test_what_is_there_under_its_own_name_is_left_out() -> None:
-    hint = unknown.meant("learning_rate_te1", LORA, {"text_encoder_lr": 1e-5})
-    assert hint == "Leave it out: text_encoder_lr is set."
+    found = unknown.meant("learning_rate_te1", LORA, {"text_encoder_lr": 1e-5})
+    assert found == unknown.Meant("Leave it out: text_encoder_lr is set.")
 
 
 @pytest.mark.parametrize("key", ["conv_dim", "algo", "rank_dropout"])
@@ -124,7 +128,38 @@ def test_arguments_of_a_network_belong_nowhere_without_one(key: str) -> None:
 )
 def test_a_name_is_proposed_only_where_it_is_nearly_the_same(key: str, hint: str | None) -> None:
     assert unknown.meant(key, LORA) is None
-    assert unknown.hint(key, LORA) == hint
+    assert (unknown.near(key, LORA) or unknown.Meant("")).todo == (hint or "")
+
+
+@pytest.mark.parametrize(
+    ("line", "more", "is_lost"),
+    [
+        ("epochs = 3", "", True),
+        ("epochs = 0", "", False),
+        ("epochs = 3", "max_train_epochs = 3", False),
+        ("lr_restart_cycles = 3", "", True),
+        ("lr_restart_cycles = 1", "", False),  # as without it
+        ("grad_norm = 0", "", True),  # which is 1 without it
+        ("grad_norm = 1.0", "", False),
+        ("learnin_rate = 1e-5", "", True),
+        ("learnin_rate = 1e-5", "learning_rate = 1e-5", False),
+        ("conv_dim = 8", "", True),
+        ("conv_dim = 8", 'network_args = ["algo=loha"]', True),
+        ("conv_dim = 8", 'network_args = ["conv_dim=8"]', False),
+        ("conv_dim = 0", "", False),
+        ("relative_step = false", "", True),
+        ("min_lr = 0", "", False),
+        ("min_lr = 1e-6", "", True),
+        ("num_processes = 2", "", False),
+        ("bucket_resolutions = [[512, 512]]", "", False),
+        ("print_hyperparameter = true", "", False),
+    ],
+)
+def test_it_is_an_error_only_if_something_is_lost(
+    line: str, more: str, is_lost: bool, tmp_path: Path
+) -> None:
+    found = problem_of(line, "sdxl_train_network.py", tmp_path / "a.toml", f"{more}\n")
+    assert (found.code, found.severity) == ("unknown-option", "error" if is_lost else "warning")
 
 
 def test_every_name_that_is_proposed_exists() -> None:
