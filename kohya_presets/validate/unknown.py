@@ -16,7 +16,10 @@ from kohya_presets.toml import text as toml_text
 # Words that turn an option into another one.
 _TURNS = frozenset({"full", "no", "not", "skip", "disable", "v", "min", "max", "reg", "zero"})
 # Before options in the fields of the Kohya GUI, and before switches.
-_BEFORE = ("sdxl_", "sd3_", "flux1_", "use_", "enable_")
+_BEFORE = (
+    *("sdxl_", "sd3_", "flux1_", "flux_", "lumina_", "hunyuan_image_", "hunyuan_"),
+    *("use_", "enable_"),
+)
 _OF_BOTH_ENCODERS = ("learning_rate_te", "text_encoder_lr", "te_lr", "lr_te")
 _BOTH_ENCODERS = ("learning_rate_te1", "learning_rate_te2")
 _OUT = "_"  # before a key that somebody took out on purpose

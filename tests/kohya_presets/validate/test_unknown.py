@@ -57,6 +57,7 @@ def problem_of(line: str, script: str, file: Path, more: str = "") -> Problem:
         ("validation_prompts", ["a"], "Use sample_prompts."),
         ("prodigy_decouple", True, 'optimizer_args = ["decouple=True"]'),
         ("use_xformers", True, "Did you mean 'xformers'?"),
+        ("lumina_cache_latents", True, "Did you mean 'cache_latents'?"),
         ("sdxl_no_half_vae", True, "Did you mean 'no_half_vae'?"),
         ("max-train-epochs", 10, "Did you mean 'max_train_epochs'?"),
         ("maxTrainEpochs", 10, "Did you mean 'max_train_epochs'?"),
