@@ -181,6 +181,10 @@ def _unknown(
     if problem := _other_release(table, key, where, s):
         return problem
     if patch := s.additions.patch_with(TOOLS.get(table, s.script), key):
+        added = s.additions.options(s.script, [patch]).get(key)
+        if s.kind == "config" and added and loose.is_usual(added, s.tables[table][key]):
+            message = f"{key} is of the patch {patch!r}, and changes nothing here"
+            return Problem("missing-patch", "note", where, message)
         hint = f'Add patches = ["{patch}"] to [preset].'
         if s.kind == "config":
             hint = f"Apply the patch: kohya-presets patch apply {patch}"
@@ -209,6 +213,11 @@ def _is_of_lora_scripts(s: Settings) -> bool:
     return s.kind == "config" and recognize.OF_LORA_SCRIPTS in s.tables["train"]
 
 
+def _is_lost(option: str, key: str, s: Settings) -> bool:
+    """Return whether `option` is not set, and not by default what `key` says in its place."""
+    return option not in s.tables["train"] and s.train(option) != s.tables["train"][key]
+
+
 def _is_idle(key: str, s: Settings) -> bool:
     """Return whether nothing is lost if a key of the GUI is read by nothing."""
     if key.startswith("loraplus") and s.tables["train"][key]:  # the GUI gives it as network_args
@@ -230,7 +239,9 @@ def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem |
     if releases.order(tags[0]) > releases.order(options.nearest_release(s.release)):
         message = f"{name} came with {tags[0]}, the checkout is {s.release}"
         # A config file's unknown keys are ignored; a dataset config's, and a tool's, stop it.
-        if table == "train" and _is_usual(options.of(script, tags[0])[key], s.tables[table][key]):
+        if table == "train" and loose.is_usual(
+            options.of(script, tags[0])[key], s.tables[table][key]
+        ):
             told = f"{message}, which does the same without it"
             return Problem("option-too-new", "note", where, told)
         hint = f"Use --release {tags[0]} or newer, or {without}."
@@ -240,16 +251,12 @@ def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem |
     return Problem("option-removed", "error", where, message, hint)
 
 
-def _is_usual(option: Option, value: Any) -> bool:
-    """Return whether a value does what is done without the option."""
-    if isinstance(value, bool) is isinstance(option.default, bool) and value == option.default:
-        return True
-    is_off = option.default in (None, False) and value in (False, 0)
-    return is_off and option.name not in loose.ASKED_FOR_NONE
-
-
 def _dataset_option(key: str, where: Place, s: Settings) -> Problem:
     hint = "Move it to the [dataset] table."
+    stand_in = STAND_INS.get(key)
+    if s.kind == "config" and stand_in and not _is_lost(stand_in, key, s):
+        message = f"{key} is a dataset option: sd-scripts uses {stand_in} here"
+        return Problem("dataset-option", "warning", where, message, f"Leave {key} out.")
     if s.kind == "config" and key == "batch_size":
         hint = f"Here it is {STAND_INS[key]}."
     elif s.kind == "config":

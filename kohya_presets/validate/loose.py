@@ -44,6 +44,14 @@ def taken(option: Option, value: Any) -> str | None:
     return None
 
 
+def is_usual(option: Option, value: Any) -> bool:
+    """Return whether a value does what is done without the option."""
+    if isinstance(value, bool) is isinstance(option.default, bool) and value == option.default:
+        return True
+    is_off = option.default in (None, False) and value in (False, 0)
+    return is_off and option.name not in ASKED_FOR_NONE
+
+
 def _switch(value: Any) -> str | None:
     if isinstance(value, str):
         return None if value.strip().lower() in OFF else f"counts as {_word(value.strip() != '')}"

@@ -45,6 +45,12 @@ def told(found: Report, *without: str) -> list[tuple[str, Severity]]:
         ("lr_warmup = 100", ("unknown-option", "error")),
         ('optimizer = "Lion"', ("unknown-option", "error")),
         ("batch_size = 2", ("dataset-option", "error")),
+        ("batch_size = 2\ntrain_batch_size = 2", ("dataset-option", "warning")),
+        ("batch_size = 1", ("dataset-option", "warning")),  # as by default
+        ("grad_accum = 2", ("unknown-option", "error")),
+        ("grad_accum = 1", ("unknown-option", "warning")),
+        ("enable_ema = true", ("missing-patch", "error")),
+        ("enable_ema = false", ("missing-patch", "note")),
         ("vae_dtype = 'fp16'", ("unknown-option", "warning")),
         ("remarks = 'for Anna'", ("unknown-option", "warning")),
         ("epochs = 20", ("unknown-option", "warning")),  # beside max_train_epochs
