@@ -48,9 +48,10 @@ def main() -> None:
                 toml.loads(file.with_name(name).read_text("utf-8"))
             parsed += time.perf_counter() - started
             started = time.perf_counter()
-            wrong += config_files.file(file, AGAINST).has_errors
+            report = config_files.file(file, AGAINST)
+            wrong += any(problem.code == "unknown-option" for problem in report.problems)
             validated += time.perf_counter() - started
-    print(f"{COUNT} configs and their dataset configs, {wrong} of them wrong")
+    print(f"{COUNT} configs and their dataset configs, {wrong} of them with a typo")
     print(f"  toml alone  {parsed:6.2f} s")
     print(f"  validated   {validated:6.2f} s  {validated / parsed:5.1f} x")
     if validated > LIMIT_SECONDS:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from kohya_presets import secrets
 
-# A run must not start; it will not do what it says; others would choose otherwise; good to know.
+# sd-scripts stops, or trains otherwise than was meant without a word; a setting has no effect or
+# another one than it says; others would choose otherwise; good to know.
 Severity = Literal["error", "warning", "advice", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice", "note")
 SHOWN = 3  # further places of a problem that are named
+NAMED = 12  # further settings with the same problem that are named
+SHORT, LONG = 3, 8  # letters: of shorter words, one letter makes another word
 LAST = 10**9  # sorts problems without a line to the end
 
 
@@ -48,22 +52,22 @@ class Problem(NamedTuple):
         return secrets.masked_of(self.where.key or "", text)
 
 
-def paragraph(problem: Problem, *, indent: str = "", also: Sequence[Place] = ()) -> str:
+def paragraph(problem: Problem, *, indent: str = "", also: Sequence[Problem] = ()) -> str:
     """Return a problem as a person reads it: what is wrong, and on a line of its own what to do.
 
-    `also` are the other places of the same problem.
+    `also` are the same problem of other settings, or at other places.
     """
     lines = [f"{indent}{problem.severity}: {problem}"]
     lines += [f"{indent}  hint: {problem.masked(problem.hint)}"] if problem.hint else []
-    lines += [f"{indent}  also: {_places(also, problem.where.file)}"] if also else []
+    lines += [f"{indent}  also: {_others(also, problem)}"] if also else []
     return "\n".join(lines)
 
 
 def paragraphs(problems: Iterable[Problem], *, indent: str = "", advice: str = "") -> list[str]:
     """Return what a person reads of all problems, the gravest first, as lines grouped by problem.
 
-    The same problem at several places is told once. With `advice`, the command that shows it,
-    advice is one line with a count.
+    The same problem of several settings, or at several places, is told once. With `advice`, the
+    command that shows it, advice is one line with a count.
     """
     told = []
     for severity, found in _by_severity(problems):
@@ -107,6 +111,32 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     return f"Did you mean {' or '.join(repr(n) for n in near)}?" if near else None
 
 
+def misspelled(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that `word` is but for a letter, or two in a long word, or None."""
+    edits = 0 if len(word) < SHORT else 1 if len(word) < LONG else 2
+    near = {name: _edits(word.lower(), name, edits) for name in known}
+    best = min(near, key=near.__getitem__, default=None)
+    return best if best is not None and near[best] <= edits else None
+
+
+def _edits(word: str, other: str, most: int) -> int:
+    """Return how many letters are missing, surplus, wrong or swapped; more than `most` if many."""
+    if abs(len(word) - len(other)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(word, start=1):
+        last, before, row = before, row, [i]
+        for j, wanted in enumerate(other, start=1):
+            edits = min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and (letter, word[i - 2]) == (other[j - 2], wanted):
+                edits = min(edits, last[j - 2] + 1)
+            row.append(edits)
+        if min(row) > most:
+            break
+    return min(row) if min(row) > most else row[-1]
+
+
 def listed(names: Iterable[str]) -> str:
     """Return names as in a sentence: "a", "a and b", "a, b and c"."""
     *others, last = names
@@ -120,24 +150,51 @@ def plural(count: int, noun: str) -> str:
 
 def _by_severity(
     problems: Iterable[Problem],
-) -> Iterator[tuple[Severity, list[tuple[Problem, list[Place]]]]]:
-    """Yield the problems of each severity by line, with the other places of the same problem."""
-    same: dict[tuple[str | None, ...], list[Problem]] = {}
+) -> Iterator[tuple[Severity, list[tuple[Problem, list[Problem]]]]]:
+    """Yield the problems of each severity by line, each with the same problem elsewhere."""
+    same: dict[tuple[str, ...], list[Problem]] = {}
     for found in problems:
-        alike = (found.code, found.severity, found.where.key, found.message, found.hint)
-        same.setdefault(alike, []).append(found)
+        same.setdefault(_kind(found), []).append(found)
     for severity in SEVERITIES:
         alone = [group for group in same.values() if group[0].severity == severity]
-        alone.sort(key=lambda group: group[0].where.line or LAST)
+        for group in alone:
+            group.sort(key=_line)
+        alone.sort(key=lambda group: _line(group[0]))
         if alone:
-            yield severity, [(one, [o.where for o in others]) for one, *others in alone]
+            yield severity, [(one, others) for one, *others in alone]
 
 
-def _places(places: Sequence[Place], file: Path | None) -> str:
-    """Return "line 4, line 12, line 20 and 397 more", with the file where it is another one."""
-    named = [
-        f"line {place.line}" if place.file == file and place.line else str(place)
-        for place in places[:SHOWN]
-    ]
-    more = len(places) - len(named)
+def _line(problem: Problem) -> int:
+    return problem.where.line or LAST
+
+
+def _kind(problem: Problem) -> tuple[str, ...]:
+    """Return what is alike in problems that differ in the setting and the lines.
+
+    What to do about an error is told of each; of the others, `--json` tells it.
+    """
+    todo = (_general(problem, problem.hint),) if problem.severity == "error" else ()
+    return (problem.code, problem.severity, _general(problem, problem.message), *todo)
+
+
+def _general(problem: Problem, text: str | None) -> str:
+    """Return a text about a problem without the name of its setting, and without lines."""
+    text = re.sub(r"\bline \d+", "line", text or "")
+    key = problem.where.key
+    return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "KEY", text) if key else text
+
+
+def _others(same: Sequence[Problem], first: Problem) -> str:
+    """Return "line 4, line 12, line 20 and 397 more", with what else is another one there."""
+    keys = {problem.where.key for problem in same} - {first.where.key}
+    named = [_other(problem, first) for problem in same[: NAMED if keys else SHOWN]]
+    more = len(same) - len(named)
     return ", ".join(named) + (f" and {more} more" if more else "")
+
+
+def _other(problem: Problem, first: Problem) -> str:
+    where = problem.where
+    if where.file != first.where.file or not where.line:
+        return str(where)
+    line = f"line {where.line}"
+    return line if where.key == first.where.key else f"{where.key} ({line})"

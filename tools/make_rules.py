@@ -12,7 +12,7 @@ from kohya_presets.problems import SEVERITIES
 from kohya_presets.sdscripts.scripts import KNOWN, LORA
 from kohya_presets.validate import rules
 from kohya_presets.validate.rules.rule import EVERY, NEVER, SDXL, Rule
-from tests.kohya_presets.validate.rules.cases import CASES
+from tests.kohya_presets.validate.rules import proofs
 
 PAGE = Path(__file__).parents[1] / "docs" / "rules.md"
 LORAS = tuple(name for name, kind in KNOWN.items() if kind.makes == LORA)
@@ -25,9 +25,10 @@ Made by `tools/make_rules.py` from the rules themselves. What `validate` says of
 - **Scripts**: "all" are the {len(EVERY)} training scripts that kohya-presets knows;
   "SDXL" are those whose names begin with `sdxl_`.
 - **Stops**: when sd-scripts itself stops. "never": it trains, but not as the setting says.
-- **Proof**: "run" means that `make upstream` runs the real script, which stops with the words that
-  the test names. Other rules were read in the source that the last column names, and have a case
-  that they find and one that they do not.
+- **Proof**: "run" means that `make upstream` runs the real script of that release, which stops
+  with the words that the test names, or ends and makes nothing, or something else. "read" is what
+  was read in the source that the last column names, with the reason why it was not run. Warnings,
+  advice and notes were read. Every rule has a case that it finds and one that it does not.
 """
 
 
@@ -53,8 +54,7 @@ def _tables() -> Iterator[str]:
 
 def _row(rule: Rule) -> str:
     scripts = NAMES.get(rule.scripts) or ", ".join(f"`{name}`" for name in rule.scripts)
-    case = CASES.get(rule.code)
-    proof = f"run, {case.release}" if case and case.says else "read"
+    proof = proofs.of(rule.code) if rule.severity == "error" else "read"
     cells = (rule.says, scripts, rule.releases, rule.fails or NEVER, proof, rule.citation)
     return f"| `{rule.code}` | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

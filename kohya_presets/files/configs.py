@@ -1,5 +1,9 @@
 """The two files of sd-scripts that a user may have: the training config and the dataset config.
 
+They are not told apart by name: a file with [[datasets]] is a dataset config, unless it has what
+only a training config has. sd-scripts then reads [general] in it as options, like any section, and
+the list `datasets` as one option that nothing looks at (read_config_from_file).
+
 They are read with the parser that sd-scripts uses, so the check sees the same
 values; the lines come from our own parser.
 """
@@ -14,14 +18,24 @@ from typing import Any, Literal
 
 from kohya_presets.errors import UserError
 from kohya_presets.presets.preset import Table
-from kohya_presets.problems import Place, Problem
+from kohya_presets.problems import Place, Problem, Severity, listed
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml.source import Key, Source
 
 Kind = Literal["config", "dataset"]
 _BOM = b"\xef\xbb\xbf"
 _NARROWER = "sd-scripts reads it with the package toml 0.10.2, which does not know all of TOML 1.0."
-_UNREADABLE = frozenset({"toml-syntax", "not-utf8", "misnamed-table"})
+# Two of these make a training config: one may have strayed into a dataset config.
+_OF_TRAINING = frozenset(
+    {"pretrained_model_name_or_path", "output_dir", "output_name", "network_module"}
+    | {"optimizer_type", "learning_rate", "max_train_epochs", "max_train_steps", "mixed_precision"}
+    | {"lr_scheduler", "network_dim", "unet_lr", "save_precision"}
+)
+# What names the images of a training.
+DATA = ("dataset_config", "train_data_dir", "in_json", "dataset_class")
+_UNREADABLE = frozenset({"toml-syntax", "not-utf8", "misnamed-table", "several-trainings"})
+_BASE = "pretrained_model_name_or_path"
+_SHARED = 5  # so many options of two sections are two trainings, and no slip
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class ConfigFile:
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether sd-scripts can read nothing in it, so that every key would seem missing."""
+        """Whether sd-scripts reads nothing in it as it is meant, so that its keys tell nothing."""
         return any(problem.code in _UNREADABLE for problem in self.problems)
 
     @property
@@ -59,8 +73,10 @@ class Part:
     at: Key
 
 
-def read(file: Path) -> ConfigFile:
+def read(file: Path, *, is_dataset: bool = False) -> ConfigFile:
     """Return what sd-scripts reads in `file`, and as problems what it cannot read.
+
+    `is_dataset` says that it is used as a dataset config, whatever is in it.
 
     Raises:
         UserError: there is no such file.
@@ -75,13 +91,17 @@ def read(file: Path) -> ConfigFile:
     except UnicodeDecodeError:
         source = toml_source.read(file)  # which says where
         return ConfigFile(file, "config", {}, source, source.problems)
-    problems = [_bom(file, text)] if data.startswith(_BOM) else []
     values, faults = _loads(text, file)
     source = Source(file, values, text)
     kind: Kind = "dataset" if "datasets" in values else "config"
+    if kind == "dataset" and not is_dataset and len(_OF_TRAINING & flat(values).keys()) > 1:
+        kind = "config"
+    problems = [_bom(file, text, kind)] if data.startswith(_BOM) else []
     problems += faults
     if kind == "config":
-        checks = (_misnamed, _nested, _shadowed)
+        checks = [_misnamed, _ignored, _nested, _shadowed]
+        if _trainings(values):
+            checks = [_several]
         problems += [problem for check in checks for problem in check(values, source)]
     else:
         problems += _beside_datasets(values, source)
@@ -103,7 +123,7 @@ def options(config: ConfigFile) -> dict[str, tuple[Any, Key]]:
         if isinstance(value, dict):  # tables further in are read by nothing, see `_nested`
             flat = ((key, inner) for key, inner in value.items() if not isinstance(inner, dict))
             found |= {key: (inner, (name, key)) for key, inner in flat}
-        else:
+        elif name != "datasets":  # see `_ignored`
             found[name] = (value, (name,))
     return found
 
@@ -160,10 +180,14 @@ def _loads(text: str, file: Path) -> tuple[dict[str, Any], list[Problem]]:
     return {}, [Problem("toml-syntax", "error", Place(file, line), message, hint)]
 
 
-def _bom(file: Path, text: str) -> Problem:
+def _bom(file: Path, text: str, kind: Kind) -> Problem:
+    """Return what sd-scripts makes of the mark: a part of the first key, or no TOML at all."""
     first = text.split("\n", 1)[0]
-    key = first.partition("=")[0].strip() if re.match(r"\s*[\w\"'.-]+\s*=", first) else None
-    effect = f"misses {key}, the first key" if key else "cannot read it"
+    key = first.partition("=")[0].strip() if re.match(r"[ \t]*[\w-]+\s*=", first) else None
+    effect = "cannot read it, and stops"
+    if key:  # an option that nobody asks for; in a dataset config a key that is not allowed
+        effect = f"misses {key}, the first key"
+        effect = f"stops at {key}, the first key" if kind == "dataset" else effect
     message = f"the file starts with a byte order mark (BOM), so sd-scripts {effect}"
     hint = "Save the file as UTF-8 without BOM."
     return Problem("byte-order-mark", "error", Place(file, 1), message, hint)
@@ -171,11 +195,39 @@ def _bom(file: Path, text: str) -> Problem:
 
 def _misnamed(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
     for name, value in values.items():
-        if _list(value):
+        if name != "datasets" and _list(value):
             message = f"sd-scripts does not read [[{name}]]"
             hint = "Write [[datasets]], with [[datasets.subsets]] in each."
             where = source.place(name, "0")._replace(key=name)
             yield Problem("misnamed-table", "error", where, message, hint)
+
+
+def _ignored(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
+    if "datasets" in values:
+        has_others = any(flat(values).get(key) for key in DATA)
+        message = "sd-scripts ignores [[datasets]] in a training config (--config_file)"
+        hint = "Move [general] and [[datasets]] to a file of their own, for dataset_config."
+        if has_others:
+            hint = "Delete it here: this file names its images elsewhere."
+        where = source.place("datasets", "0")._replace(key="datasets")
+        severity: Severity = "warning" if has_others else "error"
+        yield Problem("datasets-ignored", severity, where, message, hint)
+
+
+def _trainings(values: Mapping[str, Any]) -> list[str]:
+    """Return the sections that are trainings of their own, each with its model; not only one."""
+    found = {n: v for n, v in values.items() if isinstance(v, dict) and _BASE in v}
+    shared = frozenset.intersection(*map(frozenset, found.values())) if len(found) > 1 else ()
+    return list(found) if len(shared) >= _SHARED else []
+
+
+def _several(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:
+    first, *others = _trainings(values)
+    names = listed(f"[{name}]" for name in (first, *others))
+    message = f"{names} are trainings of their own, but sd-scripts reads all sections as one"
+    hint = "Keep one of them here, and write each other one to a file of its own."
+    where = source.place(others[0])
+    yield Problem("several-trainings", "error", where, message, hint)
 
 
 def _nested(values: Mapping[str, Any], source: Source) -> Iterator[Problem]:

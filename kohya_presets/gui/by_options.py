@@ -14,7 +14,9 @@ from kohya_presets.gui.versions import tables, values
 from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import options, scripts
 from kohya_presets.sdscripts.additions import Additions
+from kohya_presets.validate import unknown
 
+_NONE = "not an option of this script"
 _GUI_ONLY = ("config_file", "output_config", "noise_offset_type")
 
 
@@ -68,7 +70,11 @@ def _settings(
             report.append(Item("dropped", shown, meaning.secret(name)))
             continue
         if name in _GUI_ONLY or name not in known:
-            report.append(Item("dropped", shown, "not an option of this script"))
+            is_off = given in (None, "", False, [])
+            meant = None if is_off or name in _GUI_ONLY else unknown.meant(name, known, found)
+            report.append(
+                Item("dropped", shown, ". ".join((_NONE, meant.todo) if meant else (_NONE,)))
+            )
             continue
         key = meaning.dataset_key(name)
         option = options.dataset()[key] if key else known[name]

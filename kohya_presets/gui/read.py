@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kohya_presets.files import configs
+from kohya_presets.errors import UserError
+from kohya_presets.files import configs, other_tools
 from kohya_presets.gui import by_options, keys, meaning, notes
 from kohya_presets.gui import export as exporting
 from kohya_presets.gui.imported import Imported, slug
@@ -40,6 +41,8 @@ def json_file(data: bytes, name: str, additions: Additions) -> Imported:
     """
     saved = saved_file.parse(data)
     kept = notes.read(saved.pop(notes.KEY, None))
+    if other := other_tools.fault(saved):
+        raise UserError(f"this file {other[0]}", hint=other[1])
     if saved_file.is_in_own_words(found := configs.flat(saved)):
         script = recognize.script(found).script
         read_as = f"a JSON file with sd-scripts' own options for {script}"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from kohya_presets.errors import PresetError, UserError
-from kohya_presets.files import configs, other_tools, recognized
+from kohya_presets.files import configs, named, other_tools, recognized
 from kohya_presets.files.configs import ConfigFile
 from kohya_presets.gui import by_options, meaning, next_format
 from kohya_presets.gui.imported import Imported
 from kohya_presets.gui.report import Item
 from kohya_presets.gui.versions.saved_file import LARGEST
 from kohya_presets.problems import errors, plural
-from kohya_presets.sdscripts import options
+from kohya_presets.sdscripts import options, recognize
 from kohya_presets.sdscripts.additions import Additions
 
 
@@ -40,7 +40,8 @@ def toml_file(path: Path, name: str, additions: Additions) -> Imported:
         report += own
     else:
         script = recognized.script(config, dataset).script
-        read_as = f"a config for {script}"
+        is_of_lora_scripts = found.pop(recognize.OF_LORA_SCRIPTS, None) is not None
+        read_as = f"a config {'of lora-scripts ' if is_of_lora_scripts else ''}for {script}"
     subset, more = _subset(dataset) if dataset else ({}, [])
     made = by_options.preset(
         found, name, script, additions, read_as=read_as, subset=subset, report=report
@@ -48,11 +49,11 @@ def toml_file(path: Path, name: str, additions: Additions) -> Imported:
     return Imported(made.preset, read_as, (*made.report, *more))
 
 
-def _read(path: Path) -> ConfigFile:
+def _read(path: Path, *, is_dataset: bool = False) -> ConfigFile:
     if path.is_file() and (size := path.stat().st_size) > LARGEST:
         raise UserError(f"{path} is too large for a config: {size / 1e6:.1f} MB")
     try:
-        config = configs.read(path)
+        config = configs.read(path, is_dataset=is_dataset)
     except RecursionError as error:
         raise UserError(f"{path} is nested too deeply for a config") from error
     other_tools.refuse(path, config.values)
@@ -63,13 +64,14 @@ def _read(path: Path) -> ConfigFile:
     return config
 
 
-def _beside(path: Path, named: Any, report: list[Item]) -> ConfigFile | None:
+def _beside(path: Path, name: Any, report: list[Item]) -> ConfigFile | None:
     """Return the dataset config that a config names, if it exists."""
-    if not isinstance(named, str) or not named:
+    if not isinstance(name, str) or not name:
         return None
-    existing = [f for f in (path.parent / named, path.parent / Path(named).name) if f.is_file()]
-    if existing and existing[0].resolve() != path.resolve():
-        return _read(existing[0])
+    there = named.find(path, name)
+    beside = there.file if there else path.parent / PureWindowsPath(name).name
+    if beside.is_file() and beside.resolve() != path.resolve():
+        return _read(beside, is_dataset=True)
     why = "file not found: its settings are not in the preset"
     report.append(Item("note", "dataset_config", why))
     return None

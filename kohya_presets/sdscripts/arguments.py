@@ -42,6 +42,7 @@ _SCHEDULE: Mapping[str, str | None] = MappingProxyType(
         "min_lr_ratio": "lr_scheduler_min_lr_ratio",
     }
 )
+_OF_LYCORIS = ("rank_dropout_scale",)  # as the Kohya GUI writes it; not looked up by that name
 _CYCLES = ("cosine_with_restarts", "cosine_with_min_lr", "warmup_stable_decay")  # not cosine
 # What the constructor of OneCycleLR wants though it has a default.
 _ALSO_NEEDED = {"OneCycleLR": frozenset({"total_steps"})}
@@ -114,6 +115,20 @@ def of_network(module: str) -> frozenset[str] | None:
     """Return the names that a network module looks for in network_args; None: not known."""
     fact = _facts()["networks"].get(module)
     return frozenset({*fact["takes"], "dropout"}) if fact else None  # train_network.py looks too
+
+
+@functools.cache
+def lists_of(name: str) -> tuple[str, ...]:
+    """Return the options in which an argument of this name is written, the likeliest first."""
+    kinds = {"network_args": "networks", "optimizer_args": "optimizers"}
+    kinds["lr_scheduler_args"] = "schedules"  # torch's classes have too many everyday names
+    takes = {
+        option: [fact["takes"] for fact in _facts()[kinds[option]].values()] for option in kinds
+    }
+    takes["network_args"].append(_OF_LYCORIS)
+    given = (*_SCHEDULE, "last_epoch", "num_cycles", "args", "defaults")
+    found = (option for option, names in takes.items() if any(name in each for each in names))
+    return () if name in given else tuple(found)
 
 
 def number_within(value: Any) -> float | None:

@@ -50,6 +50,19 @@ _MAKES = {
     EMBEDDING: ("token_string", "init_word", "num_vectors_per_token"),
     LORA: ("network_module", "network_dim", "network_alpha", "network_args", "network_weights"),
 }
+# A key of lora-scripts, and what it calls its trainings (mikazuki/app/api.py, trainer_mapping, and
+# mikazuki/schema/): it takes the key out and hands the rest to the script.
+OF_LORA_SCRIPTS = "model_train_type"
+_LORA_SCRIPTS = {
+    "sd-lora": "train_network.py",
+    "sdxl-lora": "sdxl_train_network.py",
+    "sd-dreambooth": "train_db.py",
+    "sdxl-finetune": "sdxl_train.py",
+    "sd3-lora": "sd3_train_network.py",
+    "flux-lora": "flux_train_network.py",
+    "flux-finetune": "flux_train.py",
+    "lumina-lora": "lumina_train_network.py",
+}
 _NOWHERE = PurePath()
 # What only trainings of the model itself have, and some of what the GUI writes for LoRAs beside it.
 _OF_MODEL = ("train_text_encoder", "learning_rate_te1", "learning_rate_te2", "block_lr")
@@ -75,6 +88,9 @@ def script(
 
     `resolution` is the larger side in pixels, if it is known, e.g. from a dataset config.
     """
+    kind = values.get(OF_LORA_SCRIPTS)
+    if isinstance(kind, str) and kind in _LORA_SCRIPTS:
+        return Recognized(_LORA_SCRIPTS[kind], (f"lora-scripts' {OF_LORA_SCRIPTS} is {kind}",))
     makes, told = _makes(values)
     if (named := _named(comments)) and (not told or KNOWN[named].makes == makes):
         return Recognized(named, ("a comment names it",))

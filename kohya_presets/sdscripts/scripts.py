@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 CHECKPOINT, LORA = "an SDXL checkpoint", "a LoRA"  # in `loras.weights.kind`'s words
@@ -93,3 +93,20 @@ def is_sdxl(script: str) -> bool:
 def makes_lora(script: str) -> bool:
     """Return whether a script trains a LoRA rather than the model itself."""
     return script in KNOWN and KNOWN[script].makes == LORA
+
+
+def nearest_first(script: str, others: Iterable[str]) -> list[str]:
+    """Return scripts, first those that make the same as `script`, then those of the same model."""
+    return sorted(others, key=lambda other: _unlike(script, other))
+
+
+def is_of_a_kind(script: str, other: str) -> bool:
+    """Return whether two scripts make the same, or train the same model."""
+    return not all(_unlike(script, other))
+
+
+def _unlike(script: str, other: str) -> tuple[bool, bool]:
+    own, kind = KNOWN.get(script), KNOWN.get(other)
+    if own is None or kind is None:
+        return True, True
+    return kind.makes != own.makes, kind.model != own.model

@@ -38,7 +38,7 @@ class Settings:
     `release` is one of `options.releases()`, `patches` are those of the checkout, `additions` says
     what these add, `images` is the number of training images. `kind` is "preset", or "config" for
     files that sd-scripts reads; for these `is_whole` may be false: one of the two files is missing,
-    and its settings are unknown.
+    and its settings are unknown. `model_assumed`: the files do not tell which model is trained.
     """
 
     tables: Mapping[str, Table]
@@ -49,6 +49,7 @@ class Settings:
     place: Callable[[str, str], Place] = field(default=nowhere, compare=False)
     kind: str = "preset"
     is_whole: bool = True
+    model_assumed: bool = False
     images: int = IMAGES
 
     def known(self, table: str) -> Mapping[str, Option]:

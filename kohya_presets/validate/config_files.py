@@ -10,11 +10,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from kohya_presets.files import configs, other_tools, recognized
-from kohya_presets.files.configs import ConfigFile, Part
+from kohya_presets.files import configs, named, other_tools, recognized
+from kohya_presets.files.configs import DATA, ConfigFile, Part
+from kohya_presets.files.named import Named
 from kohya_presets.presets.preset import Table
 from kohya_presets.problems import Place, Problem, listed
 from kohya_presets.sdscripts import options, scripts
@@ -23,10 +24,10 @@ from kohya_presets.toml.source import Key
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate import each_setting, folders, report, rules, subset_kinds
 from kohya_presets.validate.report import Against, Report
+from kohya_presets.validate.rules.silent.training import LENGTH
 from kohya_presets.validate.rules.stops.files import SAMPLES
 
 NOT_SETTINGS = frozenset({"config_file", "output_config"})
-DATA = ("dataset_config", "train_data_dir", "in_json", "dataset_class")
 
 
 def is_preset(path: Path) -> bool:
@@ -60,8 +61,10 @@ def together(
     """
     read = [configs.read(path) for path in dict.fromkeys(paths)]
     pairs = _pairs(read)
-    taken = [dataset for dataset in pairs.values() if dataset]
-    alone = (config for config in read if config.kind == "config" or config not in taken)
+    taken = [
+        d.file.resolve() for file, d in pairs.items() if d and d.file.resolve() != file.resolve()
+    ]
+    alone = (config for config in read if config.file.resolve() not in taken)
     return tuple(_report(config, pairs.get(config.file), against, script) for config in alone)
 
 
@@ -89,7 +92,7 @@ def _report(
         dataset = None  # as if it did not exist
     taken_for = None
     if script is None and config.kind == "config":
-        taken_for = recognized.script(config, dataset)
+        taken_for = recognized.script(config, dataset or config)
     chosen = script or (taken_for.script if taken_for else "")
     if chosen and not options.of(chosen, against.release):
         problems.append(_no_script(config, chosen, against.release))
@@ -98,8 +101,9 @@ def _report(
         problems += _dataset(config, against)
         found = _settings(None, config, against, chosen)
     else:
-        found = _settings(config, dataset, against, chosen)
-        problems += [*_training(config, found[0]), *_left_open(config, dataset, found[0])]
+        assumed = taken_for is not None and report.assumes_model(taken_for)
+        found = _settings(config, dataset, against, chosen, model_assumed=assumed)
+        problems += [*_training(config, dataset, found[0]), *_left_open(config, dataset, found[0])]
         problems += _dataset(dataset, against) if dataset else ()
         problems += [*folders.check(found[0]), *subset_kinds.without_masks(dataset, found[0])]
     subsets = config if config.kind == "dataset" else dataset
@@ -112,10 +116,9 @@ def _report(
 
 def _unusable(config: ConfigFile) -> tuple[Problem, ...]:
     """Return why nothing else need be said of a file, or nothing."""
-    if tool := other_tools.maker(config.values):
-        message = f"this file is for {tool}; sd-scripts does not understand it"
-        hint = f"Give it to {tool}, or write its settings with sd-scripts' own names."
-        return (Problem("other-tool", "error", Place(config.file), message, hint),)
+    if found := other_tools.fault(config.values):
+        why, hint = found
+        return (Problem("other-tool", "error", Place(config.file), f"this file {why}", hint),)
     return config.problems if config.is_unreadable else ()
 
 
@@ -127,7 +130,12 @@ def _no_script(config: ConfigFile, script: str, release: str) -> Problem:
 
 
 def _settings(
-    train: ConfigFile | None, dataset: ConfigFile | None, against: Against, script: str
+    train: ConfigFile | None,
+    dataset: ConfigFile | None,
+    against: Against,
+    script: str,
+    *,
+    model_assumed: bool = False,
 ) -> list[Settings]:
     """Return the settings of each subset; one for all, if there is no dataset file."""
     said = configs.options(train) if train else {}
@@ -143,6 +151,7 @@ def _settings(
             _Places(train, said, dataset, subset),
             kind="config",
             is_whole=train is not None and has_images,
+            model_assumed=model_assumed,
             images=against.images,
         )
         for subset in subsets or [{}]
@@ -186,31 +195,45 @@ class _Places:
 
 
 def _named(config: ConfigFile, given: Sequence[ConfigFile]) -> ConfigFile | None:
-    """Return the dataset config that a training config names, if it exists."""
+    """Return the dataset config that a training config names, if it exists or was given."""
     name, _ = configs.options(config).get("dataset_config", (None, ()))
     if not isinstance(name, str) or not name.endswith(".toml"):
         return None
-    there = _found(config, name)
-    same = (c for c in given if there and c.file.resolve() == there.resolve())
-    return next(same, None) or (configs.read(there) if there else None)
+    if there := named.find(config.file, name):
+        same = (c for c in given if c.file.resolve() == there.file.resolve())
+        return next(same, None) or configs.read(there.file, is_dataset=True)
+    called = PureWindowsPath(name).name  # knows both kinds of slashes
+    return next((c for c in given if c.file.name == called), None)
 
 
-def _found(config: ConfigFile, name: str) -> Path | None:
-    """Return the file that a training config names, seen from its own folder or from here."""
-    places = (config.file.parent / name, Path(name))
-    return next((path for path in places if path.is_file()), None)
-
-
-def _training(config: ConfigFile, settings: Settings) -> Iterator[Problem]:
+def _training(
+    config: ConfigFile, dataset: ConfigFile | None, settings: Settings
+) -> Iterator[Problem]:
     said = configs.options(config)
     for name, (value, _) in said.items():
         if name not in NOT_SETTINGS:
             yield from each_setting.option(settings, "train", name, value)
     name, _ = said.get("dataset_config", (None, ()))
-    if isinstance(name, str) and name and not _found(config, name):
+    if isinstance(name, str) and name:
+        yield from _place(name, named.find(config.file, name), dataset, settings)
+
+
+def _place(
+    name: str, there: Named | None, dataset: ConfigFile | None, s: Settings
+) -> Iterator[Problem]:
+    """Yield what must be so that sd-scripts finds the dataset config of this name."""
+    if there and not there.start:
+        return
+    where = s.place("train", "dataset_config")
+    if there:
+        message = f"sd-scripts finds {name} only if it starts in {there.start}"
+        yield Problem("dataset-config-place", "note", where, message)
+    elif dataset:
+        message = f"there is no {name} here; {dataset.file} was checked in its place"
+        yield Problem("dataset-config-place", "note", where, message)
+    else:
         message = f"there is no file {name}"
         hint = "Give its path from the folder in which sd-scripts starts, or its whole path."
-        where = settings.place("train", "dataset_config")
         yield Problem("no-dataset-config", "error", where, message, hint)
 
 
@@ -228,6 +251,8 @@ def _left_open(config: ConfigFile, dataset: ConfigFile | None, s: Settings) -> I
         left.append("--resolution")
     if any(s.given("train", key) for key in SAMPLES) and not _has(said, "sample_prompts"):
         left.append("--sample_prompts")
+    if not _has(said, *LENGTH):
+        left.append(f"--max_train_epochs (else it stops after {s.train(LENGTH[1])} steps)")
     if left:
         message = f"to be given on the command line: {listed(left)}"
         yield Problem("left-open", "note", Place(config.file), message)

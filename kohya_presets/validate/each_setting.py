@@ -7,16 +7,26 @@ from typing import Any
 
 from kohya_presets.errors import PresetError
 from kohya_presets.presets.preset import PATHS, Preset, Table
-from kohya_presets.problems import SHOWN, Place, Problem, Severity, did_you_mean, errors, listed
-from kohya_presets.sdscripts import options, releases
+from kohya_presets.problems import (
+    SHOWN,
+    Place,
+    Problem,
+    Severity,
+    did_you_mean,
+    errors,
+    listed,
+)
+from kohya_presets.sdscripts import options, recognize, releases
 from kohya_presets.sdscripts.additions import Additions
 from kohya_presets.sdscripts.options import Option
-from kohya_presets.sdscripts.scripts import KNOWN, TOOLS, TRAINERS
+from kohya_presets.sdscripts.other_names import OF_LORA_SCRIPTS
+from kohya_presets.sdscripts.scripts import KNOWN, TOOLS, TRAINERS, is_of_a_kind, nearest_first
 from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
 from kohya_presets.training import settings
 from kohya_presets.training.settings import STAND_INS, Settings
-from kohya_presets.validate import loose, unknown
+from kohya_presets.validate import choices, loose, unknown
+from kohya_presets.validate.unknown import Meant
 
 # What the Kohya GUI (v23 to v26) writes into its files, and no training script reads.
 OF_GUI = frozenset(
@@ -63,7 +73,7 @@ def option(s: Settings, table: str, key: str, value: Any) -> Iterator[Problem]:
     if key not in known:
         yield _unknown(table, key, s.place(table, key), known, s)
     elif fault := options.check(known[key], value):
-        yield _loose(table, known[key], value, s) or _misfit(table, known[key], value, fault, s)
+        yield _taken(table, known[key], value, s) or _misfit(table, known[key], value, fault, s)
     elif fault := _unreadable(value):
         yield Problem("unreadable-value", "error", s.place(table, key), fault)
 
@@ -102,18 +112,20 @@ def _level(name: str) -> str:
     return {"general": "[general]", "dataset": "[[datasets]]"}.get(name, "[[datasets.subsets]]")
 
 
-def _loose(table: str, known: Option, value: Any, s: Settings) -> Problem | None:
-    """Return a note of a value that a config may have, since sd-scripts takes it as it is meant."""
+def _taken(table: str, known: Option, value: Any, s: Settings) -> Problem | None:
+    """Return what sd-scripts does with a value that does not fit; None where that is a fault."""
     if s.kind != "config" or table != "train":
         return None
-    how = loose.taken(known, value) or loose.unread(
-        known, value, compiles=bool(s.train("torch_compile"))
-    )
-    if how is None:
+    where = s.place(table, known.name)
+    if how := loose.taken(known, value):
+        shown = toml_text.value_text(value) if _unreadable(value) is None else repr(value)
+        return Problem("loose-value", "note", where, f"{known.name} = {shown} {how}")
+    if options.check(known._replace(choices=()), value) or _unreadable(value):
         return None
-    shown = toml_text.value_text(value) if _unreadable(value) is None else repr(value)
-    message = f"{known.name} = {shown} {how}"
-    return Problem("loose-value", "note", s.place(table, known.name), message)
+    if found := choices.outcome(known, value, s):
+        code = "loose-value" if found.severity == "note" else "wrong-choice"
+        return Problem(code, found.severity, where, found.says, found.hint)
+    return None
 
 
 def _misfit(table: str, known: Option, value: Any, fault: str, s: Settings) -> Problem:
@@ -169,6 +181,10 @@ def _unknown(
     if problem := _other_release(table, key, where, s):
         return problem
     if patch := s.additions.patch_with(TOOLS.get(table, s.script), key):
+        added = s.additions.options(s.script, [patch]).get(key)
+        if s.kind == "config" and added and loose.is_usual(added, s.tables[table][key]):
+            message = f"{key} is of the patch {patch!r}, and changes nothing here"
+            return Problem("missing-patch", "note", where, message)
         hint = f'Add patches = ["{patch}"] to [preset].'
         if s.kind == "config":
             hint = f"Apply the patch: kohya-presets patch apply {patch}"
@@ -176,18 +192,36 @@ def _unknown(
     if table == "train" and s.kind == "config" and key in OF_GUI and _is_idle(key, s):
         message = f"{key} is the Kohya GUI's own and has no effect in sd-scripts"
         return Problem("gui-key", "note", where, message)
+    if table == "train" and key in OF_LORA_SCRIPTS and _is_of_lora_scripts(s):
+        message = f"{key} is lora-scripts' own and has no effect in sd-scripts"
+        return Problem("lora-scripts-key", "note", where, message)
     if table == "train" and options.in_dataset(key):
         return _dataset_option(key, where, s)
-    if meant := unknown.meant(key, known):
-        return Problem("unknown-option", "error", where, message, meant)
-    if elsewhere := _elsewhere(table, key, s):
-        code, severity, message, hint = elsewhere
-        return Problem(code, severity, where, message, hint or None)
-    return Problem("unknown-option", "error", where, message, unknown.hint(key, known))
+    given = s.tables.get(table, {})
+    meant = unknown.meant(key, known, given)
+    if (meant is None or s.kind == "config") and (elsewhere := _elsewhere(table, key, s, meant)):
+        code, severity, message, todo = elsewhere
+        return Problem(code, severity, where, message, todo or None)
+    found = meant or unknown.near(key, known, given)
+    near = found.todo if found else None
+    if s.kind == "preset" or table != "train" or (found and found.is_lost):
+        return Problem("unknown-option", "error", where, message, near)
+    return Problem("unknown-option", "warning", where, f"{message}: sd-scripts ignores it", near)
+
+
+def _is_of_lora_scripts(s: Settings) -> bool:
+    return s.kind == "config" and recognize.OF_LORA_SCRIPTS in s.tables["train"]
+
+
+def _is_lost(option: str, key: str, s: Settings) -> bool:
+    """Return whether `option` is not set, and not by default what `key` says in its place."""
+    return option not in s.tables["train"] and s.train(option) != s.tables["train"][key]
 
 
 def _is_idle(key: str, s: Settings) -> bool:
     """Return whether nothing is lost if a key of the GUI is read by nothing."""
+    if key.startswith("loraplus") and s.tables["train"][key]:  # the GUI gives it as network_args
+        return key in str(s.given("train", "network_args"))
     length = ("max_train_epochs", "max_train_steps")
     return key != "epoch" or any(s.given("train", name) is not None for name in length)
 
@@ -204,6 +238,12 @@ def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem |
         name, without = f"{table}.{key}", f"--set {table}.{key}=unset"
     if releases.order(tags[0]) > releases.order(options.nearest_release(s.release)):
         message = f"{name} came with {tags[0]}, the checkout is {s.release}"
+        # A config file's unknown keys are ignored; a dataset config's, and a tool's, stop it.
+        if table == "train" and loose.is_usual(
+            options.of(script, tags[0])[key], s.tables[table][key]
+        ):
+            told = f"{message}, which does the same without it"
+            return Problem("option-too-new", "note", where, told)
         hint = f"Use --release {tags[0]} or newer, or {without}."
         return Problem("option-too-new", "error", where, message, hint)
     message = f"{name} is not in {s.release}; it is in {tags[0]} to {tags[-1]}"
@@ -213,6 +253,10 @@ def _other_release(table: str, key: str, where: Place, s: Settings) -> Problem |
 
 def _dataset_option(key: str, where: Place, s: Settings) -> Problem:
     hint = "Move it to the [dataset] table."
+    stand_in = STAND_INS.get(key)
+    if s.kind == "config" and stand_in and not _is_lost(stand_in, key, s):
+        message = f"{key} is a dataset option: sd-scripts uses {stand_in} here"
+        return Problem("dataset-option", "warning", where, message, f"Leave {key} out.")
     if s.kind == "config" and key == "batch_size":
         hint = f"Here it is {STAND_INS[key]}."
     elif s.kind == "config":
@@ -220,7 +264,9 @@ def _dataset_option(key: str, where: Place, s: Settings) -> Problem:
     return Problem("dataset-option", "error", where, f"{key} is a dataset option", hint)
 
 
-def _elsewhere(table: str, key: str, s: Settings) -> tuple[str, Severity, str, str] | None:
+def _elsewhere(
+    table: str, key: str, s: Settings, meant: Meant | None
+) -> tuple[str, Severity, str, str] | None:
     """Return code, severity, message and hint for an option of another table or script."""
     if table == "dataset" and key in options.of("sdxl_train.py"):
         hint = "Move it to the [train] table."
@@ -228,7 +274,7 @@ def _elsewhere(table: str, key: str, s: Settings) -> tuple[str, Severity, str, s
             hint = "Move it to the training config, the file for --config_file."
         return "training-option", "error", f"{key} is a training option", hint
     scripts = options.SCRIPTS if s.kind == "preset" else KNOWN  # the tools read no config
-    others = [script for script in scripts if key in options.of(script)]
+    others = nearest_first(s.script, (one for one in scripts if key in options.of(one)))
     if not others:
         return None
     more = f" and {len(others) - SHOWN} other scripts" if len(others) > SHOWN else ""
@@ -238,8 +284,11 @@ def _elsewhere(table: str, key: str, s: Settings) -> tuple[str, Severity, str, s
     if s.kind == "preset":
         hint = f"Move it to {' or '.join(tables)}." if tables else "Leave it out."
         return "other-script", "error", message, hint
+    message = f"{key} is no option of {s.script}, which ignores it"
     value, usual = s.tables[table][key], options.of(others[0])[key].default
     if value in (False, "", [], None, usual):  # as the GUI writes what is not used
-        return "other-script", "note", f"{key} is no option of {s.script}, which ignores it", ""
-    hint = f"Leave it out. If the file is for {others[0]}, add --script {others[0]}."
-    return "other-script", "error", f"{message}; {s.script} ignores it", hint
+        return "other-script", "note", message, ""
+    hint = meant.todo if meant else "Leave it out."
+    if is_of_a_kind(s.script, others[0]):
+        hint += f" If the file is for {others[0]}, add --script {others[0]}."
+    return "other-script", "warning", message, hint

@@ -44,15 +44,12 @@ def taken(option: Option, value: Any) -> str | None:
     return None
 
 
-def unread(option: Option, value: Any, *, compiles: bool) -> str | None:
-    """Return why a value that is not a choice of the option changes nothing, or None."""
-    if option.name == "dynamo_backend" and not compiles:
-        return "is not used without torch_compile"
-    if option.name == "max_token_length" and value == 75:
-        return "is the same as to leave it out"
-    if option.name == "save_precision" and str(value).lower() in ("fp32", "float32", "no", "none"):
-        return 'is not known and saves the weights as they are trained; "float" is 32 bit'
-    return None
+def is_usual(option: Option, value: Any) -> bool:
+    """Return whether a value does what is done without the option."""
+    if isinstance(value, bool) is isinstance(option.default, bool) and value == option.default:
+        return True
+    is_off = option.default in (None, False) and value in (False, 0)
+    return is_off and option.name not in ASKED_FOR_NONE
 
 
 def _switch(value: Any) -> str | None:

@@ -9,8 +9,10 @@ from kohya_presets.memory import estimate
 from kohya_presets.memory.estimate import Estimate
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem, errors
+from kohya_presets.sdscripts import options
 from kohya_presets.sdscripts.additions import NONE, Additions
 from kohya_presets.sdscripts.recognize import Recognized
+from kohya_presets.sdscripts.scripts import KNOWN, is_sdxl
 from kohya_presets.training.settings import IMAGES, Settings
 from kohya_presets.validate import silence
 
@@ -49,6 +51,16 @@ class Against:
     ignore: frozenset[str] = frozenset()
     images: int = IMAGES
     gpu_gib: float | None = None
+
+
+def assumes_model(taken: Recognized) -> bool:
+    """Return whether nothing in a file tells which model is trained, so that SDXL is assumed.
+
+    What SD 1's scripts have too, such as a network module, tells what is made and not of which.
+    """
+    others = [name for name, kind in KNOWN.items() if kind.model == "SD"]
+    known = {f"it has {option}" for script in others for option in options.of(script)}
+    return is_sdxl(taken.script) and known.issuperset(taken.because)
 
 
 def memory(settings: Settings, problems: Sequence[Problem]) -> Estimate | None:

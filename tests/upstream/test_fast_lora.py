@@ -11,14 +11,12 @@ from typing import Any
 import pytest
 
 from kohya_presets.presets.catalogue import Catalogue
-from patches import registry
 from tests.conftest import UPSTREAM_HOME
 from tests.upstream import own_environment
+from tests.upstream.extracting import Scripts, modules, norm, product
 from tests.upstream.training import Training
-from wrapper.checkouts import checkout as checkouts
-from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
-from wrapper.system import proc, rewrite
+from wrapper.system import proc
 
 RELEASES = ("v0.10.1", "v0.7.1", "v0.8.8", "v0.9.1", "v0.11.1")
 RATES = ("--learning_rate=1e-4",)  # so that fp16 shows what changed
@@ -38,40 +36,22 @@ pytestmark = [
 ]
 
 
-class Case:
+class Case(Scripts):
     """Two checkpoints, and the scripts of one release with the patch and without."""
 
     def __init__(self, training: Training, folder: Path) -> None:
-        self.training, self.folder = training, folder
-        self.base = training.base
+        super().__init__(training, folder)
         made, _ = training.run("tuned", *RATES)
         (self.tuned,) = made.glob("*.safetensors")
-        self.stock, self.fast = (folder / name for name in ("stock ü", "fast"))
-        for scripts in (self.stock, self.fast):
-            shutil.copytree(training.scripts, scripts)
-            self._patch(scripts, apply=scripts == self.fast)
 
     def extract(self, scripts: Path, name: str, *options: str) -> Path:
         """Return what a script extracted; later options win over those of the preset."""
-        to = self.folder / f"{name}-{scripts.name}.safetensors"
         models = (f"--model_org={self.base}", f"--model_tuned={self.tuned}")
-        return self._made("extract", scripts, to, *models, *options)
+        return self.made("extract", scripts, name, *models, *options)
 
     def resize(self, scripts: Path, lora: Path, name: str, *options: str) -> Path:
         """Return what a script resized `lora` to."""
-        to = self.folder / f"{name}-{scripts.name}.safetensors"
-        return self._made("resize", scripts, to, f"--model={lora}", *options)
-
-    def _made(self, stage: str, scripts: Path, to: Path, *options: str) -> Path:
-        if not to.exists():
-            self.training.tool(stage, scripts, *options, f"--save_to={to}")
-        return to
-
-    def _patch(self, scripts: Path, *, apply: bool) -> None:
-        found = checkouts.open_folder(scripts)
-        rewrite.carry_out(patchwork.reverting(found, ["fast-lora"]))
-        if apply:
-            rewrite.carry_out(patchwork.applying(found, [registry.find("fast-lora")]))
+        return self.made("resize", scripts, name, f"--model={lora}", *options)
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +103,6 @@ def assert_alike(stock: Path, fast: Path) -> None:
         assert about_other[key] == about_one[key], key
 
 
-def product(tensors: dict[str, Any], module: str) -> Any:
-    up, down = (
-        tensors[f"{module}.lora_{half}.weight"].astype("float64") for half in ("up", "down")
-    )
-    return up.reshape(len(up), -1) @ down.reshape(len(down), -1)
-
-
 def changes(base: Path, tuned: Path) -> dict[str, Any]:
     """Return what fine-tuning changed, in double precision, by module."""
     found: dict[str, Any] = {}
@@ -142,14 +115,6 @@ def changes(base: Path, tuned: Path) -> dict[str, Any]:
                 parts = change.chunk(len(target.modules))
                 found |= {n: p.double().numpy() for n, p in zip(target.modules, parts, strict=True)}
     return found
-
-
-def modules(tensors: dict[str, Any]) -> list[str]:
-    return sorted(name.removesuffix(".alpha") for name in tensors if name.endswith(".alpha"))
-
-
-def norm(matrix: Any) -> float:
-    return float((matrix**2).sum() ** 0.5)
 
 
 def assert_as_near(case: Case, stock: Path, fast: Path) -> None:

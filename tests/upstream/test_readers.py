@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kohya_presets.presets.catalogue import Catalogue
+from tests.upstream import asking
 from wrapper.checkouts.checkout import Checkout
 from wrapper.export import by_hand
 from wrapper.planning import trainer
@@ -88,3 +89,58 @@ def test_the_files_say_exactly_what_the_preset_says(
     assert both["image_dir"] == str(data)
     for key, value in preset.dataset.items():
         assert both[key] == value, key
+
+
+READ_EACH = """
+import sdxl_train
+from library import config_util, train_util
+
+parser = sdxl_train.setup_parser()
+
+def config(file):
+    sys.argv = ["sdxl_train.py", "--config_file", file]
+    args = parser.parse_args()
+    return {k: v for k, v in vars(train_util.read_config_from_file(args, parser)).items()
+            if k in ("datasets", "enable_bucket", "dataset_config", "seed", "output_name")}
+
+def dataset(file):
+    return config_util.ConfigSanitizer(True, True, False, True).sanitize_user_config(
+        config_util.load_user_config(file)
+    )
+
+told = {}
+for file in sys.argv[1:]:
+    try:
+        told[file] = (dataset if "dataset-" in file else config)(file)
+    except Exception as error:
+        told[file] = type(error).__name__
+tell(told)
+"""
+DATASETS = '[[datasets]]\n[[datasets.subsets]]\nimage_dir = "d"\n'
+
+
+def test_what_a_mark_and_datasets_do_in_a_training_config(
+    upstream: Callable[[str], Checkout], tmp_path: Path
+) -> None:
+    mark = "\ufeff"
+    texts = {
+        "key-first": mark + 'seed = 1\noutput_name = "o"\n',
+        "table-first": mark + "[a]\nseed = 1\n",
+        "mixed": f"[general]\nenable_bucket = true\n{DATASETS}[a]\nseed = 1\n",
+        "dataset-table-first": mark + DATASETS,
+        "dataset-key-first": mark + "general = {}\n" + DATASETS,
+        "dataset-mixed": f"{DATASETS}[a]\nseed = 1\n",
+        "dataset-good": DATASETS,
+    }
+    files = {name: tmp_path / f"{name}.toml" for name in texts}
+    for name, file in files.items():
+        file.write_text(texts[name], "utf-8")
+    told = asking.ask(upstream("v0.10.1"), READ_EACH, *map(str, files.values()))
+    said = {name: told[str(file)] for name, file in files.items()}
+    assert (said["key-first"]["seed"], said["key-first"]["output_name"]) == (None, "o")
+    assert said["table-first"] == "TomlDecodeError"
+    mixed = said["mixed"]
+    assert (mixed["enable_bucket"], mixed["seed"], mixed["dataset_config"]) == (True, 1, None)
+    assert said["dataset-table-first"] == "TomlDecodeError"
+    assert said["dataset-key-first"] == said["dataset-mixed"] == "MultipleInvalid"
+    assert said["dataset-good"]["datasets"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +12,13 @@ import pytest
 
 from kohya_presets.errors import PresetError
 from kohya_presets.presets.catalogue import Catalogue
-from kohya_presets.presets.preset import Preset
+from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.validate import rules
-from kohya_presets.validate.rules.rule import EXTRACTING, FIRST_SAVE, FIRST_STEP, NEVER, RESIZING
+from kohya_presets.validate.rules.rule import FIRST_SAVE, FIRST_STEP
+from tests.kohya_presets.validate.rules import proofs
 from tests.kohya_presets.validate.rules.cases import CASES, Case
-from tests.upstream.training import Training
+from tests.kohya_presets.validate.rules.proofs import CHANGED, LORA, NETWORK, TOOLS
+from tests.upstream.training import Training, weights
 from wrapper.checkouts.checkout import Checkout
 from wrapper.planning import prepare_rehearsal
 from wrapper.planning.request import Request
@@ -95,32 +99,105 @@ def test_and_a_rehearsal_stops_before_anything_is_made(
     assert list(tmp_path.iterdir()) in ([], [tmp_path / "here"])
 
 
-WITHOUT = {  # what a config lacks, or has, and what sd-scripts says of it; None: nothing
-    "no-base": ({"pretrained_model_name_or_path": None}, "NoneType"),
-    "no-output": ({"output_dir": None}, "NoneType"),
-    "no-images": ({"dataset_config": None, "resolution": "64"}, None),
-    "empty-text": ({"vae": ""}, "vae"),
-    "dataset-config-form": ({"dataset_config": __file__}, "not supported config file format"),
-}
+@pytest.mark.every_release
+@pytest.mark.parametrize("code", CHANGED)
+def test_what_a_file_of_sd_scripts_must_not_say_fails_in_the_real_script(
+    code: str, shipped: Catalogue, training: Callable[[str, str], Training]
+) -> None:
+    asked = CHANGED[code]
+    at = training("skynet", asked.release)
+    small, _ = adapt.adapt(shipped.load("skynet"), pictures.COUNT)
+    (at.folder / "meta.json").write_text(json.dumps(metadata(at.folder / "data")), "utf-8")
+    change = {
+        k: v.replace("{folder}", str(at.folder)) if isinstance(v, str) else v
+        for k, v in asked.change.items()
+    }
+    said = at.run_as(small, code, change, asked.script)
+    assert not list((at.folder / code).glob("*.safetensors"))
+    assert bool(said.returncode) == (asked.says is not None), said.stderr[-3000:]
+    assert asked.says is None or asked.says in said.stderr + said.stdout, said.stderr[-3000:]
+
+
+def metadata(images: Path) -> dict[str, dict[str, str | list[int]]]:
+    """Return what an in_json says of the images in a folder."""
+    found = (path for path in images.iterdir() if path.suffix != ".txt")
+    return {str(path): {"caption": "a disc", "train_resolution": [64, 64]} for path in found}
 
 
 @pytest.mark.every_release
-@pytest.mark.parametrize("code", WITHOUT)
-def test_what_a_file_lacks_fails_in_the_real_script(
-    code: str, shipped: Catalogue, training: Callable[[str, str], Training]
+@pytest.mark.parametrize("code", TOOLS)
+def test_what_a_tool_is_not_to_be_told_fails_in_the_real_tool(
+    code: str, training: Callable[[str, str], Training]
+) -> None:
+    tool, options, says = TOOLS[code]
+    at = training("skynet", "v0.10.1")
+    models = {f"--model_{name}": str(at.base) for name in ("org", "tuned")}
+    said = at.refused(tool, {**(models if tool == "extract" else {}), **options})
+    assert said.returncode
+    assert says in said.stderr + said.stdout, said.stderr[-3000:]
+
+
+@pytest.fixture
+def small(shipped: Catalogue) -> Preset:
+    """Return the preset of a rehearsal."""
+    return adapt.adapt(shipped.load("skynet"), pictures.COUNT)[0]
+
+
+@pytest.mark.every_release
+@pytest.mark.parametrize("module", ["lora_flux", "lora_sd3"])
+def test_another_models_network_module_leaves_the_u_net_as_it_was(
+    module: str, small: Preset, training: Callable[[str, str], Training]
 ) -> None:
     at = training("skynet", "v0.10.1")
-    small, _ = adapt.adapt(shipped.load("skynet"), pictures.COUNT)
-    change, says = WITHOUT[code]
-    said = at.run_as(small, code, change)
-    assert not list((at.folder / code).glob("*.safetensors"))
-    assert bool(said.returncode) == (says is not None), said.stderr[-3000:]
-    assert says is None or says in said.stderr + said.stdout, said.stderr[-3000:]
+    said = at.run_as(small, module, {**NETWORK, "network_module": f"networks.{module}"}, LORA)
+    assert said.returncode == 0
+    names = weights(at.folder / module / "skynet.safetensors")
+    assert {name.partition("_")[2][:2] for name in names} == {"te"}
 
 
-def test_every_error_is_shown_true_or_says_why_not() -> None:
-    never = {EXTRACTING, RESIZING, NEVER}  # the tools' own and those that end well
-    for rule in rules.RULES:
-        if rule.severity == "error" and rule.fails not in never and rule.code in CASES:
-            shown = rule.code in TRUE or rule.code == "ema-deepspeed"  # which needs its package
-            assert shown, rule.code
+@pytest.mark.every_release
+def test_a_number_that_is_not_finite_makes_weights_that_are_none(
+    small: Preset, training: Callable[[str, str], Training]
+) -> None:
+    at = training("skynet", "v0.10.1")
+    assert at.run_as(small, "inf", {"noise_offset": math.inf}).returncode == 0
+    made = weights(at.folder / "inf" / "skynet.safetensors")
+    assert sum(bool((tensor != tensor).any()) for tensor in made.values()) > len(made) / 2
+
+
+@pytest.mark.every_release
+@pytest.mark.parametrize("share", [1.0, 20.0])
+def test_a_validation_split_of_one_or_more_leaves_nothing_to_train_on(
+    share: float, small: Preset, training: Callable[[str, str], Training]
+) -> None:
+    at, name = training("skynet", "v0.10.1"), f"split-{share:g}"
+    split = replace(small, dataset={**small.dataset, "validation_split": share})
+    assert at.run_as(split, name).returncode == 0
+    assert not list((at.folder / name).glob("*.safetensors"))
+
+
+@pytest.mark.every_release
+def test_fused_twice_trains_a_part_of_the_weights_only(
+    small: Preset, training: Callable[[str, str], Training]
+) -> None:
+    at = training("skynet", "v0.10.1")
+    args = ["relative_step=False", "scale_parameter=False"]
+    usual = {"optimizer_type": "Adafactor", "optimizer_args": args, "learning_rate": 1e-3}
+    fused: Table = {"fused_backward_pass": True}
+    groups: Table = {"fused_optimizer_groups": 4}
+    base, changed = weights(at.base), {}
+    for name, options in (("pass", fused), ("groups", groups), ("both", {**fused, **groups})):
+        said = at.run_as(small, f"fused-{name}", {**usual, **options})
+        assert said.returncode == 0, said.stderr[-3000:]
+        made = weights(at.folder / f"fused-{name}" / "skynet.safetensors")
+        changed[name] = sum(bool((made[key] != base[key]).any()) for key in made.keys() & base)
+    assert changed["both"] < changed["pass"] / 2
+    assert changed["groups"] == changed["pass"]
+
+
+def test_every_error_is_run_or_says_why_not() -> None:
+    found = {r.code: proofs.of(r.code) for r in rules.RULES if r.severity == "error"}
+    read = {code: how for code, how in found.items() if not how.startswith("run, v")}
+    assert read == {code: f"read: {why}" for code, why in proofs.UNRUN.items()}
+    every = [*TRUE, *CHANGED, *TOOLS, *proofs.ELSEWHERE, *proofs.UNRUN]
+    assert len(every) == len(set(every))

@@ -66,7 +66,13 @@ class Training:
         env = {**launch.env, "ACCELERATE_USE_CPU": "true"}
         return into, proc.run(argv, cwd=launch.cwd, env=env)
 
-    def run_as(self, preset: Preset, name: str, change: Table | None = None) -> Result:
+    def run_as(
+        self,
+        preset: Preset,
+        name: str,
+        change: Table | None = None,
+        script: str = "sdxl_train.py",
+    ) -> Result:
         """Train with a preset as it is, its files in the folder `name`; return what was said.
 
         `change` are training options to set, or to leave out where they are None.
@@ -84,12 +90,25 @@ class Training:
         (into / "config.toml").write_text(config, "utf-8")
         (into / "dataset.toml").write_text(render.dataset(preset, paths), "utf-8")
         option = f"--config_file={into / 'config.toml'}"  # the last one counts
-        return self._start(self._train, option, check=False)
+        words = (word.replace("sdxl_train.py", script) for word in self._train.launch.argv)
+        launch = replace(self._train.launch, argv=tuple(words))
+        return self._start(replace(self._train, launch=launch), option, check=False)
 
     def tool(self, name: str, scripts: Path, *options: str) -> Result:
         """Run extract or resize with the scripts in another folder; return what was said."""
         launch = sources.moved(self._tools[name].launch, self.scripts, scripts)
         return proc.run((*launch.argv, *options), cwd=scripts, env=launch.env)
+
+    def refused(self, name: str, options: Table) -> Result:
+        """Run extract or resize with options changed, or left out where they are None."""
+        launch = self._tools[name].launch
+        kept = [w for w in launch.argv if w.partition("=")[0] not in options]
+        added = [
+            f"{key}={value}" if value else key
+            for key, value in options.items()
+            if value is not None
+        ]
+        return proc.run((*kept, *added), cwd=launch.cwd, env=launch.env, check=False)
 
     def script(self, file: Path, *arguments: str) -> Result:
         """Run a script of the test with the trainer's Python, on the miniature."""

@@ -15,7 +15,7 @@ from kohya_presets.problems import Problem, listed
 from kohya_presets.sdscripts import releases
 from kohya_presets.training.settings import IMAGES
 from kohya_presets.validate import config_files, everything, rules, silence
-from kohya_presets.validate.report import Against, Report
+from kohya_presets.validate.report import Against, Report, assumes_model
 from patches import registry
 from wrapper.checkouts import checkout, patchwork
 from wrapper.environments import gpu
@@ -111,8 +111,10 @@ def text(report: Report, *, advice: bool = False) -> str:
     found = problems.counts(report.problems) or "no problems found"
     lines = [f"{report.subject} on {report.release}: {found}"]
     if taken := report.taken_for:
-        why = listed(taken.because) if taken.because else "nothing in the file tells which"
-        lines.append(f"  taken for {taken.script}: {why} (--script names another)")
+        assumed = "SDXL is assumed, since nothing tells the model"
+        why = [listed(taken.because)] if taken.because else []
+        why += [assumed] if assumes_model(taken) else []
+        lines.append(f"  taken for {taken.script}: {'; '.join(why)} (--script names another)")
     if report.memory:
         meant = report.preset.vram_gib if report.preset else None
         lines.append(f"  {estimate.summary(report.memory, meant)}")

@@ -21,6 +21,13 @@ _SIGNS: Mapping[str, frozenset[str]] = {
         | {"train_dir", "full_path", "train_text_encoder", "sdxl_checkbox"}
     ),
 }
+# Tabs of the GUI that are not supported, and keys that only each of them saves.
+_OTHER_TABS: Mapping[str, frozenset[str]] = {
+    "Textual Inversion": frozenset({"token_string", "init_word", "num_vectors_per_token"}),
+    "LECO": frozenset({"prompts_file", "max_denoising_steps", "leco_denoise_guidance_scale"}),
+    "Anima LLLite": frozenset({"cond_emb_dim", "lllite_mlp_dim", "lllite_target_layers"}),
+}
+_OF_A_GUI = 3  # so many of the GUI's own names are no accident
 _TWIN = "v22.1.5"  # a mistake of upstream: this tag has the files of v23.1.5
 
 
@@ -73,12 +80,23 @@ def tab(keys: Collection[str]) -> str:
     Raises:
         UserError: neither tab did.
     """
-    signs = {name: len(set(keys) & signs) for name, signs in _SIGNS.items()}
+    given = frozenset(keys)
+    if other := next((name for name, signs in _OTHER_TABS.items() if signs & given), None):
+        raise _of_tab(other)
+    signs = {name: len(given & signs) for name, signs in _SIGNS.items()}
     best = max(signs, key=lambda name: signs[name])
     if not signs[best]:
+        if len(given & names()[0]) >= _OF_A_GUI and "train_data_dir" in given:
+            raise _of_tab("Dreambooth")
         some = ", ".join(repr(key)[:40] for key in sorted(keys)[:5]) or "none"
         raise UserError(f"expected a file of the Kohya GUI, found these keys: {some}", hint=HINT)
     return best
+
+
+def _of_tab(name: str) -> UserError:
+    message = f"this file is of the Kohya GUI's {name} tab, which kohya-presets does not support"
+    hint = "Train it in the GUI. kohya-presets reads files of the finetune and LoRA tabs."
+    return UserError(message, hint=hint)
 
 
 def version(name: str, keys: Collection[str]) -> str:

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Iterator
 
 from kohya_presets.problems import Problem
+from kohya_presets.sdscripts.scripts import KNOWN
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules import advice, silent, stops
 from kohya_presets.validate.rules.rule import EVERY, Rule
@@ -21,8 +22,15 @@ RULES: tuple[Rule, ...] = (*CONFLICTS, *advice.RULES)
 def check(settings: Settings) -> Iterator[Problem]:
     """Yield what the rules find wrong with `settings`."""
     for rule in _held(settings.release, settings.script):
+        if settings.model_assumed and _is_of_a_model(rule):
+            continue
         if problem := rule.check(settings):
             yield problem
+
+
+def _is_of_a_model(rule: Rule) -> bool:
+    """Return whether a rule tells only how to train one model well, such as SDXL."""
+    return rule.severity != "error" and len({KNOWN[name].model for name in rule.scripts}) == 1
 
 
 @functools.cache

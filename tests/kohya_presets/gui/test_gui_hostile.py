@@ -49,6 +49,29 @@ def test_it_is_refused_with_the_reason(data: bytes, says: str) -> None:
         read.json_file(data, "x", ADDITIONS)
 
 
+# What every tab of v24.1.7 saves among others.
+SHARED = {"max_resolution": "512,512", "lr_warmup": 10, "optimizer": "AdamW", "epoch": 1}
+FOLDERS = {"train_data_dir": "d", "learning_rate_te": 1e-5, "model_list": "custom"}
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (SHARED | FOLDERS | {"sdxl": True}, "of the Kohya GUI's Dreambooth tab"),
+        (SHARED | FOLDERS | {"sd3_checkbox": True}, "of the Kohya GUI's Dreambooth tab"),
+        (SHARED | {"token_string": "a", "init_word": "b"}, "Kohya GUI's Textual Inversion tab"),
+        (
+            SHARED | {"network_dim": 4, "unet_lr": 1e-4, "prompts_file": "p"},
+            "the Kohya GUI's LECO tab",
+        ),
+        ({"__version": 6, "training_method": "LORA"}, "this file is for OneTrainer"),
+    ],
+)
+def test_a_file_is_told_whose_it_is(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        read.json_file(json.dumps(values).encode(), "x", ADDITIONS)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_what_windows_editors_save_is_read(encoding: str) -> None:
     text = json.dumps({"sdxl_checkbox": True, "dataset_repeats": "2", "learning_rate": 1e-5})

@@ -78,3 +78,29 @@ def test_a_file_of_another_tool_is_not_imported(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("[general_args.args]\nseed = 1\n[[subsets]]\n", "utf-8")
     with pytest.raises(UserError, match="is for LoRA_Easy_Training_Scripts"):
         toml_file(tmp_path / "c.toml", "c", ADDITIONS)
+
+
+def test_a_file_of_lora_scripts_is_said_to_be_one(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(
+        'model_train_type = "sd-lora"\nnetwork_dim = 8\nlearning_rate = 1e-4\n', "utf-8"
+    )
+    found = toml_file(file, "a", ADDITIONS)
+    assert found.read_as == "a config of lora-scripts for train_network.py"
+    assert "model_train_type" not in {item.what for item in found.report}
+
+
+def test_the_guis_own_config_says_what_to_import_instead(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[settings]\nuse_shell = false\n[basic]\nlr_warmup = 0\n", "utf-8")
+    with pytest.raises(UserError, match=r"is the Kohya GUI's own config\.toml") as caught:
+        toml_file(file, "a", ADDITIONS)
+    assert "kohya-presets gui import FILE.json" in (caught.value.hint or "")
+
+
+def test_a_key_that_is_no_option_says_where_its_value_belongs(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text('network_module = "networks.lora"\nweight_decay = 0.1\nonnx = true\n', "utf-8")
+    report = {item.what: item.why for item in toml_file(file, "a", ADDITIONS).report}
+    assert report["weight_decay"].endswith('optimizer_args = ["weight_decay=0.1"].')
+    assert report["onnx"] == "not an option of this script"

@@ -43,6 +43,10 @@ LORA = {"network_module": "networks.lora", "network_dim": 16}
         ({"token_string": "sks", "init_word": "man"}, "sdxl_train_textual_inversion.py"),
         ({"token_string": "sks", "v2": True}, "train_textual_inversion.py"),
         ({"cond_emb_dim": 32, "network_dim": 64}, "sdxl_train_control_net_lllite.py"),
+        (LORA | {"model_train_type": "sd-lora"}, "train_network.py"),
+        ({"model_train_type": "flux-finetune"}, "flux_train.py"),
+        (LORA | {"model_train_type": "other"}, "sdxl_train_network.py"),
+        (LORA | {"model_train_type": ["sd-lora"]}, "sdxl_train_network.py"),
         ({}, "sdxl_train.py"),
     ],
 )  # fmt: skip

@@ -16,7 +16,8 @@ from kohya_presets.sdscripts import options
 class Broken(NamedTuple):
     """One change to the training config ("train") or the dataset config, and the code it earns.
 
-    `name` is the option that a misspelled key should have been.
+    `name` is the option that a misspelled key should have been. `severity` is a warning where
+    sd-scripts trains on, and a note where nothing is lost.
     """
 
     file: str
@@ -24,6 +25,7 @@ class Broken(NamedTuple):
     code: str
     name: str | None = None
     release: str = "v0.10.1"
+    severity: str = "error"
 
 
 TYPES = (
@@ -53,13 +55,19 @@ TYPES = (
 )
 CHOICES = (
     ("train", 'mixed_precision = "fp8"'),
-    ("train", 'save_precision = "fp61"'),
-    ("train", 'save_model_as = "safetensor"'),
-    ("train", "max_token_length = 76"),
     ("train", 'loss_type = "l3"'),
-    ("train", 'huber_schedule = "cosine"'),
     ("train", 'log_with = "csv"'),
-    ("train", 'sample_sampler = "euler_b"'),
+    ("train", "max_token_length = 74"),
+)
+OTHERWISE = (  # what sd-scripts takes as something else
+    ("train", 'save_precision = "fp61"', "wrong-choice", "warning"),
+    ("train", 'save_model_as = "safetensor"', "wrong-choice", "warning"),
+    ("train", "max_token_length = 76", "wrong-choice", "warning"),
+    ("train", "network_dim = 16", "other-script", "warning"),
+    ("train", "dynamic_method = 'sv_fro'", "unknown-option", "warning"),
+    ("train", "clamp_quantile = 1.0", "unknown-option", "warning"),
+    ("train", 'huber_schedule = "cosine"', "loose-value", "note"),
+    ("train", 'sample_sampler = "euler_b"', "loose-value", "note"),
 )
 CONFLICTS = (
     ("train", 'lr_scheduler = "zzz"', "unknown-schedule"),
@@ -86,9 +94,6 @@ CONFLICTS = (
     ("dataset", "batch_size = 0", "below-one"),
 )
 ELSEWHERE = (
-    ("train", "network_dim = 16", "other-script"),
-    ("train", "dynamic_method = 'sv_fro'", "unknown-option"),
-    ("train", "clamp_quantile = 1.0", "unknown-option"),
     ("train", "num_repeats = 2", "dataset-option"),
     ("train", "batch_size = 2", "dataset-option"),
     ("train", "is_reg = true", "dataset-option"),
@@ -101,7 +106,7 @@ ELSEWHERE = (
 )
 RELEASES = (  # options and values of a newer release than the one asked for
     ("train", "fused_backward_pass = true", "option-too-new", "v0.8.8"),
-    ("train", "huber_scale = 1.0", "option-too-new", "v0.9.1"),
+    ("train", "huber_scale = 0.5", "option-too-new", "v0.9.1"),
     ("train", "skip_image_resolution = '64'", "option-too-new", "v0.10.1"),
     ("train", "learning_rate_te1 = 1e-6", "option-too-new", "v0.7.0"),
     ("train", "lr_warmup_steps = 0.1", "wrong-type", "v0.8.8"),
@@ -122,6 +127,7 @@ def corpus() -> list[Broken]:
         *(Broken(file, line, "wrong-type") for file, line in TYPES),
         *(Broken(file, line, "wrong-choice") for file, line in CHOICES),
         *(Broken(file, line, code) for file, line, code in (*CONFLICTS, *ELSEWHERE)),
+        *(Broken(file, line, code, severity=told) for file, line, code, told in OTHERWISE),
         *(Broken(file, line, code, None, release) for file, line, code, release in RELEASES),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def test_each_value_is_judged_with_what_the_other_file_says(
     (named,) = files(
         CONFIG + captions + config + 'dataset_config = "b.toml"\n', DATASET.format(side)
     )
-    assert told(named) == ({code} if code else set())
+    assert told(named) - {"dataset-config-place"} == ({code} if code else set())
     (alone,) = files(DATASET.format(side))
     assert told(alone) == set()
 
@@ -156,7 +157,6 @@ def test_files_that_do_not_belong_together_are_two(files: Check) -> None:
         ('save_precision = "fp32"', True),
         ("max_token_length = 75", True),
         ('dynamo_backend = "no"', True),
-        ('dynamo_backend = "no"\ntorch_compile = true', False),
         ('cache_latents = "false"', False),
         ('gradient_checkpointing = "no"', False),
         ("vae = false", False),
@@ -184,14 +184,16 @@ def test_a_wrong_type_is_an_error_where_it_changes_something(
         ('optimizer = "AdamW"', "optimizer_type"),
         ("lr_warmup = 10", "lr_warmup_steps"),
         ("learning_rate_te = 1e-6", "learning_rate_te1 and learning_rate_te2"),
-        ('max_resolution = "1024,1024"', "Use resolution"),
+        ('max_resolution = "1024,1024"', "Use resolution."),
         ("batch_size = 4", "train_batch_size"),
         ("bf16 = true", 'mixed_precision = "bf16"'),
     ],
 )
 def test_the_right_option_is_named(files: Check, line: str, hint: str) -> None:
-    (report,) = files(WHOLE.replace("max_train_epochs = 10\n", "") + line + "\n")
-    (problem,) = errors(report.problems)
+    given = re.sub(r"(max_train_epochs|resolution) = .*\n", "", WHOLE)
+    (report,) = files(given + line + "\n")
+    (problem,) = (p for p in report.problems if p.where.key == line.split(" ")[0])
+    assert problem.severity in ("error", "warning")
     assert hint in (problem.hint or "")
 
 
@@ -200,6 +202,16 @@ def test_keys_of_the_gui_that_change_nothing_are_notes(files: Check) -> None:
     (report,) = files(text)
     assert told(report) == {"gui-key", "loose-value"}
     assert not errors(report.problems)
+
+
+def test_a_file_of_lora_scripts_is_known_and_its_own_keys_are_notes(files: Check) -> None:
+    text = WHOLE + LORA + 'model_train_type = "sd-lora"\nenable_preview = true\nlearnin_rate = 1\n'
+    (report,) = files(text)
+    assert report.taken_for is not None
+    assert report.taken_for.script == "train_network.py"
+    assert report.taken_for.because == ("lora-scripts' model_train_type is sd-lora",)
+    assert told(report) == {"lora-scripts-key", "unknown-option"}
+    assert told(*files(WHOLE + "enable_preview = true\n")) == {"unknown-option"}
 
 
 @pytest.mark.parametrize(
@@ -223,6 +235,77 @@ def test_a_second_level_of_sections_is_not_read(files: Check) -> None:
     assert told(report) == {"nested-section"}
 
 
+MIXED = "[general]\nenable_bucket = true\n" + DATASET.format(512).replace(
+    "enable_bucket = true\n", ""
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "severity"), [("", "error"), ('train_data_dir = "d"\n', "warning")]
+)
+def test_datasets_in_a_training_config_are_ignored(files: Check, more: str, severity: str) -> None:
+    """It is judged as a training config, with [general] as one of its sections."""
+    text = MIXED + LORA.join(("[a]\n", "learnin_rate = 1\n")) + CONFIG + more
+    (report,) = files(text)
+    found = {p.code: p for p in report.problems}
+    assert found["datasets-ignored"].severity == severity
+    assert found["datasets-ignored"].where.line == 3
+    assert found["unknown-option"].where.key == "learnin_rate"
+    assert report.taken_for is not None
+    assert report.taken_for.script == "train_network.py"  # since its datasets are of 512 pixels
+    assert not {"extra-table", "misnamed-table", "nested-section"} & told(report)
+
+
+def test_several_trainings_in_one_file_are_one_cause(files: Check) -> None:
+    """A wrapper of somebody's takes one of the sections; sd-scripts takes all."""
+    own = WHOLE.replace("sdxl.safetensors", "m.safetensors")
+    text = f'model_type = "SD"\n[SD]\n{own}\n[SDXL]\n{WHOLE}learnin_rate = 1\n'
+    (problem,) = files(text)[0].problems
+    assert (problem.code, problem.severity) == ("several-trainings", "error")
+    assert problem.message.startswith("[SD] and [SDXL] are trainings of their own")
+    (report,) = files(f'[a]\n{WHOLE}[b]\npretrained_model_name_or_path = "m"\n')  # a slip
+    assert told(report) == {"given-twice"}
+
+
+def test_the_same_file_named_as_a_dataset_config_stops(files: Check) -> None:
+    mixed = MIXED + f"[a]\n{CONFIG}"
+    (report,) = files(CONFIG + 'dataset_config = "b.toml"\n', mixed)
+    assert "extra-table" in told(report)
+    assert "datasets-ignored" not in told(report)
+
+
+def test_a_dataset_config_is_found_from_any_folder_around(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "configs" / "examples"
+    folder.mkdir(parents=True)
+    (folder / "ds.toml").write_text(DATASET.format(1024), "utf-8")
+    config = folder / "a.toml"
+    text = CONFIG + 'caption_extension = ".txt"\ndataset_config = "configs/examples/ds.toml"\n'
+    config.write_text(text, "utf-8")
+    report = config_files.file(config, HERE)
+    (note,) = (p for p in report.problems if p.severity != "advice")
+    assert (note.code, note.severity) == ("dataset-config-place", "note")
+    assert note.message.endswith(f"only if it starts in {tmp_path}")
+    monkeypatch.chdir(tmp_path)
+    assert told(config_files.file(config, HERE)) == set()
+
+
+@pytest.mark.parametrize("folder", ["/workspace/configs/", "C:\\\\train\\\\"])
+def test_a_dataset_config_of_another_machine_may_be_given(files: Check, folder: str) -> None:
+    text = CONFIG + f'caption_extension = ".txt"\ndataset_config = "{folder}b.toml"\n'
+    (report,) = files(text, DATASET.format(1024))
+    (note,) = (p for p in report.problems if p.severity != "advice")
+    assert (note.code, note.severity) == ("dataset-config-place", "note")
+    (other,) = files(text)
+    assert told(other) == {"no-dataset-config"}
+
+
+def test_a_name_too_long_for_a_file_is_one_that_is_not_there(files: Check) -> None:
+    (report,) = files(CONFIG + f'dataset_config = "{"x" * 300}.toml"\n')
+    assert "no-dataset-config" in told(report)
+
+
 def test_tables_of_a_training_config_stop_a_dataset_config(files: Check) -> None:
     (report,) = files(DATASET.format(1024) + "[training_args]\nseed = 1\n")
     (problem,) = errors(report.problems)
@@ -235,6 +318,18 @@ def test_tables_of_a_training_config_stop_a_dataset_config(files: Check) -> None
 )
 def test_a_byte_order_mark_costs_a_key_or_the_file(files: Check, first: str, what: str) -> None:
     (report,) = files("\ufeff" + first + WHOLE)
+    (problem,) = errors(report.problems)
+    assert what in problem.message
+
+
+@pytest.mark.parametrize(
+    ("first", "what"),
+    [("", "cannot read it, and stops"), ("general = {}\n", "stops at general, the first key")],
+)
+def test_a_dataset_config_with_the_mark_stops_in_any_case(
+    files: Check, first: str, what: str
+) -> None:
+    (report,) = files("\ufeff" + first + DATASET.format(1024))
     (problem,) = errors(report.problems)
     assert what in problem.message
 

@@ -95,7 +95,7 @@ def test_every_broken_config_is_caught(broken: Broken, files: Files) -> None:
             continue  # what it conflicts with may stand in the training config
         assert broken.code in codes(report)
         problem = next(p for p in report.problems if p.code == broken.code)
-        assert problem.severity == "error"
+        assert problem.severity == broken.severity
         assert problem.where.file in (config, dataset)
         assert problem.where.line is not None
 

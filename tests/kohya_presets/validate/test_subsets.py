@@ -84,7 +84,9 @@ def test_a_dataset_config_replaces_both_folders(tmp_path: Path) -> None:
     assert "dataset-config-wins" in told(text, tmp_path)
 
 
-def test_only_scripts_for_loras_validate(tmp_path: Path) -> None:
+def test_only_scripts_for_loras_validate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where ds.toml is found
+
     def of(share: float, more: str = "") -> set[str]:
         split = f"[[datasets]]\nvalidation_split = {share}"
         subsets = dataset("folders").replace("[[datasets]]", split)

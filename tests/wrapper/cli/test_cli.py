@@ -170,7 +170,7 @@ def test_render_takes_a_repository_for_no_path(base: str, is_path: bool, tmp_pat
 
 
 def test_render_for_a_release_that_lacks_an_option_is_refused(tmp_path: Path) -> None:
-    words = ("--release", "v0.9.1", "--set", "train.huber_scale=1.0")
+    words = ("--release", "v0.9.1", "--set", "train.huber_scale=0.5")
     result = typed("render", "skynet", "--out", tmp_path / "out", *words)
     assert result.returncode == 3
     assert "train.huber_scale came with v0.10.0" in result.stderr

@@ -39,7 +39,8 @@ def test_errors_come_first_with_place_hint_and_code() -> None:
 def test_json_has_the_source_of_each_rule(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("train_text_encoder = false\nclip_skip = 2\n", "utf-8")
-    result = run("validate", config, "--json", "--release", "v0.9.1")
+    words = ("--json", "--release", "v0.9.1", "--script", "sdxl_train.py")
+    result = run("validate", config, *words)
     assert result.exit_code == 0
     (report,) = json.loads(result.stdout)["reports"]
     assert (report["subject"], report["release"]) == (str(config), "v0.9.1")

@@ -57,8 +57,9 @@ def command(
 ) -> None:
     """Check presets, or sd-scripts' own TOML files, before you pay for a GPU.
 
-    An error stops a run. A warning says that a run will not do what its settings say. Advice is
-    what the guide and other users would do. If there are errors, the exit code is 3.
+    An error: sd-scripts stops, or it trains with another value than you meant without a word, as
+    with a misspelled option. A warning: a setting has no effect, or another one than it says.
+    Advice is what the guide and other users would do. If there are errors, the exit code is 3.
 
     A training config and its dataset config are checked as one.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import FINE_TUNE, NEVER, SDXL, Finding, Rule, only_with
 
+LENGTH = ("max_train_epochs", "max_train_steps")
+
 
 def steps_overridden(s: Settings) -> Finding | None:
     if s.changed("train", "max_train_steps") is None or not s.train("max_train_epochs"):
@@ -14,12 +16,9 @@ def steps_overridden(s: Settings) -> Finding | None:
 
 
 def default_steps(s: Settings) -> Finding | None:
-    given = (s.given("train", key) for key in ("max_train_steps", "max_train_epochs"))
-    if any(value is not None for value in given):
-        return None
-    parts = ("pretrained_model_name_or_path", "output_dir")
-    if not s.is_whole or (s.kind == "config" and any(s.given("train", p) is None for p in parts)):
-        return None  # the command line says the rest
+    given = (s.given("train", key) for key in LENGTH)
+    if s.kind == "config" or any(value is not None for value in given):
+        return None  # a file may leave it to the command line, see `config_files`
     message = f"no length is set: the training stops after {s.train('max_train_steps')} steps"
     return Finding("train", "max_train_epochs", message, "Set max_train_epochs.")
 

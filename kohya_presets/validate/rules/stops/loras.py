@@ -112,8 +112,9 @@ RULES = (
         "error",
         "network_module must be for the model that the script trains",
         other_models_network,
-        "networks/lora_flux.py and its like: find no modules of another model",
-        fails=MODEL_LOADED,
+        "networks/lora_flux.py and its like: find nothing in another model's U-Net, and train no"
+        " more than text encoders",
+        fails=f"{MODEL_LOADED}, or never",
         options=("network_module",),
         scripts=LORAS,
     ),
