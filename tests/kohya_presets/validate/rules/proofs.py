@@ -85,4 +85,6 @@ def of(code: str) -> str:
         return f"run, {CHANGED[code].release}"
     if code in TOOLS:
         return "run, v0.10.1"
-    return f"run, {ELSEWHERE[code]}" if code in ELSEWHERE else f"read: {UNRUN[code]}"
+    if code in ELSEWHERE:
+        return f"run, {ELSEWHERE[code]}"
+    return f"read: {UNRUN.get(code, 'no reason given')}"
