@@ -32,6 +32,7 @@ def test_the_list_of_commands_imports_no_command(words: tuple[str, ...]) -> None
     assert set(done.stdout.splitlines()[-1].split()) == {
         "kohya_presets.errors",
         "kohya_presets.problems",
+        "kohya_presets.secrets",
         "wrapper.cli",
         "wrapper.cli.group",
     }
