@@ -9,7 +9,7 @@ Rivals: the stock scripts' `torch.linalg.svd`, the same without the parts nobody
 `torch.svd_lowrank` as ComfyUI-KJNodes (niter=7), silveroxides' ModelUtils (niter=2) and
 sd-scripts' pull request 2240 (twice the rank, niter=2) call it; for resizing, QR and the core's
 decomposition (elias-gaeros/resize_lora). A rival that is as near (within 1.001 of the least
-possible error) and sooner is a failure; so is ours beyond 1.001.
+possible error, at its worst shape too) and sooner is a failure; so is ours beyond 1.001.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _told(scores: dict[str, Score], what: str) -> Iterator[str]:
     if ours.worst > GOOD:
         yield f"{what}: ours is off by {ours.worst:.4f} of the least at the worst shape"
     for name, score in scores.items():
-        as_good = not score.least or score.ratio <= GOOD
+        as_good = not score.least or score.worst <= GOOD  # judged as ours is
         if name != "ours" and as_good and score.seconds < ours.seconds:
             yield f"{what}: {name} is as good in {score.seconds / ours.seconds:.2f} of the time"
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -106,10 +106,13 @@ def measure(
     )
 
 
-def show(ours: Timing, rivals: Sequence[Timing], copy: Timing) -> list[str]:
+def show(
+    ours: Timing, rivals: Sequence[Timing], copy: Timing, *, told: Collection[str] = ()
+) -> list[str]:
     """Print a line for each, and what that says of ours; return what of it is a failure.
 
     B kept and moved are for each parameter. x ours, and the rounds that we won, are for each byte.
+    Rivals named in `told` are printed, but being behind them is no failure.
     """
     print(" " * 30 + "".join(f"{column:>9}" for column in COLUMNS))
     print(_line(ours, copy))
@@ -117,9 +120,9 @@ def show(ours: Timing, rivals: Sequence[Timing], copy: Timing) -> list[str]:
         ratios = rival.ratios(ours)
         print(f"{_line(rival, copy)}{statistics.median(ratios):9.2f}{_won(ratios):9.0%}")
     print(_line(copy, copy))
-    verdicts = [verdict(ours, rival, copy) for rival in rivals]
-    print("\n".join(said for said, _ in verdicts))
-    return [said for said, is_failure in verdicts if is_failure]
+    verdicts = {rival.rival.name: verdict(ours, rival, copy) for rival in rivals}
+    print("\n".join(said for said, _ in verdicts.values()))
+    return [said for name, (said, fails) in verdicts.items() if fails and name not in told]
 
 
 def verdict(ours: Timing, rival: Timing, copy: Timing) -> tuple[str, bool]:

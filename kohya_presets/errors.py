@@ -50,3 +50,9 @@ class TrainerError(UserError):
     """The training process itself failed, or its result cannot be used."""
 
     exit_code = 5
+
+
+class StoppedError(UserError):
+    """Training was stopped from outside, after it had saved its state: it can go on from there."""
+
+    exit_code = 7

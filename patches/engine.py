@@ -7,10 +7,11 @@ comment. So reverting needs no backup, and whatever else the user edited stays a
 from __future__ import annotations
 
 import ast
+import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from kohya_presets.errors import AnchorError, PatchError
 from patches import anchors, fences
@@ -21,13 +22,14 @@ from patches.fences import BOM, Block
 class Edit:
     """Put `lines` at the one statement that reads as `anchor`; see `anchors` for what matches.
 
-    `files` are where it may stand, relative to the scripts (or to the Kohya GUI's folder, where
-    `root` says so); it stands in exactly one of those that are there.
+    `inside` is before the first statement of its body. `files` are where it may stand, relative to
+    the scripts (or to the Kohya GUI's folder, where `root` says so); it stands in exactly one of
+    those that are there.
     """
 
     files: tuple[str, ...]
     anchor: str
-    where: Literal["before", "after", "replace"]
+    where: Literal["before", "after", "inside", "replace"]
     lines: str
     function: str | None = None
     root: Literal["scripts", "gui"] = "scripts"
@@ -39,6 +41,7 @@ class _Spot(NamedTuple):
     at: int
     end: int
     shallow: int  # of blocks at one place, the deepest belongs to what is above: it comes first
+    below: bool  # then what belongs to the statement above, before what belongs to the one below
     order: int  # and otherwise, as the patch lists them
     lines: str
     indent: str
@@ -56,8 +59,13 @@ def apply(text: str, patch: str, edits: Sequence[Edit]) -> str:
         return BOM + apply(text.removeprefix(BOM), patch, edits)
     clean = revert(text, patch)
     lines = fences.split(clean)
+    spots = sorted(_spots(lines, patch, edits))
+    if any(itertools.starmap(_overlap, itertools.pairwise(spots))):
+        raise AnchorError(
+            f"two edits of {patch} change the same lines", hint="Write one edit for both of them."
+        )
     # From the bottom up, so that the line numbers still to be used stay true.
-    for spot in sorted(_spots(lines, edits), reverse=True):
+    for spot in reversed(spots):
         _put(lines, patch, spot)
     patched = "".join(lines)
     if revert(patched, patch) != clean:
@@ -119,7 +127,7 @@ def _found(tree: ast.Module, edit: Edit) -> list[ast.stmt]:
     return anchors.find(tree, anchors.parse(edit.anchor), edit.function)
 
 
-def _spots(lines: list[str], edits: Sequence[Edit]) -> Iterator[_Spot]:
+def _spots(lines: list[str], patch: str, edits: Sequence[Edit]) -> Iterator[_Spot]:
     """Yield where each edit goes. Anchors are looked for in the file as it is without patches."""
     blocks = fences.blocks(lines)
     plain = fences.without(lines, blocks)
@@ -129,19 +137,42 @@ def _spots(lines: list[str], edits: Sequence[Edit]) -> Iterator[_Spot]:
         found = _found(tree, edit)
         if len(found) != 1:
             raise _not_once(edit, len(found))
-        if anchors.shares_a_line(found[0], plain):
+        target = found[0]
+        if edit.where == "inside":
+            target = _first_inside(target, edit)
+        if anchors.shares_a_line(target, plain):
             raise AnchorError(
                 f"`{edit.anchor}` shares its line with another statement",
                 hint="Put each statement on a line of its own.",
             )
-        first, end = anchors.lines_of(found[0])
+        first, end = anchors.lines_of(target)
         at, to = _in_patched(origins[first:end], edit)
         indent = fences.indentation(plain[first])
         if edit.where == "after":
-            to = _past_deeper(blocks, to, indent)
-        place = {"before": (at, at), "after": (to, to), "replace": (at, to)}[edit.where]
-        newline = _newline(plain[first]) or _newline(lines[0]) or "\n"
-        yield _Spot(*place, -len(indent), order, edit.lines, indent, newline)
+            at = to = _in_turn(blocks, to, patch, indent)
+        elif edit.where == "replace":
+            for block in blocks:  # at the end of its nested bodies
+                if block.first == to and len(block.indent) > len(indent):
+                    raise _taken(edit, block.patch)
+        else:
+            above = origins[first - 1][1] if first else 0
+            at = to = _in_turn(blocks, above, patch, indent)
+        newline = _newline(plain[first]) or _newline(plain[0]) or "\n"
+        below = edit.where != "after"
+        yield _Spot(at, to, -len(indent), below, order, edit.lines, indent, newline)
+
+
+def _overlap(above: _Spot, below: _Spot) -> bool:
+    """Return whether `above` takes away what `below` needs, up to the end of a nested body."""
+    nested = above.end > above.at and below.shallow < above.shallow
+    return above.end > below.at or (above.end == below.at and nested)
+
+
+def _first_inside(statement: ast.stmt, edit: Edit) -> ast.stmt:
+    body = getattr(statement, "body", None)
+    if isinstance(body, list) and body:
+        return cast("ast.stmt", body[0])
+    raise AnchorError(f"`{edit.anchor}` has no body", hint="Use another `where` in the patch.")
 
 
 def _origins(count: int, blocks: Sequence[Block]) -> list[tuple[int, int, Block | None]]:
@@ -169,10 +200,18 @@ def _in_patched(origins: Sequence[tuple[int, int, Block | None]], edit: Edit) ->
     return at, to
 
 
-def _past_deeper(blocks: Sequence[Block], at: int, indent: str) -> int:
-    """Return the line below the blocks at `at` that belong to the end of a nested body."""
+def _in_turn(blocks: Sequence[Block], above: int, patch: str, indent: str) -> int:
+    """Return where a block goes among those that patches have put at the same place.
+
+    `above` is the first line of that place. The deepest belong to the end of a nested body, and
+    come first; those of one depth are in the order of their patches' names. So the file is the
+    same in whatever order the patches were applied.
+    """
+    at = above
     for block in blocks:
-        if block.first == at and not block.kept and len(block.indent) > len(indent):
+        if block.first == at and not block.kept:
+            if (-len(block.indent), block.patch) > (-len(indent), patch):
+                break
             at = block.end
     return at
 

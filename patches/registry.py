@@ -43,7 +43,7 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
 }
 _NEEDED = ("name", "summary", "type", "scripts", "file", "anchor", "where", "lines")
 _WORDS = {"str": "text", "list": "a list of texts", "either": "text or a list of texts"}
-_CHOICES = {"where": ("before", "after", "replace"), "root": ("scripts", "gui")}
+_CHOICES = {"where": ("before", "after", "inside", "replace"), "root": ("scripts", "gui")}
 
 
 class PatchFileError(ProblemsError):
@@ -258,10 +258,14 @@ def _edit_problems(source: Source, at: Key, edit: Mapping[str, Any]) -> Iterator
             message = f"expected one of {', '.join(choices)}, found {found!r}"
             yield Problem("choice", "error", source.place(*at, key), message)
     try:
-        anchors.parse(str(edit.get("anchor", ANY)))
+        anchor = anchors.parse(str(edit.get("anchor", ANY)))
     except (SyntaxError, ValueError) as error:
         message = f"expected one Python statement, found {edit['anchor']!r}: {error}"
         yield Problem("anchor", "error", source.place(*at, "anchor"), message)
+    else:
+        if edit.get("where") == "inside" and not hasattr(anchor, "body"):
+            message = 'where = "inside" needs an anchor with a body, such as "for _ in _: ..."'
+            yield Problem("anchor", "error", source.place(*at, "where"), message)
     for file in _texts(edit.get("file", ())):
         if PurePosixPath(file).is_absolute() or ".." in file or "\\" in file or ":" in file:
             message = f"expected a path inside the checkout, written with /, found {file!r}"

@@ -1,4 +1,4 @@
-"""Small safetensors files for tests, written by hand: headers matter, tensors are zeros."""
+"""Small safetensors files for tests, written by hand: headers matter, numbers do not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+ONES = 0x3C  # as every byte of an fp16: 1.06
 SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F8_E4M3": 1, "F8_E5M2": 1, "U8": 1}
 SDXL = {
     "conditioner.embedders.0.transformer.text_model.final_layer_norm.weight": (8,),
@@ -24,15 +25,16 @@ def write(
     dtype: str = "F16",
     metadata: Mapping[str, str] | None = None,
     cut: int = 0,
+    fill: int = 0,
 ) -> Path:
-    """Write a file with tensors of these shapes, its last `cut` bytes left off."""
+    """Write a file with tensors of these shapes, every byte `fill`, the last `cut` left off."""
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
     for name, shape in shapes.items():
         start, end = end, end + math.prod(shape) * SIZES[dtype]
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
-    content = len(text).to_bytes(8, "little") + text + bytes(end)
+    content = len(text).to_bytes(8, "little") + text + bytes([fill]) * end
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content[: len(content) - cut])
     return file

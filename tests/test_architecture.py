@@ -33,10 +33,12 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/environments": set(),
     "wrapper/rehearsal": {"PIL", "numpy"},
     "wrapper/data": {"PIL", "httpx", "huggingface_hub"},
+    "wrapper/extraction": set(),
     "wrapper/watching": {"psutil"},
     "wrapper/runs": {"tomlkit"},
     "wrapper/planning": set(),
     "wrapper/ranks": set(),
+    "wrapper/conversions": set(),
     "wrapper/export": set(),
     "wrapper/cli": {"click"},
 }
@@ -47,10 +49,11 @@ IN_THE_TRAINER = {
     "patches/fast_lora": {"torch", "safetensors"},
     "patches/resume": {"torch", "safetensors", "numpy", "tqdm", "rich"},
     "wrapper/environments": {"torch"},
+    "wrapper/extraction": {"torch"},
     "wrapper/ranks": {"torch", "kp_detour", "patches.fast_lora"},
     "wrapper/rehearsal": {
         *("torch", "torchvision", "safetensors", "diffusers", "library"),
-        *("kp_miniature", "kp_observed"),
+        *("kp_miniature", "kp_observed", "kp_torchvision"),
     },
 }
 STANDIN = "wrapper/rehearsal/standin"

@@ -18,7 +18,7 @@ from kohya_presets.explain import written
 from kohya_presets.explain.written import TABLES, Key, Text
 from kohya_presets.presets import preset as preset_files
 from kohya_presets.presets.catalogue import SHIPPED, Catalogue
-from kohya_presets.presets.preset import SETTINGS, Preset, Table, Value
+from kohya_presets.presets.preset import OWN, SETTINGS, Preset, Table, Value
 from kohya_presets.problems import did_you_mean
 from kohya_presets.sdscripts import options, scripts
 from kohya_presets.sdscripts.additions import Additions
@@ -148,6 +148,8 @@ def _known(table: str, additions: Additions) -> Mapping[str, Option]:
     """Return the options of a table, those that patches add among them."""
     if table == "dataset":
         return options.dataset()
+    if table in OWN:
+        return OWN[table]
     # Where several scripts have an option, the first of them is described.
     parts = [options.of(script) for script in reversed(_scripts(table))]
     if table == "train":

@@ -238,6 +238,8 @@ def _preset(
         dataset=tables["dataset"],
         extract=tables.get("extract"),
         resize=tables.get("resize"),
+        run=tables.get("run"),
+        samples=tables.get("samples"),
         provenance=tables["provenance"],
         silence=tuple(head.get("silence", ())),
         file=file,

@@ -15,13 +15,20 @@ from typing import Any
 from kohya_presets import secrets
 from kohya_presets.problems import Place, Problem, did_you_mean
 from kohya_presets.sdscripts import releases
+from kohya_presets.sdscripts.options import Option
 from kohya_presets.toml import text as toml_text
 from kohya_presets.toml.source import Source
 
 SCHEMA = 1
 UNSET = "unset"  # as a value: take the parent's key, or its whole table, out
-SETTINGS = ("train", "dataset", "extract", "resize")
-OPTIONAL = ("extract", "resize")  # a preset without one of them has no such stage
+SETTINGS = ("train", "dataset", "extract", "resize", "run", "samples")
+OPTIONAL = ("extract", "resize", "run", "samples")  # a preset may do without: no such stage
+# What the two last may have: they are ours, and no script of sd-scripts reads them.
+KEEP = ("all", "loras")
+OWN: Mapping[str, Mapping[str, Option]] = {
+    "run": {"keep": Option("keep", "str", KEEP, "all")},
+    "samples": {"prompts": Option("prompts", "strs")},
+}
 TABLES = ("preset", *SETTINGS, "provenance")
 # Paths that every run fills in; a preset with them would work on one machine only.
 PATHS = frozenset(
@@ -91,6 +98,8 @@ class Preset:
     dataset: Table = field(default_factory=dict)
     extract: Table | None = None
     resize: Table | None = None
+    run: Table | None = None
+    samples: Table | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     silence: tuple[str, ...] = ()  # codes of rules that are not asked about this preset
     file: Path | None = None
@@ -102,6 +111,16 @@ class Preset:
         """The settings by table, without the tables this preset does not have."""
         every = {name: getattr(self, name) for name in SETTINGS}
         return {name: table for name, table in every.items() if table is not None}
+
+    @property
+    def keep(self) -> str:
+        """What stays of the models saved on the way: "all" of them, or their "loras"."""
+        return str((self.run or {}).get("keep", KEEP[0]))
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompts of the pictures that training makes on its way."""
+        return tuple((self.samples or {}).get("prompts", ()))
 
     def place(self, table: str, key: str) -> Place:
         """Return where a setting was written: here, in a parent or on the command line."""

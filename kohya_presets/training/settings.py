@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kohya_presets.presets.preset import Preset, Table
+from kohya_presets.presets.preset import OWN, Preset, Table
 from kohya_presets.problems import Place
 from kohya_presets.sdscripts import options, releases
 from kohya_presets.sdscripts.additions import NONE, Additions
@@ -171,6 +171,8 @@ def _known(
 ) -> Mapping[str, Option]:
     if table == "dataset":
         return options.dataset(release)
+    if table in OWN:
+        return OWN[table]
     # An unknown script is reported on its own: its options are not.
     asked = [script] if script in KNOWN else list(TRAINERS)
     asked = [TOOLS[table]] if table in TOOLS else asked

@@ -7,6 +7,7 @@ A state of an unpatched sd-scripts has none of it; what its folder's name says i
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class Position:
     batches: int  # taken of this epoch
     finished: bool  # the epoch is over, what follows it is done
     moments: Mapping[str, Snapshot] = field(default_factory=dict)
-    losses: Tensor | None = None  # of the running mean: its total, then each
+    losses: Mapping[str, Tensor] = field(default_factory=dict)  # of each running mean
     setting: Mapping[str, Any] = field(default_factory=dict)  # what `differences` compares
 
     def manifest(self) -> dict[str, Any]:
@@ -61,8 +62,7 @@ class Position:
     def save(self, state: Path, rank: int) -> None:
         """Write a process's generators into a state's folder."""
         tensors = {f"{m}.{name}": t for m in self.moments for name, t in self.moments[m].items()}
-        if self.losses is not None:
-            tensors[_LOSSES] = self.losses
+        tensors |= {f"{_LOSSES}.{name}": t for name, t in self.losses.items()}
         beside = state / f"{_file(rank)}.part"
         save_file(tensors, str(beside))
         beside.replace(state / _file(rank))
@@ -96,11 +96,11 @@ def read(state: Path, rank: int) -> Position | None:
         return None
     file = state / _file(rank)
     tensors = load_file(str(file)) if file.exists() else {}
-    losses = tensors.pop(_LOSSES, None)
-    moments: dict[str, Snapshot] = {}
+    moments: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        moment, name = key.split(".", 1)
+        moment, _, name = key.partition(".")
         moments.setdefault(moment, {})[name] = tensor
+    losses = moments.pop(_LOSSES, {})
     try:
         return Position(
             step=int(manifest["step"]),
@@ -115,16 +115,28 @@ def read(state: Path, rank: int) -> Position | None:
         raise ValueError(f"{state / kp_states.MANIFEST} is damaged: {error!r}") from None
 
 
-def guess(name: str, batches_per_epoch: int, accumulation: int) -> Position | None:
-    """Return the position of a state of an unpatched sd-scripts by its folder's name, or None."""
+def guess(state: Path, batches_per_epoch: int, accumulation: int) -> Position | None:
+    """Return the position of a state of an unpatched sd-scripts, or None.
+
+    By its folder's name, or by the file that LoRA scripts write into it from v0.9 on.
+    """
     steps_per_epoch = -(-batches_per_epoch // accumulation)
-    if found := _STEP.fullmatch(name):
-        epoch, rest = divmod(int(found[1]), steps_per_epoch)
-        return Position(int(found[1]), epoch, rest * accumulation, finished=False)
-    if found := _EPOCH.fullmatch(name):
+    if found := _EPOCH.fullmatch(state.name):
         epochs = int(found[1])
         return Position(epochs * steps_per_epoch, epochs - 1, batches_per_epoch, finished=True)
-    return None
+    found = _STEP.fullmatch(state.name)
+    step = int(found[1]) if found else _written_step(state)
+    if step is None:
+        return None
+    epoch, rest = divmod(step, steps_per_epoch)
+    return Position(step, epoch, rest * accumulation, finished=False)
+
+
+def _written_step(state: Path) -> int | None:
+    try:
+        return int(json.loads((state / "train_state.json").read_text("utf-8"))["current_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _file(rank: int) -> str:

@@ -1,4 +1,4 @@
-"""Exact continuation for sdxl_train.py: its options, and what they need."""
+"""Exact continuation for sdxl_train.py and the LoRA scripts: its options, and what they need."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 class Off:
     """What a training gets that saves no state and continues none of ours."""
 
-    def start(self, accelerator: Any, loader: Any, *rest: Any) -> tuple[int, Any]:
-        """Begin at step 0."""
-        return 0, loader
+    def start(self, found: Mapping[str, Any]) -> tuple[int, Any]:
+        """Begin where the script does."""
+        return found["global_step"], found["train_dataloader"]
 
     def has_done(self, epoch: int) -> bool:
         """Skip nothing."""
@@ -63,11 +64,14 @@ def begin(args: argparse.Namespace) -> Run | Off:
         args.resume = str(kp_states.newest(Path(args.resume)) or args.resume)
         ours = kp_position.read(Path(args.resume), int(os.environ.get("RANK", "0")))
     saves = args.save_state or getattr(args, "save_state_on_train_end", False)
-    if not (timed or ours or saves):
-        return Off()
-    if timed or ours:
+    if not (timed or ours):
+        skips = getattr(args, "skip_until_initial_step", False)  # the script changes the loader
+        if skips or not saves:
+            return Off()
+    else:
         _require_one_optimizer(args)
         _choose_seed(args, ours, timed=timed)
+        _count_instead(args, ours)
     quiet = bool(ours.setting["quiet"] if ours else timed)
     if quiet:
         _keep_logs_from_drawing()
@@ -93,6 +97,24 @@ def _require_one_optimizer(args: argparse.Namespace) -> None:
                 f"--{option} cannot be continued exactly: {why}. "
                 f"Leave out --{option}, or --state_every_minutes and a --resume of its states"
             )
+
+
+def _count_instead(args: argparse.Namespace, ours: Position | None) -> None:
+    """Turn off the counting that LoRA scripts have from v0.9 on, which is not exact.
+
+    Raises:
+        ValueError: the options ask for another step than the state's.
+    """
+    if not hasattr(args, "initial_step"):
+        return
+    if not ours and ((args.initial_step or 0) > 0 or (args.initial_epoch or 1) > 1):
+        raise ValueError(
+            "--initial_step and --initial_epoch cannot be continued exactly. Leave them out: with "
+            "--state_every_minutes, the step is that of the state in --resume"
+        )
+    args.initial_epoch, args.skip_until_initial_step = None, False
+    # With 0, the step that the state was saved at is not taken from `train_state.json`.
+    args.initial_step = 0 if args.resume else None
 
 
 def _keep_logs_from_drawing() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,14 @@ class Run:
         self._asked: str | None = None  # the signal to stop for
         self._undescribed: Path | None = None  # a state of sd-scripts that gets our part later
 
-    def start(self, accelerator: Any, loader: Any, *others: Any) -> tuple[int, Any]:
-        """Go to where the state was saved; return its step, and the data loader to use from now."""
-        self.training = Training(accelerator, loader, *others)
-        self.accelerator, self.loader = accelerator, loader
+    def start(self, found: Mapping[str, Any]) -> tuple[int, Any]:
+        """Go to where the state was saved; return its step, and the data loader to use from now.
+
+        `found` are the variables of the script's `train`.
+        """
+        self.training, self.step = Training.of(found), found["global_step"]
+        self.loader = self.training.loader
+        self.accelerator = accelerator = self.training.accelerator
         self._save_state, accelerator.save_state = accelerator.save_state, self.save_state
         self._go_to()
         if self.timed:
@@ -161,7 +165,7 @@ class Run:
         position = self.resumed
         if position is None and resume and self.timed:
             accumulation = setting["accumulation"]
-            position = kp_position.guess(Path(resume).name, len(self.loader), accumulation)
+            position = kp_position.guess(Path(resume), len(self.loader), accumulation)
             if position is None:
                 say(f"the step of {resume} is not known: steps are counted from 0")
                 return
@@ -179,7 +183,7 @@ class Run:
             self.training.give(moments["now"])
         self.training.show(position.step)
         before = 0 if position.finished else position.batches
-        self.training.go_on_with(position.losses, position.epoch, before)
+        self.training.go_on_with(position.losses, self.first_epoch, before)
         say(f"continuing after step {position.step} (epoch {position.epoch + 1}): {resume}")
         if differences:
             say("it will not be exactly the same training: " + "; ".join(differences))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,16 +27,27 @@ def say(text: str) -> None:
         sys.stdout.flush()
 
 
+# Running means: of training, and of validation, which LoRA scripts have.
+_RECORDERS = ("loss_recorder", "val_step_loss_recorder", "val_epoch_loss_recorder")
+
+
 @dataclass(frozen=True)
 class Training:
     """The objects of a training that have a state which accelerate does not save."""
 
     accelerator: Any
     loader: Any  # accelerate's
-    datasets: Any
     current_step: Any
     bar: Any
-    recorder: Any  # of losses; v0.7.0 has none
+    recorders: Mapping[str, Any]  # of losses
+    loss_list: list[float] | None = None  # v0.7.0's LoRA script has that in place of a recorder
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Training:
+        """Return a training by the names that every script has for its objects."""
+        objects = map(found.get, ("accelerator", "train_dataloader", "current_step"))
+        recorders = {name: found[name] for name in _RECORDERS if name in found}
+        return cls(*objects, found["progress_bar"], recorders, found.get("loss_list"))
 
     def setting(self) -> dict[str, Any]:
         """Return what must be the same again to go on exactly, but for the seed."""
@@ -79,21 +90,22 @@ class Training:
                 for each in self._each_dataset():
                     each.set_current_epoch(epoch + 1)
 
-    def losses(self) -> Tensor | None:
-        """Return the losses of the running mean: their total, then each."""
-        if self.recorder is None:
-            return None
-        numbers = [self.recorder.loss_total, *self.recorder.loss_list]
-        return torch.tensor(numbers, dtype=torch.float64)
+    def losses(self) -> dict[str, Tensor]:
+        """Return the losses of each running mean: their total, then each."""
+        return {
+            name: torch.tensor([each.loss_total, *each.loss_list], dtype=torch.float64)
+            for name, each in self.recorders.items()
+        }
 
-    def go_on_with(self, losses: Tensor | None, epoch: int, batches: int) -> None:
-        """Set the running mean, and number the losses of `epoch` on from its `batches`."""
-        recorder = self.recorder
-        if recorder is None:
-            return
-        if losses is not None:
-            recorder.loss_total, *recorder.loss_list = losses.tolist()
-        recorder.add = _numbered(recorder, recorder.add, epoch, 0 if losses is None else batches)
+    def go_on_with(self, losses: Mapping[str, Tensor], epoch: int, batches: int) -> None:
+        """Set the running means, and number the losses of `epoch` on from its `batches`."""
+        for name, each in self.recorders.items():
+            if name in losses:
+                each.loss_total, *each.loss_list = losses[name].tolist()
+        if (main := self.recorders.get(_RECORDERS[0])) is not None:
+            main.add = _numbered(main, main.add, epoch, batches if losses else 0)
+        if self.loss_list is not None:  # it must have one for each batch after the first epoch
+            self.loss_list.extend([0.0] * (batches if epoch == 0 else len(self.loader)))
 
     def show(self, step: int) -> None:
         """Set the progress bar to a step."""
@@ -108,7 +120,7 @@ class Training:
         return tuple(self.accelerator.gather(own).any(0).tolist())
 
     def _each_dataset(self) -> list[Any]:
-        return list(getattr(self.datasets, "datasets", []))
+        return list(getattr(self.torch_loader.dataset, "datasets", []))
 
     def _sampler(self) -> Any:
         found = self.torch_loader.batch_sampler

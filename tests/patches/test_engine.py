@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from kohya_presets.errors import AnchorError, PatchError
@@ -43,7 +46,8 @@ REPLACE = edit('save(args, "model")', "replace", "kp.save(args)")
 DECORATED = edit("def setup(parser): ...", "before", "import kp")
 BELOW = edit("def train(args): ...", "after", "kp.done()")
 FIRST = edit("import os", "before", "import sys")
-ALL = (BEFORE, AFTER, REPLACE, DECORATED, BELOW, FIRST)
+INSIDE = edit("for step in range(...): ...", "inside", "if kp.has(step):\n    continue", "train")
+ALL = (BEFORE, AFTER, REPLACE, DECORATED, BELOW, FIRST, INSIDE)
 
 # What an editor, git or a person may have done to the file.
 DISGUISES = {
@@ -104,6 +108,17 @@ def test_a_block_goes_above_decorators_and_below_a_whole_body() -> None:
     assert "\nkp.done()" in text
 
 
+def test_a_block_inside_a_loop_comes_first_in_it() -> None:
+    lines = engine.apply(SOURCE, "p", [INSIDE]).splitlines()
+    at = lines.index("        # >>> kohya-presets: p")
+    assert lines[at - 1 : at + 5 : 2] == [
+        "    for step in range(3):",
+        "        if kp.has(step):",
+        f"        # <<< kohya-presets: p {lines[at + 3].split()[-1]}",
+    ]
+    assert lines[at + 4] == "        if args.sync:"
+
+
 @pytest.mark.parametrize("disguise", DISGUISES)
 @pytest.mark.parametrize("edits", [*[[e] for e in ALL], list(ALL)], ids=lambda e: str(len(e)))
 def test_reverting_restores_every_byte(disguise: str, edits: list[Edit]) -> None:
@@ -161,6 +176,8 @@ def test_what_else_was_edited_stays() -> None:
         pytest.param(SOURCE, edit("count += 1", "after", "x", "setup"), "in setup", id="elsewhere"),
         pytest.param("count += 1; x = 1\n", AFTER, "shares its line", id="in front of another"),
         pytest.param("if x: count += 1\n", AFTER, "shares its line", id="behind an if"),
+        pytest.param("if x: y = 1\n", edit("if x: ...", "inside", "z"), "shares", id="one line"),
+        pytest.param("y = 1\n", edit("y = 1", "inside", "z"), "has no body", id="no body"),
         pytest.param("count += 1\nif x\n", AFTER, "not valid Python", id="broken file"),
         pytest.param("count += 1\n\0", AFTER, "not valid Python", id="no text at all"),
     ],
@@ -181,6 +198,13 @@ def test_two_patches_cannot_replace_the_same(taking: Edit) -> None:
         patched = engine.apply(SOURCE, "a", [first])
         with pytest.raises(AnchorError, match="is in lines that the patch"):
             engine.apply(patched, "b", [second])
+
+
+def test_one_patch_cannot_change_the_same_lines_twice() -> None:
+    around = edit("def train(args): ...", "replace", "x = 1")
+    for edits in ([REPLACE, REPLACE], [around, REPLACE], [around, AFTER]):
+        with pytest.raises(AnchorError, match="two edits of p change the same lines"):
+            engine.apply(SOURCE, "p", edits)
 
 
 def test_lines_that_are_no_python_there_are_refused() -> None:
@@ -257,3 +281,65 @@ def test_any_file_comes_back(lines: list[str], end: str, closed: bool, data: obj
         except AnchorError:
             continue
         assert engine.revert(patched, "p") == text
+
+
+PLACES = ("x = 1", "if a: ...", "y = 2", "if b: ...", "z = 3", "w = 4", "return _")
+NESTED = """\
+def f():
+    x = 1
+    if a:
+        y = 2
+        if b:
+            z = 3
+    w = 4
+    return w"""
+EDITS = st.builds(
+    edit,
+    st.sampled_from(PLACES),
+    st.sampled_from(["before", "after", "inside", "replace"]),
+    st.sampled_from(["kp.one()", "kp.two()\n\nkp.three()"]),
+)
+PATCHES = st.dictionaries(st.sampled_from("abcd"), st.lists(EDITS, min_size=1, max_size=3))
+
+
+def applied(text: str, names: Iterable[str], patches: dict[str, list[Edit]]) -> str:
+    for name in names:
+        text = engine.apply(text, name, patches[name])
+    return text
+
+
+@settings(deadline=None)  # 24 orders of four patches
+@given(PATCHES, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.data())
+def test_a_file_depends_on_its_patches_alone_not_on_what_was_done_when(
+    patches: dict[str, list[Edit]], end: str, closed: bool, data: st.DataObject
+) -> None:
+    text = NESTED.replace("\n", end) + (end if closed else "")
+    made = set()
+    for order in itertools.permutations(patches):
+        try:
+            made.add(applied(text, order, patches))
+        except AnchorError:  # one replaces what another one needs: it does so in any order
+            made.add("")
+    (patched,) = made
+    assume(patched)
+    for name in patches:  # none of them is outdated
+        assert engine.apply(patched, name, patches[name]) == patched
+    back = data.draw(st.permutations(sorted(patches)))
+    for gone, name in enumerate(back, start=1):
+        patched = engine.revert(patched, name)
+        assert patched == applied(text, back[gone:], patches)
+    assert patched == text
+
+
+def test_patches_that_an_earlier_version_ordered_otherwise_come_out_whole() -> None:
+    edits = {name: [edit("count += 1", "before", f"kp.{name}()")] for name in "ab"}
+    ordered = applied(SOURCE, "ab", edits)
+    first, second = (
+        engine.apply(SOURCE, name, edits[name]).splitlines(True)[12:15] for name in "ab"
+    )
+    block = "".join((*first, *second))
+    assert block in ordered
+    other = ordered.replace(block, "".join((*second, *first)))
+    for name, left in (("a", "b"), ("b", "a")):
+        assert engine.revert(other, name) == engine.apply(SOURCE, left, edits[left])
+    assert engine.apply(other, "a", edits["a"]) == ordered

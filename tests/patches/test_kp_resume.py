@@ -21,6 +21,7 @@ from accelerate.utils import set_seed  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from patches.resume import kp_position, kp_resume, kp_run, kp_states  # noqa: E402
+from patches.resume.kp_training import Training  # noqa: E402
 
 pytestmark = pytest.mark.trainer
 
@@ -113,7 +114,9 @@ def train(
         accelerator.load_state(args.resume)
     recorder, bar = Recorder(), tqdm(range(steps), disable=True)
     seen = []
-    global_step, loader = run.start(accelerator, loader, images, current_step, bar, recorder)
+    global_step, train_dataloader = 0, loader
+    progress_bar, loss_recorder = bar, recorder
+    global_step, loader = run.start(locals())
     for epoch in range(EPOCHS):
         if run.has_done(epoch):
             continue
@@ -268,15 +271,96 @@ def test_a_state_that_cannot_be_written_does_not_end_the_training(
     ],
 )
 def test_the_name_of_a_foreign_state_says_where_it_is(
-    name: str, step: int | None, epoch: int | None, batches: int | None, finished: bool | None
+    name: str,
+    step: int | None,
+    epoch: int | None,
+    batches: int | None,
+    finished: bool | None,
+    tmp_path: Path,
 ) -> None:
-    found = kp_position.guess(name, batches_per_epoch=5, accumulation=2)
+    found = kp_position.guess(tmp_path / name, batches_per_epoch=5, accumulation=2)
     if step is None:
         assert found is None
     else:
         assert found
         at = (found.step, found.epoch, found.batches, found.finished)
         assert at == (step, epoch, batches, finished)
+
+
+@pytest.mark.parametrize(
+    ("text", "step"), [('{"current_epoch": 3, "current_step": 7}', 7), ("{", None), ("{}", None)]
+)
+def test_the_step_that_a_lora_script_wrote_down_is_known(
+    text: str, step: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "train_state.json").write_text(text, "utf-8")
+    found = kp_position.guess(tmp_path, batches_per_epoch=5, accumulation=2)
+    assert (found and (found.step, found.epoch, found.batches)) == (step and (7, 2, 2))
+
+
+COUNTING = {"initial_step": None, "initial_epoch": None, "skip_until_initial_step": False}
+
+
+def test_the_counting_of_lora_scripts_is_turned_off(tmp_path: Path) -> None:
+    def counting(**options: Any) -> tuple[Any, ...]:
+        given = {"output_dir": str(tmp_path), "output_name": "it", "resume": None, **COUNTING}
+        parser = argparse.ArgumentParser()
+        kp_resume.add_arguments(parser)
+        rest = {"save_state": False, "seed": 7, **options}
+        args = argparse.Namespace(**{**vars(parser.parse_args([])), **given, **rest})
+        run = kp_resume.begin(args)
+        counted = (args.initial_step, args.initial_epoch, args.skip_until_initial_step)
+        return type(run).__name__, *counted
+
+    own = {"initial_epoch": 3, "skip_until_initial_step": True}
+    assert counting(**own) == ("Off", None, 3, True)
+    assert counting(**own, save_state=True) == ("Off", None, 3, True)  # its loader is not ours
+    assert counting(**ALWAYS, initial_epoch=1) == ("Run", None, None, False)
+    for there in ({"initial_step": 5}, {"initial_epoch": 3}):
+        with pytest.raises(ValueError, match="--initial_step and --initial_epoch cannot"):
+            counting(**ALWAYS, **there)
+    train(tmp_path, **ALWAYS)
+    states = str(tmp_path / "it-states")
+    assert counting(**own, resume=states) == ("Run", 0, None, False)
+
+
+def test_a_training_that_begins_later_is_left_as_it_is(tmp_path: Path) -> None:
+    args = argparse.Namespace(
+        state_every_minutes=0.0, state_keep=1, state_dir=None, save_state=True
+    )
+    vars(args).update(output_dir=str(tmp_path), output_name="it", resume=None, seed=7, **COUNTING)
+    loader = torch.utils.data.DataLoader(Images())
+    found = {"accelerator": Accelerator(cpu=True), "train_dataloader": loader, "global_step": 4}
+    found |= {"current_step": None, "progress_bar": None}
+    step, _ = kp_resume.begin(args).start(found)
+    assert step == 4
+    args.save_state = False
+    assert kp_resume.begin(args).start(found) == (4, loader)
+
+
+def test_the_losses_of_validation_go_on(tmp_path: Path) -> None:
+    recorders = {"loss_recorder": Recorder(), "val_step_loss_recorder": Recorder()}
+    recorders["val_step_loss_recorder"].add(epoch=0, step=0, loss=0.5)
+    found = {"progress_bar": None, "train_dataloader": None, **recorders}
+    saved = kp_position.Position(1, 0, 1, False, {}, Training.of(found).losses())
+    kp_states.make(tmp_path / "state")
+    saved.save(tmp_path / "state", 0)
+    kp_states.write(tmp_path / "state", saved.manifest())
+    read = kp_position.read(tmp_path / "state", 0)
+    assert read
+    found["val_step_loss_recorder"] = Recorder()
+    Training.of(found).go_on_with(read.losses, 0, 1)
+    assert vars(found["val_step_loss_recorder"])["loss_list"] == [0.5]
+
+
+@pytest.mark.parametrize(("epoch", "batches", "expected"), [(0, 3, 3), (1, 0, 5), (1, 3, 5)])
+def test_the_losses_of_v070_have_one_for_each_batch(
+    epoch: int, batches: int, expected: int
+) -> None:
+    losses: list[float] = []
+    found = {"progress_bar": None, "train_dataloader": range(5), "loss_list": losses}
+    Training.of(found).go_on_with({}, epoch, batches)
+    assert len(losses) == expected
 
 
 def test_a_foreign_state_goes_on_where_its_name_says(

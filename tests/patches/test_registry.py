@@ -110,6 +110,7 @@ def test_an_unknown_name_is_told_with_a_near_one(tmp_path: Path) -> None:
         pytest.param(("kp_mine.py", "../x.py"), [("runtime", 6)], id="a file elsewhere"),
         pytest.param(('"before"', '"above"'), [("choice", 12)], id="no such place"),
         pytest.param(('"before"', "1"), [("type", 12)], id="a number"),
+        pytest.param(('"after"', '"inside"'), [("anchor", 21)], id="inside of nothing"),
         pytest.param(("import torch", "import"), [("anchor", 20)], id="no Python"),
         pytest.param(("import torch", "a; b"), [("anchor", 20)], id="two statements"),
         pytest.param(('"sdxl_train.py"', '"/etc/x.py"'), [("file", 19)], id="absolute"),

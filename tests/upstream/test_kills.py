@@ -23,7 +23,8 @@ from tests.wrapper.runs.killing import (
     started,
     wait_for,
 )
-from wrapper.system import proc
+from wrapper.runs.kept import states
+from wrapper.system import launch, proc
 
 pytestmark = [
     pytest.mark.upstream,
@@ -55,3 +56,32 @@ def test_the_weights_are_the_same_as_without_a_kill(
 
     assert tensors.contents(Path(resumed.stdout.strip())) == undisturbed
     assert all(started(folder)[name] == before[name] for name in done)
+
+
+@pytest.mark.parametrize("ending", ["killed", "told to stop"])
+def test_training_goes_on_from_its_newest_state(
+    ending: str, rehearsed: Callable[[str, str], Rehearsed], tmp_path: Path
+) -> None:
+    undisturbed = rehearsed("skynet", releases.DEFAULT).weights
+    folder = (tmp_path / "runs" / "rehearsal-skynet").resolve()
+    begun = begin(tmp_path / "runs", "--set", "train.state_every_minutes=0.001")
+    wait_for(lambda: states.newest(folder) is not None)
+    if ending == "killed":
+        begun.kill()
+        kill_trainer(folder)
+    else:
+        begun.terminate()
+    code = begun.wait()
+    saved = states.newest(folder)
+    assert saved is not None
+    if ending == "told to stop":
+        assert code == 130
+        said = (tmp_path / "begun.log").read_text("utf-8")
+        assert f"train: stopped by SIGTERM after step {saved.step}" in said
+    assert not launch.at_work(folder)
+
+    resumed = proc.run([sys.executable, "-c", CODE, "resume", folder])
+
+    assert f"train: continuing after step {saved.step} of 12" in resumed.stderr
+    assert tensors.contents(Path(resumed.stdout.strip())) == undisturbed
+    assert [file.name for file in (folder / "model").iterdir()] == ["skynet.safetensors"]

@@ -48,7 +48,7 @@ def measure(upstream: Callable[[str], Checkout]) -> Measure:
 def test_the_facts_are_those_of_the_real_modules_and_optimizers(measure: Measure) -> None:
     facts = json.loads(memory_parts.FACTS.read_text("utf-8"))
     found = measure("counts", *OPTIMIZERS)
-    for key in ("parameters", "trained", "largest"):
+    for key in ("parameters", "trained", "largest", "lora"):
         assert found[key] == facts[key]
     for name, costs in found["optimizers"].items():
         assert costs == facts["optimizers"][name], name

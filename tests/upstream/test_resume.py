@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import releases
 from patches import registry
 from patches.resume import kp_states
@@ -34,6 +36,8 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals"),
 ]
 STATES = "--state_every_minutes=0.02"
+MODEL, LORA = "sdxl_train.py", "sdxl_train_network.py"
+PATCHES = {MODEL: ("ema", "adacoor", "resume"), LORA: ("adacoor", "resume")}
 # Everything that draws: crops (the preset's), captions left out, and their order.
 DRAWING = (
     "dataset.num_repeats=2",
@@ -53,6 +57,11 @@ EMA = ("--enable_ema", "--ema_decay=0.9")
 ADACOOR = ("--optimizer_type=AdaCoor", "--learning_rate=1")
 
 
+# What else draws or keeps numbers in the LoRA script, and what only releases from v0.9.2 on have.
+NETWORK = ("--network_dropout=0.3", "--scale_weight_norms=1")
+VALIDATING = ("--validation_split=0.3", "--validate_every_n_steps=5", "--max_validation_steps=2")
+
+
 @dataclass(frozen=True)
 class Case:
     """A training of 48 steps (24 with accumulation), and after which of them it is killed."""
@@ -60,10 +69,11 @@ class Case:
     release: str
     options: tuple[str, ...]
     kills: tuple[tuple[str, int], ...]
+    script: str = MODEL
 
     def __str__(self) -> str:
         options = " ".join(option.removeprefix("--") for option in self.options)
-        return f"{self.release} {options} {self.kills}"
+        return f"{self.script} {self.release} {options} {self.kills}"
 
 
 KILL, TERM = "SIGKILL", "SIGTERM"
@@ -79,23 +89,39 @@ CASES = (
     Case("v0.9.1", (WORKERS, *ADACOOR), ((TERM, 18),)),
     Case("v0.11.1", (TWO, COSINE, *EMA), ((TERM, 15),)),
     Case("v0.11.1", (WORKERS, COSINE), ((KILL, 27),)),
+    Case("v0.10.1", (COSINE, *NETWORK), ((KILL, 28),), LORA),
+    Case("v0.10.1", (WORKERS, TWO, *ADACOOR, *NETWORK), ((TERM, 7), (KILL, 14)), LORA),
+    Case("v0.10.1", ("--save_every_n_steps=10", *VALIDATING), ((KILL, 9), (TERM, 22)), LORA),
+    Case("v0.8.7", (COSINE, *NETWORK), ((KILL, 20), (TERM, 36)), LORA),
+    Case("v0.8.7", (WORKERS, TWO), ((TERM, 9), (KILL, 15)), LORA),
+    Case("v0.9.1", (COSINE, TWO), ((KILL, 8), (TERM, 17)), LORA),
+    Case("v0.9.1", (WORKERS, *NETWORK), ((TERM, 18), (KILL, 30)), LORA),
+    Case("v0.11.1", (COSINE, *NETWORK, *VALIDATING, TWO), ((TERM, 7), (KILL, 13)), LORA),
+    Case("v0.11.1", (WORKERS, *VALIDATING), ((KILL, 13), (TERM, 22)), LORA),
 )
 
 
 @pytest.fixture
 def training(
     upstream: Callable[[str], Checkout], shipped: Catalogue, tmp_path: Path
-) -> Iterator[Callable[[str], Training]]:
+) -> Iterator[Callable[..., Training]]:
     runs = tmp_path / "runs ü"
 
-    def prepare(release: str) -> Training:
+    def prepare(release: str, script: str = MODEL) -> Training:
         upstream(release)
-        preset = shipped.load("skynet", overrides=DRAWING)
-        with_all = replace(preset, patches=("ema", "adacoor", "resume"))
-        return Training(with_all, release, runs)
+        preset = replace(shipped.load("skynet", overrides=DRAWING), patches=PATCHES[script])
+        return Training(for_lora(preset) if script == LORA else preset, release, runs)
 
     yield prepare
     shutil.rmtree(runs, ignore_errors=True)  # gigabytes
+
+
+def for_lora(preset: Preset) -> Preset:
+    """Return a preset of LORA with the settings of one of MODEL, as far as it has them."""
+    network = {"network_module": "networks.lora", "network_dim": 8, "network_alpha": 4}
+    train = {**preset.train, **network}
+    del train["train_text_encoder"]
+    return replace(preset, script=LORA, train=train, extract=None, resize=None)
 
 
 def logged(training: Training, folder: Path) -> dict[str, dict[int, float]]:
@@ -115,6 +141,14 @@ def trainer_in(started: psutil.Popen) -> psutil.Process:
     return psutil.Process(started.pid).children()[0]
 
 
+def lives(process: psutil.Process) -> bool:
+    """Return whether a process goes on: not ended, whether or not somebody has noticed it."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def disturb(training: Training, name: str, step: int, *options: str) -> None:
     """Train until a state of `step` or later is there, and a little longer; then send a signal."""
     started = training.begin("disturbed", *options)
@@ -131,7 +165,7 @@ def disturb(training: Training, name: str, step: int, *options: str) -> None:
     for process in family if name == TERM else [psutil.Process(started.pid), *family]:
         process.send_signal(getattr(signal, name))  # as a machine does that goes away: to all
     started.wait(60)
-    psutil.wait_procs(family, 60)
+    wait_for(lambda: not any(map(lives, family)))
     if name == TERM:
         said = (training.folder / "disturbed.log").read_text("utf-8")
         assert "stopped by SIGTERM after step" in said
@@ -140,9 +174,9 @@ def disturb(training: Training, name: str, step: int, *options: str) -> None:
 
 @pytest.mark.parametrize("case", usually(CASES, [FIRST]), ids=str)
 def test_the_weights_are_those_without_a_kill(
-    case: Case, training: Callable[[str], Training]
+    case: Case, training: Callable[..., Training]
 ) -> None:
-    ready = training(case.release)
+    ready = training(case.release, case.script)
     options = (*USUAL, *case.options)
     log_option = f"--logging_dir={ready.folder / 'log'}"
     undisturbed, _ = ready.run("undisturbed", *options, "--state_every_minutes=999", log_option)
@@ -168,7 +202,8 @@ def test_the_weights_are_those_without_a_kill(
     assert differ == dict.fromkeys(expected, 0)
     rest = logged(ready, ready.folder / "log of the rest")
     for tag, series in log.items():
-        after = last["epoch"] - 1 if tag == "loss/epoch" else last["step"]
+        epochs = tag.startswith(("loss/epoch", "loss/validation/epoch"))
+        after = last["epoch"] - 1 if epochs else last["step"]
         after += tag.startswith("lr/d*lr")  # AdaCoor measures from a process's second step on
         # Of a step that is not complete, what has been accumulated is logged under the one before.
         assert rest[tag].items() <= series.items(), tag
@@ -176,12 +211,28 @@ def test_the_weights_are_those_without_a_kill(
     assert not list(states.glob("*.part"))
 
 
+def test_a_lora_goes_on_from_a_state_in_the_middle_of_an_epoch(
+    training: Callable[..., Training],
+) -> None:
+    ready = training(releases.DEFAULT, LORA)
+    options = (*USUAL, COSINE, *NETWORK, "--max_train_epochs=2")
+    every = ("--state_every_minutes=1e-9", "--state_keep=99")
+    whole, _ = ready.run("whole", *options, *every)
+    state = whole / "skynet-states" / "step00000017"  # of 24
+    rest, said = ready.run("rest", *options, "--state_every_minutes=999", f"--resume={state}")
+    assert "continuing after step 17 (epoch 2)" in said.stdout
+    assert "not be exactly" not in said.stdout
+    final = "skynet.safetensors"
+    assert weights(rest)[final] == weights(whole)[final]
+
+
 @pytest.mark.every_release
+@pytest.mark.parametrize("script", [MODEL, LORA])
 @pytest.mark.parametrize("release", ["v0.8.7", "v0.10.1"])
 def test_two_processes_go_on_as_they_would_have(
-    release: str, training: Callable[[str], Training]
+    release: str, script: str, training: Callable[..., Training]
 ) -> None:
-    ready = training(release)
+    ready = training(release, script)
     options = (*USUAL, COSINE)
     undisturbed, _ = ready.run_by_two("undisturbed", *options, "--state_every_minutes=999")
     every = ("--state_every_minutes=1e-9", "--state_keep=99")
@@ -197,23 +248,30 @@ def test_two_processes_go_on_as_they_would_have(
     assert weights(rest)[final] == weights(undisturbed)[final]
 
 
-@pytest.mark.every_release
-@pytest.mark.parametrize("release", ["v0.8.7", "v0.9.1", "v0.10.1", "v0.11.1"])
-def test_without_its_options_a_patched_trainer_is_the_unpatched_one(
-    release: str, training: Callable[[str], Training]
-) -> None:
-    ready = training(release)
-    options = ("--save_precision=float", "--learning_rate=1e-4", "--save_state")
-    patched, _ = ready.run("patched", *options, "--save_every_n_steps=7")
-    timed, _ = ready.run("timed", *options, "--save_every_n_steps=7", STATES)
+@contextlib.contextmanager
+def unpatched(ready: Training) -> Iterator[None]:
+    """Take the patch out of the scripts, and put it in again."""
     found = Checkout(ready.scripts, ready.scripts, "plain", None, "v0.7.0")
-    resume = registry.find("resume")
     with rewrite.alone(ready.scripts):
         rewrite.carry_out(patchwork.reverting(found, ["resume"]))
         try:
-            bare, _ = ready.run("bare", *options, "--save_every_n_steps=7")
+            yield
         finally:
-            rewrite.carry_out(patchwork.applying(found, [resume]))
+            rewrite.carry_out(patchwork.applying(found, [registry.find("resume")]))
+
+
+@pytest.mark.every_release
+@pytest.mark.parametrize("script", [MODEL, LORA])
+@pytest.mark.parametrize("release", ["v0.8.7", "v0.9.1", "v0.10.1", "v0.11.1"])
+def test_without_its_options_a_patched_trainer_is_the_unpatched_one(
+    release: str, script: str, training: Callable[..., Training]
+) -> None:
+    ready = training(release, script)
+    options = ("--save_precision=float", "--learning_rate=1e-4", "--save_state")
+    patched, _ = ready.run("patched", *options, "--save_every_n_steps=7")
+    timed, _ = ready.run("timed", *options, "--save_every_n_steps=7", STATES)
+    with unpatched(ready):
+        bare, _ = ready.run("bare", *options, "--save_every_n_steps=7")
     assert weights(patched) == weights(bare)
     assert weights(timed).keys() == weights(bare).keys()
 
@@ -234,8 +292,27 @@ def test_without_its_options_a_patched_trainer_is_the_unpatched_one(
     assert "skynet-step00000012.safetensors" in weights(rest)
 
 
+@pytest.mark.every_release
+@pytest.mark.parametrize("release", ["v0.8.7", "v0.9.1", "v0.10.1", "v0.11.1"])
+@pytest.mark.parametrize("skip", [(), ("--skip_until_initial_step",)])
+def test_without_its_options_a_patched_lora_script_counts_as_the_unpatched_one(
+    release: str, skip: tuple[str, ...], training: Callable[..., Training]
+) -> None:
+    if skip and release == "v0.8.7":
+        pytest.skip("it has no --skip_until_initial_step")
+    ready = training(release, LORA)
+    options = ("--save_precision=float", "--learning_rate=1e-4", "--max_train_epochs=2")
+    with unpatched(ready):
+        whole, _ = ready.run("whole", *options, "--save_state", "--save_every_n_steps=7")
+        resume = f"--resume={whole / 'skynet-step00000007-state'}"
+        bare, said = ready.run("bare", *options, resume, *skip)
+    again, said_again = ready.run("again", *options, resume, *skip)
+    assert weights(again) == weights(bare)
+    assert said_again.stdout == said.stdout
+
+
 def test_impossible_options_stop_before_the_first_step(
-    training: Callable[[str], Training],
+    training: Callable[..., Training],
 ) -> None:
     ready = training(releases.DEFAULT)
     for option, words in (

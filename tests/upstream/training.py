@@ -93,9 +93,11 @@ class Training:
 
     def script(self, file: Path, *arguments: str) -> Result:
         """Run a script of the test with the trainer's Python, on the miniature."""
-        launch = self._tools["extract"].launch
+        launch = self._train.launch
         at = next(i for i, word in enumerate(launch.argv) if word.startswith(str(self.scripts)))
-        argv = (*launch.argv[:at], str(file), *arguments)
+        options = [i for i, word in enumerate(launch.argv[:at]) if word.startswith("--")]
+        in_front = launch.argv[options[-1] + 1 : at]  # after those of accelerate
+        argv = (launch.argv[0], *in_front, str(file), *arguments)
         return proc.run(argv, cwd=launch.cwd, env=launch.env)
 
     def _start(self, stage: Stage, *options: str, check: bool = True) -> Result:

@@ -93,6 +93,39 @@ def counts(names: Sequence[str]) -> Row:
             }
             for name in names
         },
+        "lora": lora(),
+    }
+
+
+def lora() -> Row:
+    """Return how many weights of a LoRA each of its ranks has: of linear layers, and of 3x3 ones.
+
+    Those of 1x1 are of the linear ones' rank. The residual blocks have a LoRA with conv_dim only.
+    """
+    from networks import lora as network_module  # of sd-scripts
+
+    models_of = models.built()
+    texts = [models_of[name] for name in TEXT_ENCODERS]
+
+    def made(rank: int, conv_rank: int) -> dict[str, int]:
+        network = network_module.create_network(
+            *(1.0, rank, 1, None, texts, models_of["unet"]),
+            **({"conv_dim": str(conv_rank)} if conv_rank else {}),
+        )
+        found = dict.fromkeys(TRAINABLE, 0)
+        for module in (*network.text_encoder_loras, *network.unet_loras):
+            part = {"te1": TEXT_ENCODERS[0], "te2": TEXT_ENCODERS[1]}.get(
+                module.lora_name.split("_")[1], "unet"
+            )
+            both = (module.lora_down, module.lora_up)
+            found[part] += sum(p.numel() for each in both for p in each.parameters())
+        return found
+
+    without, with_one, with_two = made(1, 0), made(1, 1), made(1, 2)
+    kernels = with_two["unet"] - with_one["unet"]
+    return {
+        "linear": without,
+        "blocks": {"linear": with_one["unet"] - without["unet"] - kernels, "kernels": kernels},
     }
 
 

@@ -47,6 +47,15 @@ SECTIONS = {
         ),
         "train": ("runs.train", "Train with PRESET, extract the LoRA, and resize it."),
         "resume": ("runs.resume", "Continue RUN at the first stage that is not done."),
+        "extract": (
+            "runs.extract",
+            "Extract a LoRA from each fine-tuned SDXL model that you have.",
+        ),
+        "resize": ("runs.resize", "Resize LoRAs that you have to a smaller rank."),
+        "runs": (
+            "runs.runs",
+            "Show what runs do and have made, and delete what you no longer need.",
+        ),
         "lora": ("runs.lora", "Inspect LoRAs: their content, the rank they need, their distance."),
     },
     "sd-scripts and the Kohya GUI": {

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from kohya_presets.presets import catalogue
 from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.presets.preset import KEEP
 from wrapper.system import paths
 
 JSON_FORMAT = 1
@@ -40,6 +41,24 @@ def presets_and_files(
 ) -> list[CompletionItem]:
     """Return the same, and let the shell complete files too."""
     return [CompletionItem(begun, type="file"), *preset_names(context, argument, begun)]
+
+
+def keep_option(function: Decorated) -> Decorated:
+    """Add --keep."""
+    return click.option(
+        "--keep",
+        type=click.Choice(KEEP),
+        help="What stays of models saved on the way: all of each, or only its LoRA.",
+    )(function)
+
+
+def samples_option(function: Decorated) -> Decorated:
+    """Add --samples."""
+    return click.option(
+        "--samples",
+        metavar="FILE|auto",
+        help="Make sample pictures while training, from a file of prompts or from the captions.",
+    )(function)
 
 
 def set_option(function: Decorated) -> Decorated:

@@ -54,6 +54,11 @@ class Probe:
     cuda: str | None = None  # that torch was built for
     devices: tuple[gpu.Gpu, ...] = ()
 
+    @property
+    def tensorboard(self) -> bool:
+        """Whether the trainer can write TensorBoard's events."""
+        return "tensorboard" in self.packages and "torch.utils.tensorboard" not in self.broken
+
 
 def folder(checkout: Checkout) -> Path:
     """Return where the environment of `checkout` is or will be."""

@@ -30,6 +30,7 @@ IMPORTED = (
     "prodigyopt",
     "schedulefree",
     "xformers",
+    "torch.utils.tensorboard",
 )
 
 

@@ -13,12 +13,16 @@ from kohya_presets.files import render
 from kohya_presets.presets import preset as preset_files
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.sdscripts import scripts
-from kohya_presets.sdscripts.scripts import TOOLS
+from wrapper.extraction import tool
 from wrapper.rehearsal import adapt
 from wrapper.runs.manifest import Stage
-from wrapper.system.launch import RUN_MARK, Launch
+from wrapper.system.launch import Launch
 
+KEEP, PROMPTS = "keep.json", "prompts.txt"  # files of a run
+SAMPLED = 10  # times in a run
 CPU_THREADS = 2  # of accelerate's launcher; the Kohya GUI uses the same
+STATES_PATCH = "resume"
+STATE_EVERY_MINUTES = 20.0  # where the preset says nothing: what a killed run loses at most
 
 
 @dataclass(frozen=True)
@@ -33,15 +37,21 @@ class Site:
     device: str | None = None  # for extract and resize where the preset names none
     in_front: tuple[str, ...] = ()  # a script that runs the real one, as the rehearsal's does
     cpu: bool = False
+    tensorboard: bool = False  # whether the trainer can write its events
+    in_work: bool = False  # training writes into work/train first, as in runs of earlier versions
     env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The files a run starts with, by name, and its stages in order."""
+    """The files a run starts with, by name, and its stages in order.
+
+    `keeps` extracts the LoRAs of checkpoints while training goes on, where the preset wants that.
+    """
 
     files: Mapping[str, str]
     stages: tuple[Stage, ...]
+    keeps: Launch | None = None
 
 
 def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | None = None) -> Plan:
@@ -50,8 +60,14 @@ def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | Non
     `seed` is used where the preset has none, so that a repeated stage gives the same result;
     `extra` are training options of this run alone.
     """
-    paths = _paths(name, site)
-    config = {"seed": preset.train.get("seed", seed), **(extra or {})}
+    paths = _paths(preset, name, site)
+    config = {
+        "seed": preset.train.get("seed", seed),
+        **_states(preset, site),
+        **_events(preset, site),
+        **_samples(preset, site),
+        **(extra or {}),
+    }
     files = {
         "preset.toml": preset_files.to_toml(preset),
         "config.toml": render.config(preset, paths, extra=config),
@@ -61,26 +77,82 @@ def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | Non
     stages = [train]
     if preset.extract is not None:
         last = "lora" if preset.resize is None else "extracted"
-        options = {
-            "model_org": str(site.base),
-            "model_tuned": str(train.output),
-            **_on_device(preset.extract, site),
-        }
-        stages.append(_tool("extract", options, name, site, last))
+        made, used = _made("extract", name, site), _tool_site("extract", site)
+        launch = tool.of_checkpoint(site.base, train.output, made, preset.extract, used)
+        stages.append(_tool("extract", launch, made, name, site, last))
     if preset.resize is not None and preset.extract is not None:
-        options = {"model": str(stages[-1].output), **_on_device(preset.resize, site)}
-        stages.append(_tool("resize", options, name, site, "lora"))
-    return Plan(files, tuple(stages))
+        made, used = _made("resize", name, site), _tool_site("resize", site)
+        launch = tool.of_lora(stages[-1].output, made, preset.resize, used)
+        stages.append(_tool("resize", launch, made, name, site, "lora"))
+    if preset.prompts:
+        files[PROMPTS] = "".join(f"{prompt}\n" for prompt in preset.prompts)
+    if preset.keep != "loras" or preset.extract is None:
+        return Plan(files, tuple(stages))
+    files[KEEP], keeps = _keeps(preset, name, site)
+    return Plan(files, tuple(stages), keeps)
 
 
-def _paths(name: str, site: Site) -> render.Paths:
+def _paths(preset: Preset, name: str, site: Site) -> render.Paths:
     return render.Paths(
         data=site.data,
         base=site.base,
-        output=site.run_dir / "work" / "train",
+        output=_train_output(preset, name, site)[0].parent,
         name=name,
         dataset_config=site.run_dir / "dataset.toml",
     )
+
+
+def _train_output(preset: Preset, name: str, site: Site) -> tuple[Path, Path]:
+    """Return the file that training writes, and where it belongs: mostly the same.
+
+    What training saves on its way is then in its place at every moment, also after a crash.
+    """
+    into = "lora" if scripts.makes_lora(preset.script) else "model"
+    output = site.run_dir / into / f"{name}.safetensors"
+    return (_made("train", name, site) if site.in_work else output), output
+
+
+def _states(preset: Preset, site: Site) -> Table:
+    """Return the options of the patch that saves states by the clock, where the preset has it."""
+    every = preset.train.get("state_every_minutes", STATE_EVERY_MINUTES)
+    if STATES_PATCH not in preset.patches or not every:
+        return {}
+    return {"state_every_minutes": every, "state_dir": str(site.run_dir / "states")}
+
+
+def _samples(preset: Preset, site: Site) -> Table:
+    """Return the options for pictures on the way: ten times, where nothing says how often."""
+    if not preset.prompts:
+        return {}
+    often = {}
+    if not any(preset.train.get(key) for key in ("sample_every_n_epochs", "sample_every_n_steps")):
+        epochs = preset.train.get("max_train_epochs") or 0
+        steps = preset.train.get("max_train_steps") or 0
+        key, length = ("epochs", epochs) if epochs else ("steps", steps)
+        often = {f"sample_every_n_{key}": max(1, length // SAMPLED)}
+    return {"sample_prompts": str(site.run_dir / PROMPTS), **often}
+
+
+def _keeps(preset: Preset, name: str, site: Site) -> tuple[str, Launch]:
+    """Return what extracts the LoRAs of checkpoints while training goes on, and its file."""
+    made = site.run_dir / "work" / "keep"
+    log = site.run_dir / "logs" / "keep.log"
+    where = tool.Site(site.scripts, site.python, made, log, None, site.in_front, site.env)
+    assert preset.extract is not None
+    chain = [tool.words("extract", site.base, preset.extract, where)]
+    if preset.resize is not None:
+        chain.append(tool.words("resize", site.base, preset.resize, where))
+    folder, into = site.run_dir / "model", site.run_dir / "lora"
+    return tool.while_training(
+        site.run_dir / KEEP, folder, tool.checkpoints_of(name), into, chain, where
+    )
+
+
+def _events(preset: Preset, site: Site) -> Table:
+    """Return the options for TensorBoard, unless the preset logs elsewhere."""
+    if not site.tensorboard or "log_with" in preset.train or "logging_dir" in preset.train:
+        return {}
+    return {"log_with": "tensorboard", "logging_dir": str(site.run_dir / "logs" / "tensorboard")}
 
 
 def _train(preset: Preset, name: str, site: Site) -> Stage:
@@ -102,43 +174,27 @@ def _train(preset: Preset, name: str, site: Site) -> Stage:
         str(site.scripts / preset.script),
         f"--config_file={site.run_dir / 'config.toml'}",
     )
-    makes = scripts.TRAINERS[preset.script].makes
-    into = "lora" if makes == scripts.LORA else "model"
-    return _stage("train", argv, name, site, into, makes)
+    makes, output = _train_output(preset, name, site)
+    expects = scripts.TRAINERS[preset.script].makes
+    return Stage("train", _launch("train", argv, site), makes, output, expects)
 
 
-def _tool(stage: str, options: Table, name: str, site: Site, into: str) -> Stage:
-    options = {**options, "save_to": str(_made(stage, name, site))}
-    script = str(site.scripts / TOOLS[stage])
-    argv = (site.python, *site.in_front, script, *render.arguments(options))
-    return _stage(stage, argv, name, site, into, scripts.LORA)
-
-
-def _stage(
-    stage: str, argv: tuple[str, ...], name: str, site: Site, into: str, expects: str
-) -> Stage:
-    launch = Launch(argv, site.scripts, site.run_dir / "logs" / f"{stage}.log", _env(site))
+def _tool(stage: str, launch: Launch, made: Path, name: str, site: Site, into: str) -> Stage:
     output = site.run_dir / into / f"{name}.safetensors"
-    return Stage(stage, launch, _made(stage, name, site), output, expects)
+    return Stage(stage, launch, made, output, scripts.LORA)
+
+
+def _tool_site(stage: str, site: Site) -> tool.Site:
+    log = site.run_dir / "logs" / f"{stage}.log"
+    return tool.Site(
+        site.scripts, site.python, site.run_dir, log, site.device, site.in_front, site.env
+    )
+
+
+def _launch(stage: str, argv: tuple[str, ...], site: Site) -> Launch:
+    log = site.run_dir / "logs" / f"{stage}.log"
+    return Launch(argv, site.scripts, log, tool.environ(site.scripts, site.run_dir, site.env))
 
 
 def _made(stage: str, name: str, site: Site) -> Path:
     return site.run_dir / "work" / stage / f"{name}.safetensors"
-
-
-def _env(site: Site) -> dict[str, str]:
-    return {
-        "PYTHONPATH": str(site.scripts),  # in place of `pip install -e .`
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONUTF8": "1",
-        "PYTHONIOENCODING": "utf-8",
-        "COLUMNS": "160",  # sd-scripts wraps its log at this width
-        RUN_MARK: str(site.run_dir),
-        **site.env,
-    }
-
-
-def _on_device(options: Table, site: Site) -> Table:
-    if site.device is None or "device" in options:
-        return options
-    return {**options, "device": site.device}

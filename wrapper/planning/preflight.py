@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from kohya_presets.errors import UserError
 from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
-from kohya_presets.loras.weights import Header
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Place, Problem, listed
 from kohya_presets.sdscripts import scripts
@@ -26,7 +23,6 @@ from wrapper.environments.environment import NEEDED, Probe
 from wrapper.system import paths
 
 OPTIMIZERS = ("optimizer_type", "use_8bit_adam", "use_lion_optimizer")
-_BYTES = {"fp16": 2, "bf16": 2, "float": 4}
 
 
 def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> Iterator[Problem]:
@@ -142,40 +138,6 @@ def environment(
         yield from _gpu(preset, probe)
 
 
-def disk(preset: Preset, base: Path, runs: Path) -> Iterator[Problem]:
-    """Yield a problem if the disk that `runs` lies on cannot hold what the run will write."""
-    try:
-        needed = written(preset, weights.read(base))
-    except UserError:
-        return  # `inputs` reports it
-    folder = runs
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        message = (
-            f"the run writes about {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free"
-        )
-        hint = "Free some space, or choose a folder on another disk with --runs DIR."
-        yield Problem("disk", "error", Place(folder), message, hint)
-
-
-def written(preset: Preset, base: Header) -> int:
-    """Return about how many bytes a run writes: the models saved, and each LoRA.
-
-    A LoRA of rank r has r * (in + out) numbers for each layer of attention and feed-forward.
-    """
-    numbers = sum(math.prod(tensor.shape) for tensor in base.tensors.values())
-    total = numbers * _BYTES.get(preset.train.get("save_precision", ""), 4) * _saves(preset)
-    for table, key in ((preset.extract, "dim"), (preset.resize, "new_rank")):
-        if table is not None:
-            size = _BYTES.get(table.get("save_precision", ""), 4)
-            ranks = table.get(key, 4)
-            for rank in ranks if isinstance(ranks, list) else [ranks]:
-                total += _lora_numbers(base, rank) * size
-    return total
-
-
 def _gpu(preset: Preset, probe: Probe) -> Iterator[Problem]:
     if not probe.devices:
         built = f"built for CUDA {probe.cuda}" if probe.cuda else "built without CUDA"
@@ -193,17 +155,3 @@ def _gpu(preset: Preset, probe: Probe) -> Iterator[Problem]:
         )
         hint = "GPU memory will probably run out. Choose a smaller preset: `kohya-presets list`."
         yield Problem("vram", "warning", Place(), message, hint)
-
-
-def _saves(preset: Preset) -> int:
-    every, epochs = preset.train.get("save_every_n_epochs"), preset.train.get("max_train_epochs")
-    return max(1, epochs // every) if every and epochs else 1
-
-
-def _lora_numbers(base: Header, rank: int) -> int:
-    total = 0
-    for key, tensor in base.tensors.items():
-        wide = len(tensor.shape) == 2 and not key.startswith("first_stage_model.")
-        if wide and ("transformer" in key) and "embedding" not in key:
-            total += min(rank, *tensor.shape) * sum(tensor.shape)
-    return total

@@ -13,17 +13,15 @@ from kohya_presets.problems import errors
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training import trained
 from wrapper.data import images
-from wrapper.planning import job, preflight, trainer
+from wrapper.planning import inputs, preflight, trainer, wishes
 from wrapper.planning import request as requests
-from wrapper.planning.job import Plan, Site
 from wrapper.planning.request import Request
 from wrapper.rehearsal import adapt, changed, pictures
-from wrapper.rehearsal.adapt import ENV, ROOM, SEED, STANDIN, Replacement
-from wrapper.runs import manifest, proof, runner
-from wrapper.runs.manifest import Run, Stage
+from wrapper.rehearsal.adapt import Replacement
+from wrapper.runs import manifest, runner
+from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
 from wrapper.system import names
-from wrapper.system.launch import RUN_MARK, Launch
 
 _NAMES = dict(zip(trained.PARTS, changed.PARTS, strict=False))
 
@@ -52,6 +50,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     names.usable(request.preset.name)  # of the model and the LoRA
     names.usable(request.name)
     _require_replaceable(request.folder)
+    request = wishes.granted(request, talk, data=request.data)
     asked = requests.validate(request, talk)
     if request.standin:
         checkout = trainer.standin()
@@ -67,26 +66,22 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     probe = trainer.probed(used, preset, checkout)
     missing = preflight.environment(preset, probe, cpu=True, python=used.python)
     requests.stop_at((p for p in missing if not standin), talk, str(used.python))
-    where = Site(
-        run_dir=request.folder,
-        scripts=checkout.scripts,
-        python=str(used.python),
-        data=request.folder / "data",
-        base=_base(request.folder),
-        in_front=adapt.in_front(request.folder / proof.OBSERVED, standin=standin),
-        cpu=True,
-        env=adapt.ENV,
+    planned_with = inputs.rehearsal(
+        request.folder,
+        request.preset.name,
+        checkout.scripts,
+        str(used.python),
+        standin=standin,
+        tensorboard=probe.tensorboard,
     )
-    extra = {"tokenizer_cache_dir": str(_tokenizers(request.folder))}
-    plan = job.plan(preset, request.preset.name, where, seed=adapt.SEED, extra=extra)
-    first = _miniature(request.folder, checkout.scripts, str(used.python), standin=standin)
-    plan = Plan(plan.files, (first, *plan.stages))
+    plan = inputs.plan(preset, planned_with)
     facts = trainer.facts(checkout, used, probe) | {
-        "data": {"folder": str(request.data or "drawn"), "images": count}
+        "data": {"folder": str(request.data or "drawn"), "images": count},
+        inputs.TABLE: planned_with.table(),
     }
     _clear(request.folder)
     run = requests.started(request, "rehearsal", preset, checkout, plan, facts)
-    _fill(request, where.data)
+    _fill(request, planned_with.data)
     rates = requests.training(preset, checkout).rates
     parts = tuple(_NAMES[part] for part, rate in rates.items() if rate != 0)
     return Rehearsal(run, preset, parts, changes, standin)
@@ -137,29 +132,3 @@ def _fill(request: Request, into: Path) -> None:
     else:
         data = request.data.expanduser().resolve()
         pictures.copy_some(data, into, request.caption_extension)
-
-
-def _miniature(run_dir: Path, scripts: Path, python: str, *, standin: bool) -> Stage:
-    """Return the stage that creates the checkpoint and the tokenizers of the rehearsal."""
-    maker = STANDIN / "make_checkpoint.py" if standin else ROOM / "kp_checkpoint.py"
-    made = run_dir / "work" / "miniature" / "base.safetensors"
-    argv = (
-        python,
-        str(maker),
-        f"--out={made}",
-        f"--tokenizers={_tokenizers(run_dir)}",
-        f"--seed={SEED}",
-    )
-    env = {**ENV, "PYTHONPATH": str(scripts), "PYTHONUTF8": "1", RUN_MARK: str(run_dir)}
-    launch = Launch(argv, scripts, run_dir / "logs" / "miniature.log", env)
-    return Stage("miniature", launch, made, _base(run_dir), "an SDXL checkpoint")
-
-
-def _base(run_dir: Path) -> Path:
-    """Return the path of a run's miniature checkpoint."""
-    return run_dir / "miniature" / "base.safetensors"
-
-
-def _tokenizers(run_dir: Path) -> Path:
-    """Return the folder of a run's tokenizers."""
-    return run_dir / "miniature" / "tokenizers"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
 from kohya_presets.problems import Problem
-from wrapper.data import base_model, images
-from wrapper.planning import job, preflight, trainer
+from wrapper.data import base_model, images, listing
+from wrapper.planning import disk, inputs, job, preflight, trainer, wishes
 from wrapper.planning import request as requests
+from wrapper.planning.inputs import Inputs
 from wrapper.planning.job import Plan, Site
 from wrapper.planning.request import Request
 from wrapper.runs import runner
@@ -27,6 +29,7 @@ def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
         PresetError: the preset has errors. Images and machine are not checked.
         ProblemsError: the base model is a file on this machine, and cannot be trained so.
     """
+    request = wishes.granted(request, talk, data=data)
     requests.validate(request, talk)
     at, python = trainer.expected(request.release, request.checkout, request.preset.patches)
     file = Path(base).expanduser()
@@ -49,6 +52,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         ProblemsError: with everything that does not fit.
         UserError: the run's folder exists, or a download failed.
     """
+    request = wishes.granted(request, talk, data=data)
     preset, data = request.preset, data.expanduser().resolve()
     asked = requests.validate(request, talk)
     names.usable(request.name)
@@ -60,31 +64,44 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     requests.stop_at(images.problems(found), talk, f"the images in {data}")
     model = base_model.find(base, on_step=talk.say)
     requests.stop_at(_model(request, model.file), talk, "the base model")
-    requests.stop_at(preflight.disk(preset, model.file, request.folder), talk, "the disk")
+    request = requests.with_room(request, asked, model.file, len(found.images), talk)
+    preset = request.preset
+    written = requests.written(request, asked, model.file, len(found.images))
+    talk.say(f"the run needs {disk.said(written)}")
+    requests.stop_at(disk.problems(written, request.folder), talk, "the disk")
     checkout = trainer.checkout_for(request.release, request.checkout, talk)
     checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
     probe = trainer.probed(used, preset, checkout)
     lacks = preflight.environment(preset, probe, cpu=False, python=used.python)
     requests.stop_at(lacks, talk, str(used.python))
-    where = Site(
-        run_dir=request.folder,
-        scripts=checkout.scripts,
-        python=str(used.python),
-        data=data,
-        base=model.file,
+    planned_with = Inputs(
+        "train",
+        request.folder,
+        request.name,
+        checkout.scripts,
+        str(used.python),
+        data,
+        model.file,
+        random.randrange(2**32),
         device="cuda" if probe.devices else None,
+        tensorboard=probe.tensorboard,
     )
-    plan = job.plan(preset, request.name, where, seed=random.randrange(2**32))
+    plan = inputs.plan(preset, planned_with)
+    images_now = listing.text(listing.of(data, request.caption_extension))
+    plan = replace(plan, files={**plan.files, listing.FILE: images_now})
     talk.say(f"computing the checksum of {model.file.name}")
     facts = trainer.facts(checkout, used, probe) | {
         "base": {
             "reference": model.reference,
             "file": str(model.file),
             "revision": model.revision or "",
+            "size": model.file.stat().st_size,
+            "modified": model.file.stat().st_mtime_ns,
             "sha256": weights.sha256(model.file),
         },
         "data": {"folder": str(data), "images": len(found.images)},
+        inputs.TABLE: planned_with.table(),
     }
     return requests.started(request, "train", preset, checkout, plan, facts)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kohya_presets.errors import PresetError, ProblemsError
+from kohya_presets.loras import weights
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem, errors
+from kohya_presets.sdscripts import releases
 from kohya_presets.training import settings
 from kohya_presets.training.trained import Training
 from patches import registry
 from wrapper.checkouts.checkout import Checkout
-from wrapper.planning import preflight, trainer
+from wrapper.planning import disk, preflight, trainer
+from wrapper.planning.disk import Written
 from wrapper.planning.job import Plan
-from wrapper.runs import manifest, runner
+from wrapper.runs import known, manifest, runner
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
 from wrapper.system import paths
@@ -36,6 +39,8 @@ class Request:
     data: Path | None = None  # of a rehearsal; `train` always has some
     standin: bool = False
     ignore: tuple[str, ...] = ()  # codes of rules to leave out
+    keep: str | None = None  # as [run] of a preset has it
+    samples: str | None = None  # a file of prompts, or "auto": from the captions
 
     @property
     def folder(self) -> Path:
@@ -92,6 +97,27 @@ def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
     talk.problems(found, advice=_SHOWS_ADVICE)
 
 
+def written(request: Request, asked: str | None, base: Path, images: int) -> list[Written]:
+    """Return what the run will have on disk at its fullest; `asked` is what `validate` returned."""
+    additions, preset = registry.additions(paths.user_patches()), request.preset
+    known = settings.of_preset(preset, asked or releases.DEFAULT, additions, images=images)
+    return disk.plan(preset, known, weights.read(base))
+
+
+def with_room(request: Request, asked: str | None, base: Path, images: int, talk: Talk) -> Request:
+    """Return the request with as many states of training as the disk has room for."""
+    has = disk.free(request.folder)
+
+    def room(preset: Preset) -> bool:
+        tried = replace(request, preset=preset)
+        return disk.total(written(tried, asked, base, images)) <= has
+
+    preset, said = disk.fewer_states(request.preset, room)
+    if said:
+        talk.warn(said)
+    return replace(request, preset=preset)
+
+
 def training(preset: Preset, checkout: Checkout) -> Training:
     """Return what a preset trains on a checkout."""
     additions = registry.additions(paths.user_patches())
@@ -108,7 +134,10 @@ def started(
 ) -> Run:
     """Return the run of `plan`, with its folder created."""
     both = all(training(preset, checkout).text_encoders)
-    run = Run(request.folder, kind, preset.name, request.name, plan.stages, both, facts)
+    run = Run(
+        request.folder, kind, preset.name, request.name, plan.stages, both, facts, keeps=plan.keeps
+    )
+    known.remember(run)
     return runner.start(run, plan.files)
 
 

@@ -18,6 +18,7 @@ ROOM = Path(__file__).parent
 STANDIN = ROOM / "standin"
 SEED = 42
 STEPS = 12  # enough for the smallest learning rate of the catalogue to show in fp16
+MOST_STEPS = 4 * STEPS  # a preset that trains no longer is rehearsed as long as it trains
 WARM_UP = 3  # steps: a quarter of them
 EMA_DECAY = 0.5
 SIDE = 64  # pixels; a latent of 8 x 8
@@ -116,4 +117,7 @@ def _epochs(train: Mapping[str, Any], data: Mapping[str, Any], images: int) -> i
     batch: int = data.get("batch_size", train.get("train_batch_size", 1))
     batches = math.ceil(images * data.get("num_repeats", 1) / batch)
     steps: int = math.ceil(batches / train.get("gradient_accumulation_steps", 1))
+    asked: int = train.get("max_train_epochs") or 0
+    if 0 < asked * steps <= MOST_STEPS:
+        return asked
     return max(1, -(-STEPS // steps))

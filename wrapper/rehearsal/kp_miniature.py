@@ -13,12 +13,11 @@ takes hidden state 11). Runs in the trainer's environment, with nothing of ours 
 from __future__ import annotations
 
 import inspect
-import sys
 from types import ModuleType
 from typing import Any
 
 import kp_observed
-import torch
+from kp_torchvision import repair_torchvision
 
 UNET_CHANNELS = 32  # SDXL: 320; group norm has 32 groups, so no fewer
 TEXT_WIDTHS = {768: 64, 1280: 96}  # hidden sizes of text encoders 1 and 2
@@ -38,31 +37,6 @@ def shrink() -> None:
         sdxl_model_util.load_models_from_sdxl_checkpoint
     )
     model_util.VAE_PARAMS_CH = VAE_CHANNELS
-
-
-def repair_torchvision() -> None:
-    """Let torchvision be imported beside a CPU build of torch that it was not compiled for.
-
-    PyPI's torchvision expects operators of its own compiled part, which does not load there. The
-    scripts use `torchvision.transforms` only, for which the operators' names are enough.
-    """
-    try:
-        import torchvision
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise
-    else:
-        return
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-        del sys.modules[name]
-    operators = torch.library.Library("torchvision", "DEF")
-    operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _kept.append(operators)  # the names vanish with the object
-    import torchvision  # noqa: F401
-
-
-_kept: list[Any] = []
 
 
 def _shrink_unet(module: ModuleType) -> None:

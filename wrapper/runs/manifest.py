@@ -1,15 +1,18 @@
 """`run.toml`: everything that went into a run and came out of it, and how far it got.
 
-Written whole and renamed into place after every change, so that a killed run can be resumed.
+Written whole and renamed into place after every change, so that a killed run can be resumed. It
+says which commands were started, for a reader: `planning/again.py` plans them anew from what went
+in, and nothing is ever executed because it stands in this file.
 """
 
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import tomlkit
 
@@ -18,7 +21,7 @@ from kohya_presets.toml import source as toml_source
 from wrapper.system import whole
 from wrapper.system.launch import Launch
 
-FORMAT = 1
+FORMAT = 2  # 1 has neither `id`, `folder` nor [inputs]
 NAME = "run.toml"
 State = Literal["planned", "running", "done", "failed"]
 Kind = Literal["train", "rehearsal"]
@@ -26,7 +29,10 @@ Kind = Literal["train", "rehearsal"]
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: what to start, the file it writes in `work/`, and where it goes when complete."""
+    """One stage: what to start, the file it writes, and where that goes when complete.
+
+    Training writes its file, and those on the way, where they belong; the others into `work/`.
+    """
 
     name: str
     launch: Launch
@@ -37,8 +43,13 @@ class Stage:
     sha256: str | None = None
     started: str | None = None
     finished: str | None = None
-    seconds: float | None = None
+    seconds: float | None = None  # of all attempts
     exit_code: int | None = None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it writes its file where that belongs."""
+        return self.makes == self.output
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,10 @@ class Run:
     stages: tuple[Stage, ...]
     text_encoders: bool  # whether they are trained, and so must be in the LoRA
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)  # what this machine knows it by
+    # What extracts LoRAs while it trains; planned, and not in the manifest.
+    keeps: Launch | None = field(default=None, compare=False)
+    written_in: Path | None = field(default=None, compare=False)  # where it was when it started
 
     def with_stage(self, changed: Stage) -> Run:
         """Return the run with the stage of that name replaced."""
@@ -78,6 +93,8 @@ def write(run: Run) -> None:
             "preset": run.preset,
             "name": run.name,
             "text_encoders": run.text_encoders,
+            "id": run.id,
+            "folder": str(run.written_in or run.folder),
         },
         **{name: _present(table) for name, table in run.facts.items()},
         "stage": {stage.name: _stage_table(run.folder, stage) for stage in run.stages},
@@ -103,9 +120,12 @@ def read(folder: Path) -> Run:
         raise ProblemsError(str(file), source.problems)
     values = dict(source.values)
     try:
-        if values.pop("format") != FORMAT:
+        found = int(values.pop("format"))
+        if found > FORMAT:
             raise UserError(f"a newer kohya-presets wrote {file}", hint="Update kohya-presets.")
         head = values.pop("run")
+        if head["kind"] not in get_args(Kind):
+            raise TypeError(f"kind {head['kind']!r}")
         stages = tuple(_stage(folder, name, table) for name, table in values.pop("stage").items())
         return Run(
             folder,
@@ -115,8 +135,10 @@ def read(folder: Path) -> Run:
             stages,
             head["text_encoders"],
             values,
+            head.get("id", ""),
+            written_in=Path(head["folder"]) if "folder" in head else None,
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{file} is damaged; missing or wrong: {error}",
             hint="Restore the file, or start a new run with `kohya-presets train`.",
@@ -143,11 +165,19 @@ def _stage(folder: Path, name: str, table: dict[str, Any]) -> Stage:
     launch = Launch(
         tuple(table.pop("argv")),
         Path(table.pop("cwd")),
-        folder / table.pop("log"),
+        _inside(folder, table.pop("log")),
         table.pop("env"),
     )
-    makes, output = folder / table.pop("makes"), folder / table.pop("output")
+    makes, output = (_inside(folder, table.pop(key)) for key in ("makes", "output"))
     return Stage(name, launch, makes, output, **table)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Return a file of the run. A run may come from anywhere: none lies outside its folder."""
+    file = folder / name
+    if not file.resolve().is_relative_to(folder) or file.resolve() == folder:
+        raise ValueError(f"{name} is outside of the run's folder")
+    return file
 
 
 def _present(table: Mapping[str, Any]) -> dict[str, Any]:

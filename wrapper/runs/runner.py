@@ -5,34 +5,22 @@ A stage is done when its file is complete, moved into place, and its hash is in 
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from kohya_presets.errors import TrainerError, UserError
 from kohya_presets.loras import summary, weights
 from kohya_presets.loras.summary import Lora
-from kohya_presets.sdscripts import options, scripts
-from wrapper.runs import failures, keeping, manifest, sources
+from kohya_presets.sdscripts import scripts
+from wrapper.extraction import verify
+from wrapper.runs import attempt, manifest, sources
+from wrapper.runs.kept import places
 from wrapper.runs.manifest import Run, Stage
+from wrapper.runs.watcher import Watcher
 from wrapper.system import launch, locks, proc
-from wrapper.system.launch import OnLine, Outcome
-
-KEEPS_TEXT_ENCODERS = 1e-6  # the guide's, and our presets'
-
-
-class Watcher(Protocol):
-    """Receives the progress of a run."""
-
-    def stage(self, name: str) -> AbstractContextManager[OnLine]:
-        """Enter when a stage starts; the yielded function receives every line it prints."""
-
-    def say(self, text: str) -> None:
-        """Print a line for the reader."""
 
 
 def start(run: Run, files: Mapping[str, str]) -> Run:
@@ -78,6 +66,22 @@ def carry_out(run: Run, watcher: Watcher) -> Lora | None:
         return _verified(run) if run.stages[-1].name != "train" else _trained(run.product)
 
 
+def watch(run: Run, watcher: Watcher) -> None:
+    """Show the progress of a run that another process carries out, until its script ends.
+
+    Ctrl-C ends only the watching.
+
+    Raises:
+        UserError: nothing runs.
+    """
+    if not launch.at_work(run.folder):
+        resume = proc.command_line(("kohya-presets", "resume", run.folder))
+        raise UserError(f"no script runs for {run.folder}", hint=f"Start it with `{resume}`.")
+    stage = next((stage for stage in run.stages if stage.state == "running"), run.stages[-1])
+    with watcher.stage(stage.name) as on_line:
+        launch.watch(run.folder, stage.launch.log, on_line=on_line)
+
+
 def require_idle(folder: Path) -> None:
     """Raise UserError where the trainer of the run in `folder` is still running."""
     if left := launch.at_work(folder):
@@ -106,77 +110,22 @@ def is_done(stage: Stage) -> bool:
 
 def _carry_out(run: Run, stage: Stage, watcher: Watcher) -> Stage:
     started = time.monotonic()
-    if left := launch.at_work(run.folder):
-        watcher.say(f"{stage.name}: still running (process {left[0].pid}), attaching to it")
-        with watcher.stage(stage.name) as on_line:
-            outcome = launch.follow(run.folder, stage.launch.log, on_line=on_line)
-    elif stage.state == "running" and _whole(_found(stage)):
-        watcher.say(f"{stage.name}: it finished while kohya-presets was not running")
-        outcome = Outcome(None, 0.0, ())
-    else:
-        _require_there(run, stage)
-        stage = replace(stage, state="running", started=manifest.now())
-        manifest.write(run.with_stage(stage))
-        if earlier := keeping.set_aside(stage.makes.parent):
-            where = earlier.relative_to(run.folder).as_posix()
-            watcher.say(
-                f"{stage.name}: starting again (files of the earlier attempt are kept in {where})"
-            )
-        outcome = _launched(run, stage, watcher)
+    outcome = attempt.of(run, stage, watcher)
+    begun = next(s for s in manifest.read(run.folder).stages if s.name == stage.name)
     stage = replace(
         stage,
+        started=begun.started,
         exit_code=outcome.returncode,
         finished=manifest.now(),
-        seconds=round(time.monotonic() - started, 1),
+        seconds=round((stage.seconds or 0) + time.monotonic() - started, 1),
     )
-    if outcome.returncode or not _found(stage).is_file():
+    if outcome.returncode or not attempt.found(stage).is_file():
+        attempt.say_unfinished(run, stage, watcher)
         manifest.write(run.with_stage(replace(stage, state="failed")))
-        raise _failure(stage, outcome)
+        raise attempt.failure(run, stage, outcome)
     stage = _settled(run, stage)
     manifest.write(run.with_stage(stage))
     return stage
-
-
-def _require_there(run: Run, stage: Stage) -> None:
-    """Raise UserError where the scripts, their patches or the Python of the run are gone."""
-    program, scripts = stage.launch.argv[0], stage.launch.cwd
-    if scripts.is_dir() and shutil.which(program):
-        sources.require_same_patches(run)
-        return
-    gone = f"the Python {program}" if scripts.is_dir() else f"the folder {scripts}"
-    facts = run.facts.get("sd-scripts", {})
-    release = facts.get("release") or facts.get("commit") or ""
-    words = ["kohya-presets", "rehearse", run.preset, *(("--release", release) if release else ())]
-    hint = f"Run `{proc.command_line(words)}`: if kohya-presets created it, it is created again. "
-    hint += "Otherwise restore it. "
-    if run.kind != "rehearsal":  # which that command replaces
-        resume = proc.command_line(("kohya-presets", "resume", run.folder))
-        hint += f"Then run `{resume}`."
-    raise UserError(f"{stage.name} cannot start: {gone} is not there any more", hint=hint.strip())
-
-
-def _launched(run: Run, stage: Stage, watcher: Watcher) -> Outcome:
-    stage.makes.parent.mkdir(parents=True)
-    stage.launch.log.parent.mkdir(parents=True, exist_ok=True)
-    with stage.launch.log.open("a", encoding="utf-8") as log:
-        patches = ", ".join(map(str, run.facts.get("sd-scripts", {}).get("patches", ()))) or "none"
-        log.write(f"{stage.started} kohya-presets: {stage.name}, scripts in ")
-        log.write(f"{stage.launch.cwd}, patches: {patches}\n")
-    with watcher.stage(stage.name) as on_line:
-        return launch.run(stage.launch, on_line=on_line)
-
-
-def _found(stage: Stage) -> Path:
-    # We may have been killed after the file was moved and before that was written down.
-    return stage.makes if stage.makes.is_file() else stage.output
-
-
-def _whole(file: Path) -> bool:
-    try:
-        weights.read(file)
-    except UserError:
-        return False
-    return True
 
 
 def _settled(run: Run, stage: Stage) -> Stage:
@@ -184,7 +133,7 @@ def _settled(run: Run, stage: Stage) -> Stage:
 
     Its other files move into the run too: other ranks and earlier checkpoints beside the file.
     """
-    file = _found(stage)
+    file = attempt.found(stage)
     try:
         found = weights.kind(weights.read(file))
     except UserError as error:
@@ -197,28 +146,10 @@ def _settled(run: Run, stage: Stage) -> Stage:
         )
     digest = weights.sha256(file)
     stage.output.parent.mkdir(parents=True, exist_ok=True)
-    file.replace(stage.output)
-    if stage.makes.parent.is_dir():
-        keeping.move_in(stage.makes.parent, run.folder, stage.output.parent)
+    if file != stage.output:
+        file.replace(stage.output)
+    places.move_in(stage.makes.parent, run.folder, stage.output.parent)
     return replace(stage, state="done", sha256=digest)
-
-
-def _failure(stage: Stage, outcome: Outcome) -> TrainerError:
-    tail = outcome.tail or _tail(stage.launch.log)
-    hint, said = failures.advise(tail), failures.last_words(tail)
-    if outcome.returncode:
-        what = f"{stage.name} stopped with exit code {outcome.returncode}: {said}"
-    else:
-        what = f"{stage.name} ended without writing {stage.makes.name}: {said}"
-    return TrainerError(f"{what}\n  log: {stage.launch.log}", hint=hint)
-
-
-def _tail(log: Path) -> tuple[str, ...]:
-    try:
-        text = log.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ()
-    return tuple(text.replace("\r", "\n").splitlines()[-launch.TAIL_LINES :])
 
 
 def _trained(product: Path) -> Lora | None:
@@ -230,34 +161,14 @@ def _trained(product: Path) -> Lora | None:
 
 
 def _verified(run: Run) -> Lora:
-    lora = summary.describe(run.product)
-    if run.text_encoders and not (lora.text_encoder_1 and lora.text_encoder_2):
-        raise TrainerError(
-            f"{run.product} has no text-encoder modules, although the text encoders were trained: "
-            f"none of their weights changed by more than extract.min_diff ({_min_diff(run):g})",
-            hint=_for_larger_changes(run),
-        )
-    if not lora.unet:
-        raise TrainerError(
-            f"{run.product} has no U-Net modules",
-            hint="Use a higher learning rate: training changed the U-Net too little to extract it.",
-        )
-    return lora
-
-
-def _for_larger_changes(run: Run) -> str:
-    longer = "a higher learning rate for the text encoders, or train longer"
-    if _min_diff(run) > KEEPS_TEXT_ENCODERS:
-        return f"Use --set extract.min_diff={KEEPS_TEXT_ENCODERS:g}, or {longer}."
-    return f"Use {longer}. Is lr_warmup_steps longer than the training?"
+    return verify.extracted(run.product, text_encoders=run.text_encoders, min_diff=_min_diff(run))
 
 
 def _min_diff(run: Run) -> float:
     """Return the threshold with which the extraction was started."""
     arguments = (arg.partition("=") for stage in run.stages for arg in stage.launch.argv)
     given = [float(value) for name, _, value in arguments if name == "--min_diff"]
-    default: float = options.of(scripts.TOOLS["extract"])["min_diff"].default
-    return given[0] if given else default
+    return given[0] if given else verify.min_diff({})
 
 
 def lock(folder: Path) -> AbstractContextManager[None]:

@@ -25,6 +25,7 @@ from kohya_presets.errors import UserError
 from wrapper.system import proc
 
 INTERRUPT_GRACE_SECONDS = 30.0  # what sd-scripts gets to finish writing a checkpoint
+SAVE_GRACE_SECONDS = 600.0  # and to finish a step and write a state: tens of GB on a slow disk
 TERMINATE_GRACE_SECONDS = 5.0
 POLL_SECONDS = 0.1
 TAIL_LINES = 80
@@ -55,11 +56,14 @@ class Outcome:
     tail: tuple[str, ...]
 
 
-def run(launch: Launch, *, on_line: OnLine, on_tick: OnTick | None = None) -> Outcome:
+def run(
+    launch: Launch, *, on_line: OnLine, on_tick: OnTick | None = None, saves: bool = False
+) -> Outcome:
     """Return how the process ended, with every line in the log and passed to `on_line`.
 
     A bar redrawn with carriage returns arrives as one line for each state. Ctrl-C stops the whole
-    process group: first an interrupt, then terminate, then kill.
+    process group: first an interrupt, then terminate, then kill. A process that `saves` its state
+    when it is told to terminate gets the time for that; a second Ctrl-C kills it.
     """
     started = time.monotonic()
     launch.log.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +73,9 @@ def run(launch: Launch, *, on_line: OnLine, on_tick: OnTick | None = None) -> Ou
         alive = _ticking(lambda: child.poll() is None, lambda: _family(child.pid), on_tick)
         tail = _follow(launch.log, offset, alive, on_line)
     except BaseException:
-        stop([psutil.Process(child.pid)] if child.poll() is None else [], group=child.pid)
+        left = [psutil.Process(child.pid)] if child.poll() is None else []
+        with _heard(launch.log, on_line if saves else None):
+            stop(left, group=child.pid, saves=saves)
         child.wait()
         raise
     # A trainer that died may leave data-loader workers behind, and they hold GPU memory.
@@ -77,7 +83,14 @@ def run(launch: Launch, *, on_line: OnLine, on_tick: OnTick | None = None) -> Ou
     return Outcome(child.returncode, time.monotonic() - started, tail)
 
 
-def follow(run_dir: Path, log: Path, *, on_line: OnLine, on_tick: OnTick | None = None) -> Outcome:
+def follow(
+    run_dir: Path,
+    log: Path,
+    *,
+    on_line: OnLine,
+    on_tick: OnTick | None = None,
+    saves: bool = False,
+) -> Outcome:
     """Return how the processes still running for `run_dir` ended; Ctrl-C stops them as in `run`."""
     started = time.monotonic()
     offset = log.stat().st_size if log.exists() else 0
@@ -85,9 +98,23 @@ def follow(run_dir: Path, log: Path, *, on_line: OnLine, on_tick: OnTick | None 
         alive = _ticking(lambda: bool(at_work(run_dir)), lambda: at_work(run_dir), on_tick)
         tail = _follow(log, offset, alive, on_line)
     except BaseException:
-        stop(at_work(run_dir))
+        with _heard(log, on_line if saves else None):
+            stop(at_work(run_dir), saves=saves)
         raise
     return Outcome(None, time.monotonic() - started, tail)
+
+
+def watch(run_dir: Path, log: Path, *, on_line: OnLine) -> None:
+    """Pass on what the processes for `run_dir` write from now on, and never stop them."""
+    offset = log.stat().st_size if log.exists() else 0
+    _follow(log, offset, lambda: bool(at_work(run_dir)), on_line)
+
+
+def suspend(run_dir: Path, waits: bool) -> None:
+    """Let the processes for `run_dir` wait, or go on."""
+    for process in at_work(run_dir):
+        with contextlib.suppress(psutil.Error):
+            process.suspend() if waits else process.resume()
 
 
 def at_work(run_dir: Path) -> list[psutil.Process]:
@@ -95,12 +122,15 @@ def at_work(run_dir: Path) -> list[psutil.Process]:
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _marked(p, run_dir)]
 
 
-def stop(processes: list[psutil.Process], *, group: int | None = None) -> None:
+def stop(processes: list[psutil.Process], *, group: int | None = None, saves: bool = False) -> None:
     """End the processes and all they started: ask, then insist, then kill."""
     family = {*processes, *(kin for p in processes for kin in _children(p))}
     leaders = _leaders(processes)
+    asked = (lambda process: _interrupt(process, leaders), INTERRUPT_GRACE_SECONDS)
+    if saves and not WINDOWS:  # where no process can be told to terminate, only made to
+        asked = (psutil.Process.terminate, SAVE_GRACE_SECONDS)
     steps = (
-        (lambda process: _interrupt(process, leaders), INTERRUPT_GRACE_SECONDS),
+        asked,
         (psutil.Process.terminate, TERMINATE_GRACE_SECONDS),
         (psutil.Process.kill, TERMINATE_GRACE_SECONDS),
     )
@@ -118,6 +148,15 @@ def stop(processes: list[psutil.Process], *, group: int | None = None) -> None:
         _each(family, psutil.Process.kill)
     if group is not None:
         _kill_group(group)
+
+
+@contextlib.contextmanager
+def _heard(log: Path, on_line: OnLine | None) -> Iterator[None]:
+    """Pass on what the log gets meanwhile: that a state is saved, and where."""
+    offset = log.stat().st_size if log.exists() else 0
+    yield
+    if on_line and log.exists():
+        _follow(log, offset, lambda: False, on_line)
 
 
 def _popen(launch: Launch) -> subprocess.Popen[bytes]:

@@ -10,6 +10,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.explain import lookup, shown, written
 from kohya_presets.explain.written import Key
 from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.presets.preset import OWN
 from kohya_presets.sdscripts import options
 from kohya_presets.sdscripts.scripts import TOOLS
 from tests.sheets import ADDITIONS, GOOD, SHIPPED_NAMES, Make, spoiled
@@ -140,7 +141,7 @@ def test_every_option_of_a_patch_is_explained(name: str) -> None:
 def test_every_text_is_about_an_option_of_its_table() -> None:
     tools = {table: options.of(script) for table, script in TOOLS.items()}
     train = {**options.of("sdxl_train.py"), **ADDITIONS.options("sdxl_train.py", ADDITIONS.names)}
-    known = {"train": train, "dataset": options.dataset(), **tools}
+    known = {"train": train, "dataset": options.dataset(), **tools, **OWN}
     fields = {name for table, name in written.every() if table == "gui"}
     assert not [key for key in written.every() if key.name not in known.get(key.table, fields)]
     assert not [name for name in fields if any(name in part for part in known.values())]

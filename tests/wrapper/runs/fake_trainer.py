@@ -26,13 +26,18 @@ def main() -> int:
     print(f"{args.stage}: started", flush=True)
     if args.on_the_way:
         _save_on_the_way(args.file)
+    for number in range(args.checkpoints):
+        time.sleep(0.2)
+        tensors.write(
+            args.file.with_name(f"{args.file.stem}-{number + 1:06}.safetensors"), tensors.SDXL
+        )
     if not _waited(args.stage, args.run / f"hold-{args.stage}"):
         return 70
     for line in args.say:
         print(line, file=sys.stderr)
     if args.makes != "nothing":
         shapes = tensors.SDXL if args.makes == "model" else tensors.lora(args.rank, te=args.te)
-        tensors.write(args.file, shapes, cut=args.cut)
+        tensors.write(args.file, shapes, cut=args.cut, fill=tensors.ONES)
     return int(args.exit_code)
 
 
@@ -50,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--say", action="append", default=[], help="a last line, on stderr")
     parser.add_argument("--exit-code", type=int, default=0)
     parser.add_argument("--on-the-way", action="store_true", help="checkpoint, state and sample")
+    parser.add_argument("--checkpoints", type=int, default=0, help="saved on the way")
     parser.add_argument("--min_diff", help="of the extraction; changes nothing here")
     return parser
 

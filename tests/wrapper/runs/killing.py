@@ -31,8 +31,13 @@ def begin(runs: Path, *words: str) -> psutil.Popen:
 
 
 def resume(folder: Path) -> psutil.Popen:
-    """Carry a run out that is begun or not, in a process of its own, as a user does."""
-    return _typed(folder.parent / "resumed.log", "resume", str(folder))
+    """Carry a run out that is begun or not, in a process of its own, as a user does.
+
+    A run of the fake trainer cannot be planned again: its commands are those of its manifest.
+    """
+    unplanned = "from wrapper.planning import again; from wrapper.runs import manifest; "
+    unplanned += "again.ready = lambda folder, **_: manifest.read(folder); "
+    return _typed(folder.parent / "resumed.log", "resume", str(folder), before=unplanned)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -63,7 +68,7 @@ def finished(folder: Path, before: str) -> list[str]:
     return done
 
 
-def _typed(log: Path, *words: str) -> psutil.Popen:
-    code = "from wrapper.cli import main; main()"
+def _typed(log: Path, *words: str, before: str = "") -> psutil.Popen:
+    code = f"{before}from wrapper.cli import main; main()"
     with log.open("wb") as said:
         return psutil.Popen([sys.executable, "-c", code, *words], stdout=said, stderr=said)

@@ -10,9 +10,11 @@ from wrapper.cli.ending import exit_if_standin, finish
 from wrapper.cli.options import (
     FOLDER,
     ignore_option,
+    keep_option,
     preset_argument,
     presets,
     runs_option,
+    samples_option,
     set_option,
 )
 from wrapper.cli.trainer_options import site_options
@@ -31,6 +33,8 @@ from wrapper.screen.talk import Talk
 @click.option("--standin", is_flag=True, help="Use our small stand-in scripts, without sd-scripts.")
 @set_option
 @ignore_option
+@keep_option
+@samples_option
 def command(
     preset: str,
     data: Path | None,
@@ -41,6 +45,8 @@ def command(
     standin: bool,
     overrides: tuple[str, ...],
     ignore: tuple[str, ...],
+    keep: str | None,
+    samples: str | None,
 ) -> None:
     """Test the whole job of PRESET with a tiny SDXL model, on this computer's CPU.
 
@@ -56,7 +62,9 @@ def command(
     """
     found = presets().load(preset, overrides=overrides)
     name = f"rehearsal-{found.name}"
-    request = Request(found, name, runs, release, checkout, python, data, standin, ignore)
+    request = Request(
+        found, name, runs, release, checkout, python, data, standin, ignore, keep, samples
+    )
     talk = Talk()
     ready = prepare_rehearsal.ready(request, talk)
     talk.say(f"rehearsing {found.name} with {_whose(ready)}; changed for the rehearsal:")

@@ -8,22 +8,26 @@ import click
 
 from wrapper.cli.ending import exit_if_standin, finish
 from wrapper.cli.options import FOLDER
-from wrapper.runs import manifest
+from wrapper.planning import again
 from wrapper.screen.talk import Talk
 
 
 @click.command("resume")
 @click.argument("run", type=FOLDER)
-def command(run: Path) -> None:
+@click.option("--trust", is_flag=True, help="Continue a run that came from another computer.")
+def command(run: Path, trust: bool) -> None:
     """Continue RUN at the first stage that is not done.
 
-    RUN is the folder of the run. Finished stages are not repeated. If the trainer is still running,
-    the command attaches to it.
+    RUN is the folder of the run. Finished stages are not repeated. Training goes on from the newest
+    state. If the trainer is still running, the command attaches to it.
+
+    The run is planned again from its preset, images and base model. If that gives another plan than
+    the one that was started, the command shows the difference and stops.
 
     \b
     Example:
         kohya-presets resume runs/korra
     """
-    found, talk = manifest.read(run), Talk()
+    found, talk = again.ready(run, trust=trust), Talk()
     finish(found, talk)
     exit_if_standin(found, talk)

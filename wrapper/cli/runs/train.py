@@ -10,9 +10,11 @@ from wrapper.cli.ending import finish
 from wrapper.cli.options import (
     FOLDER,
     ignore_option,
+    keep_option,
     preset_argument,
     presets,
     runs_option,
+    samples_option,
     set_option,
 )
 from wrapper.cli.trainer_options import site_options
@@ -38,6 +40,8 @@ from wrapper.system import proc
 @site_options
 @set_option
 @ignore_option
+@keep_option
+@samples_option
 @click.option("--dry-run", is_flag=True, help="Print the command of each stage and write nothing.")
 def command(
     preset: str,
@@ -50,6 +54,8 @@ def command(
     python: str | None,
     overrides: tuple[str, ...],
     ignore: tuple[str, ...],
+    keep: str | None,
+    samples: str | None,
     dry_run: bool,
 ) -> None:
     """Train with PRESET, extract the LoRA, and resize it.
@@ -64,7 +70,12 @@ def command(
     """
     found = presets().load(preset, overrides=overrides)
     name = name or found.name
-    request = Request(found, name, runs, release, checkout, python, ignore=ignore)
+    request = Request(
+        *(found, name, runs, release, checkout, python),
+        ignore=ignore,
+        keep=keep,
+        samples=samples,
+    )
     talk = Talk()
     if dry_run:
         for stage in prepare_training.dry(request, data, base, talk).stages:

@@ -77,7 +77,7 @@ def dataset_config_wins(s: Settings) -> Finding | None:
 
 
 def samples_without_prompts(s: Settings) -> Finding | None:
-    if s.kind == "config" or s.given("train", "sample_prompts"):
+    if s.kind == "config" or s.given("train", "sample_prompts") or s.given("samples", "prompts"):
         return None  # of a config, the command line may give them: that is a note
     for key in SAMPLES:
         if s.given("train", key):

@@ -124,7 +124,7 @@ def never_decays(s: Settings) -> Finding | None:
 
 
 def resumed_count(s: Settings) -> Finding | None:
-    if not s.given("train", "resume") or _counts_on(s):
+    if not s.given("train", "resume") or _counts_on(s) or _exact(s):
         return None
     message = f"{s.script} counts steps from 0 again when it resumes from a state"
     if s.training.schedule not in optimizers.SHAPED:
@@ -139,7 +139,7 @@ def resumed_count(s: Settings) -> Finding | None:
 
 def resumed_on(s: Settings) -> Finding | None:
     own = [s.given("train", key) for key in ("initial_epoch", "initial_step")]
-    if not s.given("train", "resume") or not _counts_on(s) or own != [None, None]:
+    if not s.given("train", "resume") or not _counts_on(s) or _exact(s) or own != [None, None]:
         return None
     message = (
         f"{s.script} counts on from the state: max_train_epochs is the length of the whole run; "
@@ -152,6 +152,11 @@ def _counts_on(s: Settings) -> bool:
     """Return whether a script knows from a state how many steps are done."""
     here = releases.order(options.nearest_release(s.release))
     return makes_lora(s.script) and here >= releases.order(COUNTS_ON)
+
+
+def _exact(s: Settings) -> bool:
+    """Return whether the patch `resume` counts instead of the script."""
+    return bool(s.train("state_every_minutes"))
 
 
 def _follows(*schedules: str) -> Callable[[Settings], bool]:

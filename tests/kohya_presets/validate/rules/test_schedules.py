@@ -8,6 +8,7 @@ from kohya_presets.sdscripts import arguments, optimizers
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate import rules
 from tests.kohya_presets.validate.rules.schedules import ASKED, Options, errors
+from tests.sheets import ADDITIONS
 
 
 @pytest.mark.parametrize(("given", "code"), ASKED, ids=str)
@@ -97,6 +98,13 @@ def test_the_length_is_kept_on_a_resume_only_where_it_shapes_the_schedule(
 ) -> None:
     (text,) = said("resumed-count", resume="state", **train)
     assert text.split(" | ")[1].startswith("Keep" if kept else "Reduce")
+
+
+@pytest.mark.parametrize("script", ["sdxl_train.py", "sdxl_train_network.py"])
+def test_with_the_patch_a_script_counts_exactly(script: str) -> None:
+    train = {"resume": "state", "state_every_minutes": 20.0}
+    settings = Settings({"train": train}, script, patches=("resume",), additions=ADDITIONS)
+    assert not [p for p in rules.check(settings) if p.code.startswith("resumed")]
 
 
 def test_a_lora_that_is_told_where_to_begin_does_not_count_on_from_the_state() -> None:

@@ -1,14 +1,20 @@
-"""Keep everything that training wrote: move it into the run's folders or aside, never delete it.
+"""Keep everything that training wrote: each file has its place in the run, and none is deleted.
 
-sd-scripts writes all of it into one folder: the model, checkpoints on the way, whole states of the
-training and sample pictures. `runner` creates a new one for each attempt.
+Training writes models and checkpoints where they belong. Beside them sd-scripts makes folders of
+samples and of states, which move to `samples/` and `states/` when it has ended, however it ended.
+Runs of earlier versions let it write all into `work/train`, and move all of it in the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from kohya_presets.errors import UserError
+from kohya_presets.loras import weights
+
 SAMPLES, STATES = "sample", "-state"  # as sd-scripts calls the folder, and ends the names of others
+UNFINISHED = ".part"
 
 
 def set_aside(folder: Path) -> Path | None:
@@ -29,17 +35,31 @@ def move_in(folder: Path, run: Path, beside: Path) -> None:
 
     No file is overwritten: a second one of the same name gets a number at the end.
     """
+    if not folder.is_dir():
+        return
     for entry in sorted(folder.iterdir()):
-        into = beside
         if entry.is_dir() and entry.name == SAMPLES:
             for picture in sorted(entry.iterdir()):
                 _move(picture, run / "samples")
             entry.rmdir()
-            continue
-        if entry.is_dir() and entry.name.endswith(STATES):
-            into = run / "states"
-        _move(entry, into)
-    folder.rmdir()
+        elif entry.is_dir() and entry.name.endswith(STATES):
+            _move(entry, run / "states")
+        elif folder != beside:
+            _move(entry, beside)
+    if folder != beside:
+        folder.rmdir()
+
+
+def mark_unfinished(folder: Path) -> Iterator[Path]:
+    """Give each file of weights that was not written to its end another name; yield that.
+
+    Nobody must take the first half of a model for a model.
+    """
+    for file in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
+        try:
+            weights.read(file)
+        except UserError:
+            yield file.rename(free_name(file.with_name(file.name + UNFINISHED)))
 
 
 def free_name(wanted: Path) -> Path:

@@ -1,0 +1,125 @@
+"""LoRAs of checkpoints while the fake trainer trains: what is deleted, when, and what never is."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests import tensors
+from tests.wrapper.runs import faked
+from tests.wrapper.runs.faked import Heard
+from wrapper.extraction import tool
+from wrapper.runs import runner
+from wrapper.runs.manifest import Run
+from wrapper.system import launch
+
+FAKE = Path(__file__).parents[1] / "fake_extract.py"
+
+
+def run_of(folder: Path, checkpoints: int, *words: str) -> Run:
+    """Return a run that saves so many checkpoints, each extracted with the fake's `words`."""
+    run = faked.new(folder, {"train": (f"--checkpoints={checkpoints}",)}, stages=("train",))
+    (train,) = run.stages
+    train = replace(train, makes=train.output)
+    argv = [word.replace("work/train", "model") for word in train.launch.argv]
+    run = run.with_stage(replace(train, launch=replace(train.launch, argv=tuple(argv))))
+    made, log = folder / "work" / "keep", folder / "logs" / "keep.log"
+    site = tool.Site(folder, sys.executable, made, log)
+    chain = [(str(FAKE), "--model_tuned={in}", "--save_to={out}", *words)]
+    pattern, jobs = tool.checkpoints_of("korra"), folder / "keep.json"
+    text, planned = tool.while_training(
+        jobs, folder / "model", pattern, folder / "lora", chain, site
+    )
+    jobs.write_text(text, "utf-8")
+    return replace(run, keeps=planned)
+
+
+@contextmanager
+def counted(folder: Path) -> Iterator[list[int]]:
+    """Count the checkpoints, time and again; the last number is the most there were."""
+    most, over = [0], threading.Event()
+
+    def count() -> None:
+        while not over.wait(0.005):
+            most[0] = max(most[0], len([*(folder / "model").glob("korra-0*.safetensors")]))
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return (tmp_path / "my runs ü" / "korra").resolve()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("after", ["0", "0.4"], ids=["fast", "slower than training"])
+def test_each_checkpoint_becomes_a_lora_and_there_are_never_three(after: str, folder: Path) -> None:
+    run, heard = run_of(folder, 5, "--after", after), Heard(folder)
+    with counted(folder) as most:
+        runner.carry_out(run, heard)
+    assert names(folder / "model") == ["korra.safetensors"]
+    assert names(folder / "lora") == [f"korra-00000{n}.safetensors" for n in range(1, 6)]
+    assert 1 <= most[0] <= 2
+    assert not (folder / "work" / "keep").exists()
+    assert sum("keep: lora/korra" in line for line in heard.said) == 5
+
+
+def test_a_checkpoint_without_a_lora_is_kept(folder: Path) -> None:
+    run, heard = run_of(folder, 3, "--fail", "korra-000002"), Heard(folder)
+    runner.carry_out(run, heard)
+    assert names(folder / "model") == ["korra-000002.safetensors", "korra.safetensors"]
+    assert names(folder / "lora") == ["korra-000001.safetensors", "korra-000003.safetensors"]
+    assert any("korra-000002.safetensors could not be extracted" in line for line in heard.said)
+
+
+def test_what_an_earlier_attempt_left_is_finished_and_nothing_is_written_over(folder: Path) -> None:
+    run = run_of(folder, 2)
+    made, left = folder / "work" / "keep", folder / "model"
+    tensors.write(made / "korra-000004.safetensors", tensors.lora(16), fill=tensors.ONES)
+    tensors.write(made / "korra-000005.0.part.safetensors", tensors.lora(16), cut=4)
+    for number in (4, 5, 6):
+        tensors.write(left / f"korra-00000{number}.safetensors", tensors.SDXL)
+    mine = tensors.write(folder / "lora" / "korra-000006.safetensors", tensors.lora(4))
+    before = mine.read_bytes()
+    # The states of the attempt are what it goes on from: its files stay where they are.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("wrapper.runs.attempt.places.set_aside", lambda _: None)
+        runner.carry_out(run, Heard(folder))
+    assert mine.read_bytes() == before
+    assert names(left) == ["korra.safetensors"]
+    assert names(folder / "lora") == [f"korra-00000{n}.safetensors" for n in (1, 2, 4, 5, 6)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process is found by its mark")
+def test_an_interrupt_stops_the_extraction_and_loses_no_checkpoint(folder: Path) -> None:
+    run = run_of(folder, 2, "--after", "30")
+
+    class Impatient(Heard):
+        def say(self, text: str) -> None:
+            super().say(text)
+            if text.startswith("keep: "):
+                raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        runner.carry_out(run, Impatient(folder))
+    assert time.monotonic() - started < 25
+    assert not launch.at_work(folder / "work" / "keep")
+    assert names(folder / "model")[:2] == ["korra-000001.safetensors", "korra-000002.safetensors"]

@@ -1,0 +1,1 @@
+"""`extract` and `resize`: models and LoRAs that exist already, one or many."""

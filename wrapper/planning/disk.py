@@ -1,0 +1,147 @@
+"""What a run writes to disk, for what its settings really do, and whether there is room for it."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kohya_presets.loras.weights import Header
+from kohya_presets.memory import saved
+from kohya_presets.presets.preset import Preset, Table
+from kohya_presets.problems import Place, Problem, listed, plural
+from kohya_presets.sdscripts import scripts
+from kohya_presets.training.settings import Settings
+from wrapper.planning.job import STATES_PATCH
+from wrapper.system import sizes
+
+BYTES = {"fp16": 2, "bf16": 2, "float": 4}  # of a number, by save_precision
+STATE_KEEP = 2  # the patch's default
+
+
+@dataclass(frozen=True)
+class Written:
+    """So many files of a kind at once, at the most, and the bytes of each."""
+
+    what: str
+    count: int
+    each: int
+
+    def __str__(self) -> str:
+        return f"{plural(self.count, self.what)} of {sizes.said(self.each)}"
+
+
+def plan(preset: Preset, settings: Settings, base: Header) -> list[Written]:
+    """Return what a run has on disk at its fullest moment."""
+    trains_lora = scripts.makes_lora(preset.script)
+    numbers = sum(math.prod(tensor.shape) for tensor in base.tensors.values())
+    if trains_lora:
+        numbers = saved.lora_numbers(settings)
+    model = numbers * BYTES.get(settings.train("save_precision") or "", 4)
+    found = [Written("LoRA" if trains_lora else "model", _models(settings), model)]
+    if state := saved.state_bytes(settings):
+        found.append(Written("state", _states(preset, settings), state))
+    for table, key in ((preset.extract, "dim"), (preset.resize, "new_rank")):
+        if table is not None:
+            size = BYTES.get(table.get("save_precision", ""), 4)
+            found += [Written("LoRA", 1, lora(base, rank) * size) for rank in _each(table, key)]
+    return [written for written in found if written.count and written.each]
+
+
+def problems(planned: Sequence[Written], runs: Path) -> Iterator[Problem]:
+    """Yield a problem if the disk that `runs` lies on has no room for all that is planned."""
+    has = free(runs)
+    if has < total(planned):
+        message = f"the run needs {said(planned)}, but only {sizes.said(has)} are free"
+        hint = "Free some space, or choose a folder on another disk with --runs DIR."
+        yield Problem("disk", "error", Place(runs), message, hint)
+
+
+def free(folder: Path) -> int:
+    """Return the free bytes of the disk that a folder lies on, or will lie on."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def fewer_states(preset: Preset, room: Callable[[Preset], bool]) -> tuple[Preset, str]:
+    """Return the preset with as many states as there is `room` for, and what to tell of it.
+
+    A run does without them rather than not start, unless the preset says how many it wants.
+    """
+    asked = "state_keep" in preset.train or "state_every_minutes" in preset.train
+    if STATES_PATCH not in preset.patches or asked or room(preset):
+        return preset, ""
+    one = replace(preset, train={**preset.train, "state_keep": 1})
+    if room(one):
+        return one, "the disk has room for one state of training only, not for two"
+    none = replace(preset, train={**preset.train, "state_every_minutes": 0.0})
+    if room(none):
+        return none, (
+            "the disk has no room for states of training: if it is killed, it starts again from "
+            "the beginning"
+        )
+    return preset, ""
+
+
+def total(planned: Sequence[Written]) -> int:
+    """Return the bytes of all together."""
+    return sum(written.count * written.each for written in planned)
+
+
+def said(planned: Sequence[Written]) -> str:
+    """Return what is planned, as a person reads it."""
+    return f"up to {sizes.said(total(planned))} of disk: {listed(map(str, planned))}"
+
+
+def lora(base: Header, rank: int) -> int:
+    """Return how many numbers a LoRA has: of rank r, r * (in + out) for each layer it changes."""
+    total = 0
+    for key, tensor in base.tensors.items():
+        wide = len(tensor.shape) == 2 and not key.startswith("first_stage_model.")
+        if wide and ("transformer" in key) and "embedding" not in key:
+            total += min(rank, *tensor.shape) * sum(tensor.shape)
+    return total
+
+
+def _models(s: Settings) -> int:
+    """Return how many models, or trained LoRAs, there are at once; the final one is among them."""
+    steps = s.steps()
+    epochs = s.train("max_train_epochs") or 1
+    count = 1 + _kept(epochs, s.train("save_every_n_epochs"), s.train("save_last_n_epochs"))
+    last = s.train("save_last_n_steps")  # steps back, not a number of files
+    every = s.train("save_every_n_steps")
+    count += _kept(steps, every, None if not last or not every else 1 + last // every)
+    twice = s.train("enable_ema") and not s.train("ema_save_only_ema_weights")
+    return int(2 * count if twice else count)
+
+
+def _states(preset: Preset, s: Settings) -> int:
+    """Return how many states there are at once, of the patch and of sd-scripts' own."""
+    count = 0
+    if STATES_PATCH in preset.patches and s.given("train", "state_every_minutes") != 0:
+        count += (s.train("state_keep") or STATE_KEEP) + 1  # the next is written before one goes
+    if s.train("save_state"):
+        epochs, every = s.train("max_train_epochs") or 1, s.train("save_every_n_epochs")
+        last = s.train("save_last_n_epochs_state") or s.train("save_last_n_epochs")
+        count += 1 + _kept(epochs, every, last)
+        steps, back = s.train("save_every_n_steps"), s.train("save_last_n_steps_state")
+        back = back or s.train("save_last_n_steps")
+        count += _kept(s.steps(), steps, None if not back or not steps else 1 + back // steps)
+    elif s.train("save_state_on_train_end"):
+        count += 1
+    return count
+
+
+def _kept(length: int, every: int | None, last: int | None) -> int:
+    """Return how many of the saves before the end are kept."""
+    between = max(0, length - 1) // every if every else 0
+    return min(between, last or between)
+
+
+def _each(table: Table, key: str) -> list[Any]:
+    ranks = table.get(key, 4)
+    return ranks if isinstance(ranks, list) else [ranks]

@@ -1,0 +1,141 @@
+"""What a run gets beside its preset: states, LoRAs of its checkpoints, pictures on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from kohya_presets.errors import ProblemsError, UserError
+from kohya_presets.files import image_folder
+from kohya_presets.presets.preset import Preset
+from kohya_presets.problems import Problem
+from kohya_presets.sdscripts import scripts
+from patches import registry
+from patches.registry import Patch
+from wrapper.checkouts import checkout as checkouts
+from wrapper.checkouts import patchwork
+from wrapper.checkouts.checkout import Checkout
+from wrapper.planning.job import STATES_PATCH
+from wrapper.planning.request import Request
+from wrapper.screen.talk import Talk
+from wrapper.system import paths
+
+NOT_WITH_STATES = ("fused_optimizer_groups", "deepspeed")  # the patch refuses these options
+FAST_LORA = "fast-lora"
+AUTO, SEED, MOST_PROMPTS = "auto", 1, 4
+_LAST = ("save_last_n_epochs", "save_last_n_steps")
+_EVERY = ("save_every_n_epochs", "save_every_n_steps")
+
+
+def granted(request: Request, talk: Talk, *, data: Path | None) -> Request:
+    """Return the request with all that it gets beside its preset; `data` are the images.
+
+    Raises:
+        UserError: prompts cannot be read.
+        ProblemsError: LoRAs of checkpoints are asked for that there will not be.
+    """
+    request = _with_samples(request, data)
+    return _with_states(_with_keep(request), talk)
+
+
+def _with_samples(request: Request, data: Path | None) -> Request:
+    if request.samples is None:
+        return request
+    if request.samples == AUTO:
+        prompts = _from_captions(data, request.caption_extension)
+    else:
+        prompts = _from_file(Path(request.samples).expanduser())
+    return replace(request, preset=replace(request.preset, samples={"prompts": prompts}))
+
+
+def _from_file(file: Path) -> list[str]:
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the prompts in {file}: {error}") from None
+    prompts = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not prompts:
+        raise UserError(f"{file} has no prompts", hint="Write one prompt on each line.")
+    return prompts
+
+
+def _from_captions(data: Path | None, extension: str) -> list[str]:
+    """Return the first different captions as prompts, all from the same noise."""
+    found: dict[str, None] = {}
+    for image in image_folder.images(data) if data is not None and data.is_dir() else ():
+        caption = image_folder.caption(image, extension)
+        if caption.is_file():
+            text = caption.read_text(encoding="utf-8", errors="replace").strip()
+            found |= {line: None for line in text.splitlines()[:1] if line}
+    if not found:
+        raise UserError(
+            "--samples auto takes prompts from captions, but there are none",
+            hint="Give a file with one prompt on each line: --samples FILE.",
+        )
+    return [f"{caption} --d {SEED}" for caption in [*found][:MOST_PROMPTS]]
+
+
+def _with_keep(request: Request) -> Request:
+    preset = request.preset
+    if request.keep is not None:
+        preset = replace(preset, run={**(preset.run or {}), "keep": request.keep})
+    if preset.keep == "loras":
+        if wrong := [*_no_loras(preset)]:
+            raise ProblemsError(f'{preset.name} with keep = "loras"', wrong)
+        if request.checkout is None and not request.standin:
+            preset = _patched(preset, FAST_LORA)
+    return replace(request, preset=preset)
+
+
+def _no_loras(preset: Preset) -> Iterator[Problem]:
+    """Yield why there would be no LoRAs of checkpoints, or not of all."""
+
+    def problem(table: str, key: str, message: str, hint: str) -> Problem:
+        return Problem("keep-loras", "error", preset.place(table, key), message, hint)
+
+    if scripts.makes_lora(preset.script):
+        hint = "Leave keep out: what training saves on the way are LoRAs."
+        yield problem("run", "keep", f"{preset.script} trains a LoRA itself", hint)
+    elif preset.extract is None:
+        yield problem("run", "keep", "the preset extracts no LoRA", "Add a table [extract].")
+    elif isinstance(preset.extract.get("dim"), list):
+        hint = "Use --set extract.dim=N."
+        yield problem("extract", "dim", "a checkpoint can become one LoRA only", hint)
+    if not any(preset.train.get(key) for key in _EVERY):
+        message = "no models are saved on the way, so there are no LoRAs of them"
+        yield problem("run", "keep", message, "Use --set train.save_every_n_epochs=N.")
+    for key in _LAST:
+        if preset.train.get(key):
+            message = f"{key} deletes checkpoints before their LoRAs are extracted"
+            yield problem("train", key, message, f"Use --set train.{key}=unset.")
+
+
+def _with_states(request: Request, talk: Talk) -> Request:
+    """Return the request with the patch that saves states, where the run can have it.
+
+    A user's own folder is never patched: it has the patch, or the run does without.
+    """
+    patch, preset = registry.find(STATES_PATCH, paths.user_patches()), request.preset
+    options = {option.name: scripts for option, scripts in patch.addition.options}
+    if request.standin or preset.script not in options["state_every_minutes"]:
+        return request
+    if refused := next((x for x in NOT_WITH_STATES if preset.train.get(x)), None):
+        talk.say(f"{refused}: no states are saved; if training is killed, it starts again")
+        return request
+    if request.checkout and not _carries(checkouts.open_folder(request.checkout), patch):
+        command = patchwork.command([STATES_PATCH], f'"{request.checkout}"')
+        talk.say(
+            f"{request.checkout} has no patch {STATES_PATCH}: if training is killed, it starts "
+            f"again from the beginning. `{command}` adds the patch."
+        )
+        return request
+    return replace(request, preset=_patched(preset, STATES_PATCH))
+
+
+def _patched(preset: Preset, patch: str) -> Preset:
+    return replace(preset, patches=tuple(dict.fromkeys((*preset.patches, patch))))
+
+
+def _carries(found: Checkout, patch: Patch) -> bool:
+    return found.is_standin is False and patchwork.status(found, patch).state == "applied"

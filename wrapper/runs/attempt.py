@@ -1,0 +1,181 @@
+"""One attempt at a stage: start its process or attach to it, go on from a state, keep what it made.
+
+Says before it starts what it will do.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from kohya_presets.errors import StoppedError, TrainerError, UserError
+from kohya_presets.loras import weights
+from wrapper.runs import failures, manifest, sources
+from wrapper.runs.kept import loras, places, states
+from wrapper.runs.manifest import Run, Stage
+from wrapper.runs.watcher import Watcher
+from wrapper.system import launch, proc
+from wrapper.system.launch import Launch, OnLine, Outcome
+
+RESUME_PATCH = "resume"
+
+
+def of(run: Run, stage: Stage, watcher: Watcher) -> Outcome:
+    """Return how the stage ended, after starting it or attaching to it.
+
+    Raises:
+        UserError: it cannot start.
+    """
+    if left := launch.at_work(run.folder):
+        watcher.say(f"{stage.name}: still running (process {left[0].pid}), attaching to it")
+        with _keeping(run, stage, watcher), _watched(run, stage, watcher) as on_line:
+            return launch.follow(
+                run.folder, stage.launch.log, on_line=on_line, saves=saves(run, stage)
+            )
+    _put_in_place(run, stage)
+    if stage.state == "running" and _is_whole(found(stage)):
+        watcher.say(f"{stage.name}: it finished while kohya-presets was not running")
+        return Outcome(None, 0.0, ())
+    _require_there(run, stage)
+    started = replace(stage, state="running", started=manifest.now())
+    manifest.write(run.with_stage(started))
+    planned = _prepared(run, stage, watcher)
+    with planned.log.open("a", encoding="utf-8") as log:
+        patches = ", ".join(map(str, run.facts.get("sd-scripts", {}).get("patches", ()))) or "none"
+        log.write(f"{started.started} kohya-presets: {stage.name}, scripts in ")
+        log.write(f"{planned.cwd}, patches: {patches}\n")
+    with _keeping(run, stage, watcher), _watched(run, stage, watcher) as on_line:
+        return launch.run(planned, on_line=on_line, saves=saves(run, stage))
+
+
+def saves(run: Run, stage: Stage) -> bool:
+    """Return whether the process of a stage saves its state when it is told to terminate."""
+    carried = run.facts.get("sd-scripts", {}).get("patches", ())
+    return stage.name == "train" and stage.in_place and RESUME_PATCH in carried
+
+
+def say_unfinished(run: Run, stage: Stage, watcher: Watcher) -> None:
+    """Give files that were written half another name, and say so; the stage has ended."""
+    for half in places.mark_unfinished(stage.makes.parent) if stage.in_place else ():
+        where = half.relative_to(run.folder).as_posix()
+        watcher.say(f"{stage.name}: it ended while it wrote a file, which is now {where}")
+
+
+def found(stage: Stage) -> Path:
+    """Return the file that a stage has made."""
+    # We may have been killed after the file was moved and before that was written down.
+    return stage.makes if stage.makes.is_file() else stage.output
+
+
+def failure(run: Run, stage: Stage, outcome: Outcome) -> UserError:
+    """Return the error that a stage failed, or was stopped with its state saved."""
+    tail = outcome.tail or _tail(stage.launch.log)
+    resume = proc.command_line(("kohya-presets", "resume", run.folder))
+    if words := _stopped(tail):
+        return StoppedError(
+            f"{stage.name}: {words}; its state is saved", hint=f"Continue with `{resume}`."
+        )
+    hint, said = failures.advise(tail), failures.last_words(tail)
+    if outcome.returncode:
+        what = f"{stage.name} stopped with exit code {outcome.returncode}: {said}"
+    else:
+        what = f"{stage.name} ended without writing {stage.makes.name}: {said}"
+    what += f"\n  log: {stage.launch.log}"
+    if stage.name == "train" and (state := states.newest(run.folder)):
+        what += f"\n  newest state: step {state.step} (epoch {state.epoch}), {state.folder}"
+    return TrainerError(what, hint=hint)
+
+
+def _prepared(run: Run, stage: Stage, watcher: Watcher) -> Launch:
+    """Return what to start, with room for what it writes; nothing that is there is written over."""
+    planned = stage.launch
+    planned.log.parent.mkdir(parents=True, exist_ok=True)
+    say_unfinished(run, stage, watcher)
+    goes_on = states.newest(run.folder) if saves(run, stage) else None
+    if goes_on is not None:
+        watcher.say(f"{stage.name}: continuing {states.said(goes_on, planned.log)}")
+        planned = replace(planned, argv=(*planned.argv, f"--resume={goes_on.folder}"))
+    elif earlier := places.set_aside(stage.makes.parent):
+        where = earlier.relative_to(run.folder).as_posix()
+        watcher.say(
+            f"{stage.name}: starting again from the beginning "
+            f"(files of the earlier attempt are kept in {where})"
+        )
+    stage.makes.parent.mkdir(parents=True, exist_ok=True)
+    return planned
+
+
+def _keeping(run: Run, stage: Stage, watcher: Watcher) -> AbstractContextManager[None]:
+    """Return what makes LoRAs of checkpoints while the stage runs, where the run wants that."""
+    if stage.name != "train" or run.keeps is None:
+        return nullcontext()
+    return loras.while_training(run, stage, watcher)
+
+
+@contextmanager
+def _watched(run: Run, stage: Stage, watcher: Watcher) -> Iterator[OnLine]:
+    """Pass lines on; say those about states; in the end, give all files their places."""
+    try:
+        with watcher.stage(stage.name) as on_line:
+
+            def heard(line: str) -> None:
+                on_line(line)
+                if line.startswith(states.SAYS):
+                    watcher.say(f"{stage.name}: {line.removeprefix(states.SAYS)}")
+
+            yield heard
+    except BaseException:
+        if not launch.at_work(run.folder):
+            say_unfinished(run, stage, watcher)
+        raise
+    finally:
+        if not launch.at_work(run.folder):
+            _put_in_place(run, stage)
+
+
+def _put_in_place(run: Run, stage: Stage) -> None:
+    if stage.in_place:
+        places.move_in(stage.makes.parent, run.folder, stage.makes.parent)
+
+
+def _require_there(run: Run, stage: Stage) -> None:
+    """Raise UserError where the scripts, their patches or the Python of the run are gone."""
+    program, scripts = stage.launch.argv[0], stage.launch.cwd
+    if scripts.is_dir() and shutil.which(program):
+        sources.require_same_patches(run)
+        return
+    gone = f"the Python {program}" if scripts.is_dir() else f"the folder {scripts}"
+    facts = run.facts.get("sd-scripts", {})
+    release = facts.get("release") or facts.get("commit") or ""
+    words = ["kohya-presets", "rehearse", run.preset, *(("--release", release) if release else ())]
+    hint = f"Run `{proc.command_line(words)}`: if kohya-presets created it, it is created again. "
+    hint += "Otherwise restore it. "
+    if run.kind != "rehearsal":  # which that command replaces
+        resume = proc.command_line(("kohya-presets", "resume", run.folder))
+        hint += f"Then run `{resume}`."
+    raise UserError(f"{stage.name} cannot start: {gone} is not there any more", hint=hint.strip())
+
+
+def _stopped(tail: tuple[str, ...]) -> str | None:
+    """Return why a trainer stopped after saving its state, from the end of its log, or None."""
+    begins = states.SAYS + states.STOPPED
+    return next((x.removeprefix(states.SAYS) for x in reversed(tail) if x.startswith(begins)), None)
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        weights.read(file)
+    except UserError:
+        return False
+    return True
+
+
+def _tail(log: Path) -> tuple[str, ...]:
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ()
+    return tuple(text.replace("\r", "\n").splitlines()[-launch.TAIL_LINES :])

@@ -1,0 +1,1 @@
+"""What a run keeps: models, states and LoRAs, each in its place, and what deletes any of it."""

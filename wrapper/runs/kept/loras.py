@@ -1,0 +1,151 @@
+"""`keep = "loras"`: while training goes on, each checkpoint becomes its LoRA and is deleted.
+
+A process of its own extracts (`kp_keep`). Here each LoRA is verified and given its place, and only
+then its checkpoint is deleted. There are two checkpoints at most: with two waiting, training waits
+too, until the first is extracted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from kohya_presets.errors import UserError
+from kohya_presets.loras import weights
+from wrapper.extraction import tool, verify
+from wrapper.runs.kept import states
+from wrapper.runs.manifest import Run, Stage
+from wrapper.runs.watcher import Watcher
+from wrapper.system import folders, launch
+
+MOST = 2  # checkpoints at once
+POLL_SECONDS = 0.1
+EXTRACTED = f"{states.SAYS}extracted "
+FAILED = re.compile(rf"{states.SAYS}the LoRA of (.*) could not be extracted")
+
+
+@contextlib.contextmanager
+def while_training(run: Run, stage: Stage, watcher: Watcher) -> Iterator[None]:
+    """Extract the LoRAs of the checkpoints that `stage` saves, and of those that it has saved.
+
+    What is left of them when training ends is extracted then. An interrupt stops that; `resume`
+    does the rest.
+    """
+    keeper = _Keeper(run, stage, watcher)
+    keeper.start()
+    try:
+        yield
+        keeper.finish()
+    except BaseException:
+        keeper.stop()
+        raise
+
+
+class _Keeper:
+    def __init__(self, run: Run, stage: Stage, watcher: Watcher) -> None:
+        assert run.keeps is not None
+        self.run, self.stage, self.watcher, self.launch = run, stage, watcher, run.keeps
+        self.made = run.folder / "work" / "keep"
+        self.pattern = re.compile(tool.checkpoints_of(stage.output.stem))
+        self.refused: set[str] = set()
+        self.ended = threading.Event()
+        self.waits = False
+
+    def start(self) -> None:
+        """Start the process, after stopping one that an earlier kohya-presets has left."""
+        launch.stop(launch.at_work(self.made))
+        for part in self.made.glob("*.part.safetensors"):
+            part.unlink()
+        (self.made / tool.UNTIL).unlink(missing_ok=True)
+        self.collect()
+        self.launch.log.parent.mkdir(parents=True, exist_ok=True)
+        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._work, self._brake)]
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop the process at once; what it has not done is done when the run is continued."""
+        self._end()
+        while self.threads[0].is_alive():  # also one that is about to start the process
+            launch.stop(launch.at_work(self.made))
+            self.threads[0].join(POLL_SECONDS)
+
+    def finish(self) -> None:
+        """Wait for the LoRAs of all checkpoints that there are."""
+        self._end()
+        left = len(self.checkpoints())
+        if left:
+            self.watcher.say(f"keep: {left} more to extract")
+        self.made.mkdir(parents=True, exist_ok=True)
+        (self.made / tool.UNTIL).touch()
+        self.threads[0].join()
+        self.collect()
+        if not self.checkpoints():
+            folders.delete(self.made)
+
+    def checkpoints(self) -> list[Path]:
+        """Return the checkpoints that there are, those being written among them."""
+        files = self.stage.output.parent.glob("*.safetensors")
+        return [file for file in files if self.pattern.fullmatch(file.name)]
+
+    def collect(self) -> None:
+        """Verify each LoRA that is made, give it its place, and delete its checkpoint."""
+        into = self.run.folder / "lora"
+        for lora in sorted(self.made.glob("*.safetensors")):
+            if lora.name.endswith(".part.safetensors") or lora.name in self.refused:
+                continue
+            try:
+                # Early on, text encoders may not have changed by as much as min_diff yet.
+                found = verify.extracted(lora, text_encoders=False, min_diff=0)
+            except UserError as error:
+                self.refused.add(lora.name)
+                self.watcher.say(f"keep: {error}; its checkpoint is kept")
+                continue
+            into.mkdir(exist_ok=True)
+            lora.replace(into / lora.name)
+            self.watcher.say(f"keep: {into.name}/{lora.name}: {found}")
+        for checkpoint in self.checkpoints():
+            if (into / checkpoint.name).is_file() and _is_whole(checkpoint):
+                checkpoint.unlink()
+
+    def _work(self) -> None:
+        def heard(line: str) -> None:
+            if line.startswith(EXTRACTED):
+                self.collect()
+            elif failed := FAILED.fullmatch(line):
+                self.refused.add(failed[1])
+                self.watcher.say(f"keep: {failed[0].removeprefix(states.SAYS)}, so it is kept")
+
+        outcome = launch.run(self.launch, on_line=heard)
+        if outcome.returncode and not self.ended.is_set():
+            self.watcher.say(
+                f"keep: extraction stopped with exit code {outcome.returncode}; checkpoints are "
+                f"kept. Log: {self.launch.log}"
+            )
+
+    def _brake(self) -> None:
+        """Let training wait while there are as many checkpoints as there may be."""
+        while not self.ended.wait(POLL_SECONDS):
+            alive = self.threads[0].is_alive()
+            waiting = [file for file in self.checkpoints() if file.name not in self.refused]
+            full = alive and len(waiting) >= MOST
+            if full != self.waits:
+                self.waits = full
+                launch.suspend(self.run.folder, full)
+        if self.waits:
+            launch.suspend(self.run.folder, False)
+
+    def _end(self) -> None:
+        self.ended.set()
+        self.threads[1].join()
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        weights.read(file)
+    except UserError:
+        return False
+    return True

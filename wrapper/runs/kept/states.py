@@ -1,0 +1,80 @@
+"""The states of a run: from which step its training can go on, and what that saves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from patches.resume import kp_states
+from wrapper.screen import progress
+from wrapper.screen.progress import Step
+
+FOLDER = "states"
+SAYS = "kohya-presets: "  # how the lines begin that the patch `resume` writes into the log
+STOPPED = "stopped by "  # and then that it saved a state, because a signal asked for it
+
+
+@dataclass(frozen=True)
+class State:
+    """A whole state of training. The patch `resume` writes it beside and renames it."""
+
+    folder: Path
+    step: int
+    epoch: int  # from 1
+    size: int  # bytes
+    seconds: float  # that writing it took
+    saved: float  # when, in seconds since 1970
+
+
+def whole(run: Path) -> list[State]:
+    """Return the whole states of a run, the newest first."""
+    found = []
+    for folder in (run / FOLDER).iterdir() if (run / FOLDER).is_dir() else ():
+        try:
+            table = kp_states.read(folder) if not folder.suffix else None
+            if table is not None:
+                found.append(_state(folder, table))
+        except (ValueError, KeyError, TypeError):  # of another version, or damaged
+            continue
+    return sorted(found, key=lambda state: (state.saved, state.step), reverse=True)
+
+
+def newest(run: Path) -> State | None:
+    """Return the state that training would go on from, or None."""
+    return next(iter(whole(run)), None)
+
+
+def last_step(log: Path) -> Step | None:
+    """Return the last state of the bar of steps in a log of training, or None."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 2**20))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return None
+    return last_of(text.replace("\r", "\n").splitlines())
+
+
+def last_of(lines: Iterable[str]) -> Step | None:
+    """Return the last state of the bar of steps in these lines, or None."""
+    steps = [progress.read(line) for line in lines if line.startswith("steps:")]
+    return next((step for step in reversed(steps) if step), None)
+
+
+def said(state: State, log: Path) -> str:
+    """Return where training goes on, as a person reads it, with what that saves."""
+    last = last_step(log)
+    of = f" of {last.total}" if last else ""
+    text = f"after step {state.step}{of} (epoch {state.epoch}), from {FOLDER}/{state.folder.name}"
+    if last and last.rate:
+        text += f"; {progress.clock(state.step / last.rate)} of training need not be repeated"
+    return text
+
+
+def _state(folder: Path, table: dict[str, object]) -> State:
+    def number(key: str) -> float:
+        return float(str(table[key]))
+
+    step, epoch, size = int(number("step")), int(number("epoch")), int(number("bytes"))
+    return State(folder, step, epoch, size, number("seconds"), number("saved"))
