@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, urlsplit
 
 MASK = "***"
 
@@ -32,6 +31,9 @@ _TOKEN = re.compile(
     r"|(?<=/api/webhooks/)\d+/[\w-]+|(?<=hooks\.slack\.com/)[\w/-]{8,}"
 )
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"]+(?=@)")  # user:token@ of a URL
+_HTTP = re.compile(
+    r"(?P<scheme>https?://)(?P<user>[^/?#]*)@(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
 _IN_QUERY = re.compile(
     r"(?<=[?&])((?:access_|private_|auth_)?token|api_?key|key|password|secret|sig(?:nature)?|auth)="
     r"[^\s&'\"]+",
@@ -91,19 +93,8 @@ def settings(table: Mapping[str, Any]) -> Iterator[str]:
 
 def without_credentials(url: str) -> tuple[str, str | None]:
     """Return an http(s) URL without the "user:token@" in it, and that; None if it has none."""
-    parts = _http(url)
-    if parts is None:
-        return url, None
-    user, at, host = parts.netloc.rpartition("@")
-    return (parts._replace(netloc=host).geturl(), user) if at else (url, None)
-
-
-def _http(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return parts if parts.scheme in ("http", "https") else None
+    found = _HTTP.fullmatch(url)
+    return (found["scheme"] + found["rest"], found["user"]) if found else (url, None)
 
 
 def _user(found: re.Match[str]) -> str:

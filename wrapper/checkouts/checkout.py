@@ -283,7 +283,7 @@ def recorded(own: Path) -> Checkout:
         record.get("release") or None,
         record.get("like") or releases.DEFAULT,
         record.get("commit") or None,
-        record.get("source") or None,
+        secrets.masked(record.get("source", "")) or None,  # an earlier version kept tokens
         record.get("between") or None,
         tuple(sorted(record.get("patches", {}).items())),
     )

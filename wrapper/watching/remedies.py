@@ -29,14 +29,14 @@ def gpu_memory(at: Situation, _: Found) -> str:
     """Return the smallest change that saves GPU memory, and the next ones."""
     first = "Close other programs that use the GPU."
     if at.settings is None:
-        return f"{first} Then add {options({'train.gradient_checkpointing': True})}."
+        return f"{first} Then train again with {options({'train.gradient_checkpointing': True})}."
     every = savings.of(at.settings, at.stage)
     if not every:
         return f"{first} The settings leave nothing to save: use a GPU with more memory."
     steps = [f"{options(saving.changes)} ({saving.why})" for saving in every]
     more = f" If that is not enough, also {'; then '.join(steps[1:])}." if steps[1:] else ""
-    kept = "" if every[0].keeps_state else " It cannot continue from an earlier state."
-    return f"{first} Then add {steps[0]}.{kept}{more}"
+    kept = "" if every[0].keeps_state else " No earlier state fits that: it starts from step 0."
+    return f"{first} Then train again with {steps[0]}.{kept}{more}"
 
 
 def doctor(at: Situation, _: Found) -> str:
@@ -80,7 +80,7 @@ def waits(at: Situation, _: Found) -> str:
     if not changes:
         return f"One process probably waited for another. Continue with {at.resume}."
     why = "The limit is 30 minutes, and caching latents of many images takes longer."
-    return f"{why} Add {options(changes)}."
+    return f"{why} Train again with {options(changes)}."
 
 
 def bitsandbytes(at: Situation, found: Found) -> str:
@@ -121,7 +121,7 @@ def disk(at: Situation, _: Found) -> str:
         if saves and not at.train(f"save_last_n_{unit}"):
             changes[f"train.save_last_n_{unit}"] = 1 if unit == "epochs" else saves
     fewer = (
-        f" To need less, add {options(changes)}: older models are then deleted." if changes else ""
+        f" To need less, use {options(changes)}: older models are then deleted." if changes else ""
     )
     return f"Free some space on the disk of the run{free}. {AGAIN} {at.resume}.{fewer}"
 
@@ -134,7 +134,7 @@ def memory(at: Situation, _: Found | None = None) -> str:
         changes["train.max_data_loader_n_workers"] = 1
     if at.train("cache_latents") and not at.train("cache_latents_to_disk"):
         changes["train.cache_latents_to_disk"] = True
-    less = f" To need less, add {options(changes)}." if changes and at.stage == "train" else ""
+    less = f" To need less, use {options(changes)}." if changes and at.stage == "train" else ""
     first = "Close other programs, or use a machine with more main memory (RAM)."
     return f"{first}{less} {AGAIN} {at.resume}."
 
@@ -150,7 +150,7 @@ def paging(at: Situation, _: Found) -> str:
 def shared_memory(at: Situation, _: Found) -> str:
     """Return how the data loader does without shared memory."""
     changes = options({"train.max_data_loader_n_workers": 0})
-    return f"In Docker, start the container with --shm-size=8g. Or add {changes}."
+    return f"In Docker, start the container with --shm-size=8g. Or train again with {changes}."
 
 
 def nan_latents(at: Situation, found: Found) -> str:
@@ -158,7 +158,8 @@ def nan_latents(at: Situation, found: Found) -> str:
     if at.train("no_half_vae"):
         first = "The VAE works in fp32 already: look at the image, and replace it if it is damaged."
         return f"{first} {AGAIN} {at.resume}."
-    return f"Add {options({'train.no_half_vae': True})}: SDXL's own VAE overflows in fp16."
+    change = options({"train.no_half_vae": True})
+    return f"Train again with {change}: SDXL's own VAE overflows in fp16."
 
 
 def nan_loss(at: Situation) -> str:
@@ -177,7 +178,7 @@ def nan_loss(at: Situation) -> str:
     steps = [options({name: value}) for name, value in changes.items()]
     if steps[1:]:
         return f"Try one of these at a time, in this order: {', '.join(steps)}."
-    return f"Add {steps[0]}."
+    return f"Train again with {steps[0]}."
 
 
 def fp16_gradients(at: Situation, _: Found) -> str:
@@ -186,7 +187,7 @@ def fp16_gradients(at: Situation, _: Found) -> str:
     if at.train("full_fp16"):
         changes["train.full_fp16"] = "unset"
     changes["train.mixed_precision"] = "bf16"
-    return f"Add {options(changes)} (GPUs of the RTX 30 series and newer)."
+    return f"Train again with {options(changes)} (GPUs of the RTX 30 series and newer)."
 
 
 def damaged(_: Situation, __: Found) -> str:

@@ -69,6 +69,8 @@ def applied(settings: Settings, savings: tuple[Saving, ...]) -> Settings:
 
 
 def _of_training(s: Settings) -> Iterator[Saving]:
+    if s.train("enable_ema") and s.train("ema_device") not in (None, "cpu"):
+        yield Saving({"train.ema_device": "cpu"}, "a little slower; the result is the same", True)
     if not s.train("gradient_checkpointing"):
         why = "slower by about a third; the result is the same"
         yield Saving({"train.gradient_checkpointing": True}, why, keeps_state=True)

@@ -202,6 +202,11 @@ def test_a_checkout_forgets_the_token_of_its_remote(door: str, origin: str, home
     assert holding(home, Path.cwd()) == []
     settings = (paths.checkouts() / origin[:12] / "sd-scripts/.git/config").read_text("utf-8")
     assert "url = https://code.invalid/sd-scripts" in settings
+    old = paths.checkouts() / origin[:12] / "checkout.toml"
+    old.write_text(
+        old.read_text("utf-8").replace("https://code", f"https://me:{PASSWORD}@code"), "utf-8"
+    )
+    assert planted(all_typed([("checkout", "list"), ("checkout", "list", "--json")])) == []
 
 
 @pytest.mark.parametrize("url", [f"https://a.invalid/x?token={PASSWORD}", f"https://{FORMED}@b c/"])

@@ -62,7 +62,7 @@ SAID: tuple[tuple[str, str, str], ...] = (
         "RuntimeError: The NVIDIA driver on your system is too old (found version 11040). Please "
         "update your GPU driver",
         "driver",
-        "11040",
+        "CUDA 11.4",
     ),
     (
         "RuntimeError: cuda runtime error (35) : CUDA driver version is insufficient for CUDA "

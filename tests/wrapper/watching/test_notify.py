@@ -136,6 +136,7 @@ def test_one_that_fails_is_said_once_without_its_address(server: Server, code: i
 
 def test_one_that_is_not_there_is_said_too(server: Server) -> None:
     url = server.url
+    server.http.shutdown()
     server.http.server_close()
     said: list[str] = []
     notices = Notices(url, "korra", said.append)

@@ -116,3 +116,10 @@ def _gib(s: Settings) -> float:
     needs = estimate.of(s)
     assert needs is not None
     return needs.total / estimate.GIB
+
+
+def test_an_average_moves_to_main_memory_first(shipped: Catalogue) -> None:
+    additions = registry.additions(paths.user_patches())
+    s = settings.of_preset(shipped.load("a100-ema"), releases.DEFAULT, additions)
+    assert changes(s)[0] == {"train.ema_device": "cpu"}
+    assert {"train.ema_device": "cpu"} not in changes(made())

@@ -15,8 +15,8 @@ EVERY: tuple[Signature, ...] = (
     Signature(
         "gpu-memory",
         _SIZES,
-        _GPU_MEMORY + ": {asked} more than the {total} it has were asked for",
-        "the model, its gradients, the optimizer's state and a step's work do not fit together",
+        _GPU_MEMORY + ": it has {total}, and another {asked} were needed",
+        "the model, its gradients, the optimizer's state and one step do not fit into it",
         remedies.gpu_memory,
         "kohya_ss 3300; sd-scripts 648, 725",
     ),
@@ -25,7 +25,7 @@ EVERY: tuple[Signature, ...] = (
         r"(?:CUDA|HIP) out of memory|OutOfMemoryError|CUDA error: out of memory"
         r"|CUBLAS_STATUS_ALLOC_FAILED when calling",
         _GPU_MEMORY,
-        "the model, its gradients, the optimizer's state and a step's work do not fit together",
+        "the model, its gradients, the optimizer's state and one step do not fit into it",
         remedies.gpu_memory,
         "composer's trainer; JoePenna 37",
     ),
@@ -64,8 +64,9 @@ EVERY: tuple[Signature, ...] = (
     ),
     Signature(
         "driver",
-        r"The NVIDIA driver on your system is too old \(found version (?P<version>\d+)\)",
-        "the NVIDIA driver is too old for this torch (it supports CUDA {version})",
+        r"The NVIDIA driver on your system is too old "
+        r"\(found version (?P<major>\d\d)0(?P<minor>\d)0\)",
+        "the NVIDIA driver is too old for this torch (it supports CUDA {major}.{minor})",
         "torch is newer than the driver",
         remedies.driver,
         "Fooocus 1313",
