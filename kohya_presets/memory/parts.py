@@ -130,7 +130,10 @@ class Parts(NamedTuple):
         """Bytes that wait for the text encoders' backward: copies of weights, and the rest."""
         text = facts()["text"][self.precision][self.checkpointing]
         rows = [text[model] for model in self.trained if model != "unet"]
-        chunks = self.images[0] * max(1, (self.train("max_token_length") or CHUNK) // CHUNK)
+        # As it is written: a file may have one that is no choice, which sd-scripts takes.
+        tokens = self.settings.tables.get("train", {}).get("max_token_length")
+        pieces = tokens // CHUNK if isinstance(tokens, int) else 1
+        chunks = self.images[0] * max(1, pieces)
         return sum(row[0] for row in rows), chunks * sum(row[1] for row in rows)
 
     def shares(self) -> tuple[float, float]:

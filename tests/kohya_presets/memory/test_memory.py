@@ -209,6 +209,7 @@ def test_more_to_compute_takes_more(precision: str, attention: str, checkpointin
     assert batches == sorted(set(batches))
     assert forward((1024, 1024)) > forward((832, 1216)) > forward((768, 768))
     assert forward(max_token_length=225) > forward()
+    assert forward(max_token_length=255) == forward(max_token_length=225)
 
 
 def test_each_saving_saves() -> None:
