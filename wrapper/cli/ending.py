@@ -8,7 +8,9 @@ import click
 
 from kohya_presets.loras.summary import Lora
 from kohya_presets.sdscripts import scripts
+from wrapper.planning import less_memory
 from wrapper.runs import runner
+from wrapper.runs.attempt import StageError
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
 from wrapper.watching.notify import Notices, address
@@ -16,13 +18,21 @@ from wrapper.watching.notify import Notices, address
 STANDIN = 6  # exit code: all went well, but with the stand-in and not with sd-scripts
 
 
-def finish(run: Run, talk: Talk, notify: str | None = None) -> Lora | None:
+def finish(run: Run, talk: Talk, notify: str | None = None, *, oom: str = "stop") -> Lora | None:
     """Return what the run made, having said it: the file on stdout, the rest as talk.
 
-    `notify` is the webhook of --notify.
+    `notify` is the webhook of --notify; with `oom` "retry", a stage that GPU memory did not suffice
+    for is tried again with less.
     """
-    notices = Notices(address(notify), run.name, talk.say)
-    made = runner.carry_out(run, talk, notices)
+    while True:
+        try:
+            made = runner.carry_out(run, talk, Notices(address(notify), run.name, talk.say))
+            break
+        except StageError as error:
+            changed = less_memory.planned(run, error, talk) if oom == "retry" else None
+            if changed is None:
+                raise
+            run = changed
     lone = "a model (not a LoRA)" if run.stages[-1].expects != scripts.LORA else "a LoRA"
     talk.say(f"{run.product.name}: {made or lone}")
     click.echo(run.product)

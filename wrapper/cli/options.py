@@ -62,6 +62,16 @@ def notify_option(function: Decorated) -> Decorated:
     )(function)
 
 
+def oom_option(function: Decorated) -> Decorated:
+    """Add --oom."""
+    return click.option(
+        "--oom",
+        type=click.Choice(("stop", "retry")),
+        default="stop",
+        help="If GPU memory runs out: stop, or retry with the smallest change that saves some.",
+    )(function)
+
+
 def samples_option(function: Decorated) -> Decorated:
     """Add --samples."""
     return click.option(

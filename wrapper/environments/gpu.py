@@ -55,6 +55,13 @@ BUILDS = (
 WITHOUT_GPU = BUILDS[0]
 
 
+def largest() -> float | None:
+    """Return the memory in GiB of the GPU that has the most, None where there is none."""
+    found = driver()
+    sizes = [g.memory_gib for g in found.gpus if g.memory_gib is not None] if found else []
+    return max(sizes, default=None)
+
+
 def driver() -> Driver | None:
     """Return the driver of this machine, or None where there is none."""
     banner = proc.run(["nvidia-smi"], check=False, timeout_seconds=30)

@@ -39,7 +39,7 @@ def ready(folder: Path, *, trust: bool = False) -> Run:
     record = manifest.read(folder)
     if not trust:
         known.require(record)
-    preset = _preset(record)
+    preset = preset_of(record)
     try:
         plan = inputs.plan(preset, inputs.of(record))
     except (KeyError, StopIteration, TypeError, ValueError) as error:
@@ -52,7 +52,7 @@ def ready(folder: Path, *, trust: bool = False) -> Run:
     if record.kind == "train" and record.stages[0].state != "done":
         _stop_at(record, _data(record, preset), "the images have changed since it started")
         _stop_at(record, _base(record), "the base model has changed since it started")
-    stages = tuple(map(_continued, plan.stages, record.stages))
+    stages = tuple(map(continued, plan.stages, record.stages))
     run = replace(record, stages=stages, keeps=plan.keeps)
     if record.written_in not in (None, record.folder):  # it was moved: the files name its folder
         files = {record.folder / name: text.encode("utf-8") for name, text in plan.files.items()}
@@ -63,14 +63,19 @@ def ready(folder: Path, *, trust: bool = False) -> Run:
     return run
 
 
-def _preset(record: Run) -> Preset:
+def preset_of(record: Run) -> Preset:
+    """Return the preset of a run, as it was resolved.
+
+    Raises:
+        UserError: it is not there.
+    """
     file = record.folder / "preset.toml"
     if not file.is_file():
         raise UserError(f"{record.folder} has no preset.toml", hint="Start a new run.")
     return Catalogue(()).load(str(file))
 
 
-def _continued(planned: Stage, recorded: Stage) -> Stage:
+def continued(planned: Stage, recorded: Stage) -> Stage:
     """Return a planned stage, with how far it got."""
     return replace(
         planned,

@@ -46,7 +46,7 @@ def against(
         registry.additions(paths.user_patches()),
         frozenset(ignore),
         images or IMAGES,
-        gpu_gib=_largest_gpu(),
+        gpu_gib=gpu.largest(),
     )
 
 
@@ -131,12 +131,6 @@ def values(report: Report) -> dict[str, Any]:
         "problems": [_values(problem) for problem in report.problems],
         "memory": dict(report.memory.parts) if report.memory else None,
     }
-
-
-def _largest_gpu() -> float | None:
-    driver = gpu.driver()
-    sizes = [g.memory_gib for g in driver.gpus if g.memory_gib is not None] if driver else []
-    return max(sizes, default=None)
 
 
 def _values(problem: Problem) -> dict[str, Any]:

@@ -26,6 +26,14 @@ from wrapper.watching.notify import Notices
 RESUME_PATCH = "resume"
 
 
+class StageError(TrainerError):
+    """A stage failed; `why` is what is known of the reason."""
+
+    def __init__(self, message: str, *, hint: str | None, stage: str, why: Stop | None) -> None:
+        super().__init__(message, hint=hint)
+        self.stage, self.why = stage, why
+
+
 def of(run: Run, stage: Stage, watcher: Watcher, notices: Notices) -> tuple[Outcome, Stop | None]:
     """Return how the stage ended, after starting it or attaching to it; and why, if it failed.
 
@@ -103,7 +111,7 @@ def failure(run: Run, stage: Stage, outcome: Outcome, why: Stop | None) -> UserE
     elif stage.name == "train" and (state := states.newest(run.folder)):
         lines.append(f"newest whole state: step {state.step}, {state.folder}")
     hint = why.hint if why and why.hint else f"Read the log. `{resume}` tries again."
-    return TrainerError("\n  ".join(lines), hint=hint)
+    return StageError("\n  ".join(lines), hint=hint, stage=stage.name, why=why)
 
 
 def _prepared(run: Run, stage: Stage, watcher: Watcher) -> Launch:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from wrapper.cli.ending import exit_if_standin, finish
-from wrapper.cli.options import FOLDER, notify_option
+from wrapper.cli.options import FOLDER, notify_option, oom_option
 from wrapper.planning import again
 from wrapper.screen.talk import Talk
 from wrapper.watching.notify import address
@@ -17,7 +17,8 @@ from wrapper.watching.notify import address
 @click.argument("run", type=FOLDER)
 @click.option("--trust", is_flag=True, help="Continue a run that came from another computer.")
 @notify_option
-def command(run: Path, trust: bool, notify: str | None) -> None:
+@oom_option
+def command(run: Path, trust: bool, notify: str | None, oom: str) -> None:
     """Continue RUN at the first stage that is not done.
 
     RUN is the folder of the run. Finished stages are not repeated. Training goes on from the newest
@@ -32,5 +33,5 @@ def command(run: Path, trust: bool, notify: str | None) -> None:
     """
     address(notify)  # said before anything is done, if it cannot be used
     found, talk = again.ready(run, trust=trust), Talk()
-    finish(found, talk, notify)
+    finish(found, talk, notify, oom=oom)
     exit_if_standin(found, talk)

@@ -12,6 +12,7 @@ from wrapper.cli.options import (
     ignore_option,
     keep_option,
     notify_option,
+    oom_option,
     preset_argument,
     presets,
     runs_option,
@@ -45,6 +46,7 @@ from wrapper.watching.notify import address
 @keep_option
 @samples_option
 @notify_option
+@oom_option
 @click.option("--dry-run", is_flag=True, help="Print the command of each stage and write nothing.")
 def command(
     preset: str,
@@ -60,6 +62,7 @@ def command(
     keep: str | None,
     samples: str | None,
     notify: str | None,
+    oom: str,
     dry_run: bool,
 ) -> None:
     """Train with PRESET, extract the LoRA, and resize it.
@@ -86,4 +89,4 @@ def command(
         for stage in prepare_training.dry(request, data, base, talk).stages:
             click.echo(f"# {stage.name}\n{proc.command_line(stage.launch.argv)}")
         return
-    finish(prepare_training.ready(request, data, base, talk), talk, notify)
+    finish(prepare_training.ready(request, data, base, talk), talk, notify, oom=oom)
