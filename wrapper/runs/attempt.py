@@ -152,7 +152,7 @@ def _heard(run: Run, stage: Stage, watcher: Watcher, guard: Guard) -> Iterator[O
             def heard(line: str) -> None:
                 on_line(line)
                 guard.line(line)
-                if line.startswith(states.SAYS):
+                if line.startswith(states.SAYS) and not line.startswith(states.CONTINUES):
                     watcher.say(f"{stage.name}: {line.removeprefix(states.SAYS)}")
 
             yield heard

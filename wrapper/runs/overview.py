@@ -39,7 +39,9 @@ def text(run: Run) -> str:
     for stage in run.stages:
         took = f"  {progress.clock(stage.seconds)}" if stage.seconds else ""
         made = f"  {stage.output}" if stage.state == "done" else _steps(stage)
-        rows.append(f"  {stage.name:<12} {stage.state:<8}{took}{made}")
+        stopped = stage.state == "running" and not launch.at_work(run.folder)
+        state = "stopped" if stopped else stage.state
+        rows.append(f"  {stage.name:<12} {state:<8}{took}{made}".rstrip())
     found = states.whole(run.folder)
     if found:
         rows.append("")
