@@ -18,7 +18,14 @@ from wrapper.watching.notify import Notices, address
 STANDIN = 6  # exit code: all went well, but with the stand-in and not with sd-scripts
 
 
-def finish(run: Run, talk: Talk, notify: str | None = None, *, oom: str = "stop") -> Lora | None:
+def finish(
+    run: Run,
+    talk: Talk,
+    notify: str | None = None,
+    *,
+    oom: str = "stop",
+    rate: float | None = None,
+) -> Lora | None:
     """Return what the run made, having said it: the file on stdout, the rest as talk.
 
     `notify` is the webhook of --notify; with `oom` "retry", a stage that GPU memory did not suffice
@@ -26,7 +33,8 @@ def finish(run: Run, talk: Talk, notify: str | None = None, *, oom: str = "stop"
     """
     while True:
         try:
-            made = runner.carry_out(run, talk, Notices(address(notify), run.name, talk.say))
+            notices = Notices(address(notify), run.name, talk.say)
+            made = runner.carry_out(run, talk, notices, rate=rate)
             break
         except StageError as error:
             changed = less_memory.planned(run, error, talk) if oom == "retry" else None

@@ -62,6 +62,16 @@ def notify_option(function: Decorated) -> Decorated:
     )(function)
 
 
+def rate_option(function: Decorated) -> Decorated:
+    """Add --rate."""
+    return click.option(
+        "--rate",
+        type=click.FloatRange(min=0),
+        metavar="MONEY",
+        help="What the machine costs in an hour, to show what the run costs.",
+    )(function)
+
+
 def oom_option(function: Decorated) -> Decorated:
     """Add --oom."""
     return click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from kohya_presets.errors import UserError
 from wrapper.system import proc
 
 QUESTION = "--query-gpu=name,memory.total"
@@ -53,6 +54,27 @@ BUILDS = (
     TorchBuild("2.4.1", "0.19.1", (12, 1), "0.43.3"),
 )
 WITHOUT_GPU = BUILDS[0]
+
+
+def load() -> str:
+    """Return how busy the first GPU is: memory, temperature, power; "" where there is none."""
+    query = "--query-gpu=memory.used,memory.total,temperature.gpu,power.draw"
+    try:
+        said = proc.run(
+            ["nvidia-smi", query, "--format=csv,noheader,nounits"], check=False, timeout_seconds=5
+        )
+        used, total, degrees, watts = (x.strip() for x in said.stdout.splitlines()[0].split(","))
+    except (UserError, OSError, IndexError, ValueError):
+        return ""
+    parts = [f"GPU {float(used) / 1024:.0f} of {float(total) / 1024:.0f} GiB"] if _is(used) else []
+    parts += [f"{degrees} °C"] if _is(degrees) else []
+    parts += [f"{float(watts):.0f} W"] if _is(watts) else []
+    return " ".join(parts)
+
+
+def _is(text: str) -> bool:
+    """Return whether a value is a number: "[N/A]" is what a driver does not know."""
+    return text.replace(".", "", 1).isdigit()
 
 
 def largest() -> float | None:

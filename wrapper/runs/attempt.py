@@ -17,6 +17,7 @@ from wrapper.runs import failures, manifest, sources
 from wrapper.runs.guard import Guard
 from wrapper.runs.kept import loras, places, states
 from wrapper.runs.manifest import Run, Stage
+from wrapper.runs.news import News
 from wrapper.runs.watcher import Watcher
 from wrapper.system import launch, proc
 from wrapper.system.launch import Launch, OnLine, Outcome
@@ -34,22 +35,26 @@ class StageError(TrainerError):
         self.stage, self.why = stage, why
 
 
-def of(run: Run, stage: Stage, watcher: Watcher, notices: Notices) -> tuple[Outcome, Stop | None]:
+def of(
+    run: Run, stage: Stage, watcher: Watcher, notices: Notices, rate: float | None = None
+) -> tuple[Outcome, Stop | None]:
     """Return how the stage ended, after starting it or attaching to it; and why, if it failed.
+
+    `rate` is what the machine costs in an hour.
 
     Raises:
         UserError: it cannot start.
     """
     guard = Guard(run, stage, watcher.say, states=lambda: states.kept(run.folder), notices=notices)
-    outcome = _ended(run, stage, watcher, guard)
+    outcome = _ended(run, stage, watcher, guard, News(run, stage, rate))
     failed = outcome.returncode or not found(stage).is_file()
     return outcome, guard.why(outcome) if failed else None
 
 
-def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard) -> Outcome:
+def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -> Outcome:
     if left := launch.at_work(run.folder):
         watcher.say(f"{stage.name}: still running (process {left[0].pid}), attaching to it")
-        with _heard(run, stage, watcher, guard) as on_line:
+        with _heard(run, stage, watcher, guard, news) as on_line:
             return launch.follow(
                 run.folder,
                 stage.launch.log,
@@ -69,7 +74,7 @@ def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard) -> Outcome:
         patches = ", ".join(map(str, run.facts.get("sd-scripts", {}).get("patches", ()))) or "none"
         log.write(f"{started.started} kohya-presets: {stage.name}, scripts in ")
         log.write(f"{planned.cwd}, patches: {patches}\n")
-    with _heard(run, stage, watcher, guard) as on_line:
+    with _heard(run, stage, watcher, guard, news) as on_line:
         return launch.run(planned, on_line=on_line, on_tick=guard.tick, saves=saves(run, stage))
 
 
@@ -143,13 +148,15 @@ def _keeping(
 
 
 @contextmanager
-def _heard(run: Run, stage: Stage, watcher: Watcher, guard: Guard) -> Iterator[OnLine]:
+def _heard(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -> Iterator[OnLine]:
     """Pass lines on; say those about states; in the end, give all files their places."""
     try:
-        with _keeping(run, stage, watcher, guard) as waits, watcher.stage(stage.name) as on_line:
+        keeping, told = _keeping(run, stage, watcher, guard), watcher.stage(stage.name, news)
+        with keeping as waits, told as on_line:
             guard.waits = waits
 
             def heard(line: str) -> None:
+                news.line(line)
                 on_line(line)
                 guard.line(line)
                 if line.startswith(states.SAYS) and not line.startswith(states.CONTINUES):

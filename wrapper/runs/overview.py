@@ -40,8 +40,8 @@ def text(run: Run) -> str:
         took = f"  {progress.clock(stage.seconds)}" if stage.seconds else ""
         made = f"  {stage.output}" if stage.state == "done" else _steps(stage)
         stopped = stage.state == "running" and not launch.at_work(run.folder)
-        state = "stopped" if stopped else stage.state
-        rows.append(f"  {stage.name:<12} {state:<8}{took}{made}".rstrip())
+        shown = "stopped" if stopped else stage.state
+        rows.append(f"  {stage.name:<12} {shown:<8}{took}{made}".rstrip())
     found = states.whole(run.folder)
     if found:
         rows.append("")

@@ -47,10 +47,12 @@ def taken(folder: Path) -> UserError:
     return UserError(f"the run folder {folder} already exists", hint=hint)
 
 
-def carry_out(run: Run, watcher: Watcher, notices: Notices | None = None) -> Lora | None:
+def carry_out(
+    run: Run, watcher: Watcher, notices: Notices | None = None, *, rate: float | None = None
+) -> Lora | None:
     """Return a description of the LoRA, None for a preset without one; runs all stages not done.
 
-    `notices` tell a webhook how it goes.
+    `notices` tell a webhook how it goes; `rate` is what the machine costs in an hour.
 
     Raises:
         TrainerError: a stage failed, or wrote an unusable file.
@@ -59,7 +61,7 @@ def carry_out(run: Run, watcher: Watcher, notices: Notices | None = None) -> Lor
     notices = notices or Notices(None, run.name, watcher.say)
     try:
         with lock(run.folder):
-            made = _carried_out(run, watcher, notices)
+            made = _carried_out(run, watcher, notices, rate)
     except UserError as error:
         notices.send("failure", str(error))
         raise
@@ -73,7 +75,7 @@ def carry_out(run: Run, watcher: Watcher, notices: Notices | None = None) -> Lor
         notices.close()
 
 
-def _carried_out(run: Run, watcher: Watcher, notices: Notices) -> Lora | None:
+def _carried_out(run: Run, watcher: Watcher, notices: Notices, rate: float | None) -> Lora | None:
     if not launch.at_work(run.folder):
         run = sources.standing(run, watcher.say)
     notices.send("start", f"{run.preset}, {', '.join(stage.name for stage in run.stages)}")
@@ -81,7 +83,7 @@ def _carried_out(run: Run, watcher: Watcher, notices: Notices) -> Lora | None:
         if is_done(stage):
             watcher.say(f"{stage.name}: already done ({stage.output.name} is intact)")
             continue
-        run = run.with_stage(_carry_out(run, stage, watcher, notices))
+        run = run.with_stage(_carry_out(run, stage, watcher, notices, rate))
         if stage != run.stages[-1]:
             notices.send("milestone", f"{stage.name} is finished")
     if run.stages[-1].expects != scripts.LORA:
@@ -131,9 +133,11 @@ def is_done(stage: Stage) -> bool:
     return True
 
 
-def _carry_out(run: Run, stage: Stage, watcher: Watcher, notices: Notices) -> Stage:
+def _carry_out(
+    run: Run, stage: Stage, watcher: Watcher, notices: Notices, rate: float | None
+) -> Stage:
     started = time.monotonic()
-    outcome, why = attempt.of(run, stage, watcher, notices)
+    outcome, why = attempt.of(run, stage, watcher, notices, rate)
     begun = next(s for s in manifest.read(run.folder).stages if s.name == stage.name)
     stage = replace(
         stage,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -11,8 +12,13 @@ from wrapper.system.launch import OnLine
 class Watcher(Protocol):
     """Receives the progress of a run."""
 
-    def stage(self, name: str) -> AbstractContextManager[OnLine]:
-        """Enter when a stage starts; the yielded function receives every line it prints."""
+    def stage(
+        self, name: str, news: Callable[[], str] = lambda: ""
+    ) -> AbstractContextManager[OnLine]:
+        """Enter when a stage starts; the yielded function receives every line it prints.
+
+        `news` returns what is to stand beside its bar.
+        """
 
     def say(self, text: str) -> None:
         """Print a line for the reader."""

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 PLAIN_EVERY_SECONDS = 20.0  # between lines where there is no terminal to redraw
 OnLine = Callable[[str], None]
+News = Callable[[], str]
 
 _BAR = re.compile(
     r"(?P<done>\d+)/(?P<total>\d+)\s+"
@@ -73,16 +74,18 @@ def clock(seconds: float) -> str:
 
 
 @contextmanager
-def shown(title: str, console: Console) -> Iterator[OnLine]:
+def shown(title: str, console: Console, news: News = lambda: "") -> Iterator[OnLine]:
     """Yield a function that takes every line of a stage and shows its progress.
+
+    `news` returns what stands beside the bar.
 
     On a terminal a bar is redrawn; elsewhere a plain line comes every 20 seconds and at the end.
     """
     if console.is_terminal:
-        with _bar(title, console) as on_line:
+        with _bar(title, console, news) as on_line:
             yield on_line
         return
-    plain = _Plain(title, console)
+    plain = _Plain(title, console, news)
     try:
         yield plain.line
     finally:
@@ -90,7 +93,7 @@ def shown(title: str, console: Console) -> Iterator[OnLine]:
 
 
 @contextmanager
-def _bar(title: str, console: Console) -> Iterator[OnLine]:
+def _bar(title: str, console: Console, news: News) -> Iterator[OnLine]:
     columns = (
         TextColumn("{task.description:>9}"),
         BarColumn(),
@@ -102,14 +105,15 @@ def _bar(title: str, console: Console) -> Iterator[OnLine]:
 
         def on_line(line: str) -> None:
             if step := read(line):
-                bars.update(task, total=step.total, completed=step.done, state=str(step))
+                state = f"{step}  {news()}".rstrip()
+                bars.update(task, total=step.total, completed=step.done, state=state)
 
         yield on_line
 
 
 class _Plain:
-    def __init__(self, title: str, console: Console) -> None:
-        self.title, self.console = title, console
+    def __init__(self, title: str, console: Console, news: News) -> None:
+        self.title, self.console, self.news = title, console, news
         self.last: Step | None = None
         self.printed: Step | None = None
         self.at = time.monotonic()
@@ -126,7 +130,8 @@ class _Plain:
 
     def _print(self) -> None:
         self.at, self.printed = time.monotonic(), self.last
-        self.console.print(f"{self.title:>9}  {self.last}", markup=False, highlight=False)
+        text = f"{self.title:>9}  {self.last}  {self.news()}".rstrip()
+        self.console.print(text, markup=False, highlight=False)
 
 
 def _seconds(text: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -40,10 +40,10 @@ class Talk:
             self.console.print(text, style=style, markup=False)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[OnLine]:
-        """Show the progress of the stage called `name`, and how long it took."""
+    def stage(self, name: str, news: Callable[[], str] = lambda: "") -> Iterator[OnLine]:
+        """Show the progress of the stage called `name` with its `news`, and how long it took."""
         started = time.monotonic()
-        with progress.shown(name, self.console) as on_line:
+        with progress.shown(name, self.console, news) as on_line:
             yield on_line
         self.say(f"{name:>9}  finished in {time.monotonic() - started:.1f} s")
 

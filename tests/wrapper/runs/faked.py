@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,7 +60,7 @@ class Heard:
         self.lines: dict[str, list[str]] = {}
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[OnLine]:
+    def stage(self, name: str, news: Callable[[], str] = lambda: "") -> Iterator[OnLine]:
         """Release the stage, and keep its lines."""
         release(self.folder, name)
         yield self.lines.setdefault(name, []).append

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from wrapper.cli.ending import exit_if_standin, finish
-from wrapper.cli.options import FOLDER, notify_option, oom_option
+from wrapper.cli.options import FOLDER, notify_option, oom_option, rate_option
 from wrapper.planning import again
 from wrapper.screen.talk import Talk
 from wrapper.watching.notify import address
@@ -18,7 +18,8 @@ from wrapper.watching.notify import address
 @click.option("--trust", is_flag=True, help="Continue a run that came from another computer.")
 @notify_option
 @oom_option
-def command(run: Path, trust: bool, notify: str | None, oom: str) -> None:
+@rate_option
+def command(run: Path, trust: bool, notify: str | None, oom: str, rate: float | None) -> None:
     """Continue RUN at the first stage that is not done.
 
     RUN is the folder of the run. Finished stages are not repeated. Training goes on from the newest
@@ -33,5 +34,5 @@ def command(run: Path, trust: bool, notify: str | None, oom: str) -> None:
     """
     address(notify)  # said before anything is done, if it cannot be used
     found, talk = again.ready(run, trust=trust), Talk()
-    finish(found, talk, notify, oom=oom)
+    finish(found, talk, notify, oom=oom, rate=rate)
     exit_if_standin(found, talk)

@@ -15,6 +15,7 @@ from wrapper.cli.options import (
     oom_option,
     preset_argument,
     presets,
+    rate_option,
     runs_option,
     samples_option,
     set_option,
@@ -47,6 +48,7 @@ from wrapper.watching.notify import address
 @samples_option
 @notify_option
 @oom_option
+@rate_option
 @click.option("--dry-run", is_flag=True, help="Print the command of each stage and write nothing.")
 def command(
     preset: str,
@@ -63,6 +65,7 @@ def command(
     samples: str | None,
     notify: str | None,
     oom: str,
+    rate: float | None,
     dry_run: bool,
 ) -> None:
     """Train with PRESET, extract the LoRA, and resize it.
@@ -89,4 +92,4 @@ def command(
         for stage in prepare_training.dry(request, data, base, talk).stages:
             click.echo(f"# {stage.name}\n{proc.command_line(stage.launch.argv)}")
         return
-    finish(prepare_training.ready(request, data, base, talk), talk, notify, oom=oom)
+    finish(prepare_training.ready(request, data, base, talk), talk, notify, oom=oom, rate=rate)
