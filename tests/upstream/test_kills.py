@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
+from kohya_presets.loras import weights
 from kohya_presets.sdscripts import releases
 from tests import tensors
 from tests.upstream.conftest import Rehearsed
@@ -85,3 +88,34 @@ def test_training_goes_on_from_its_newest_state(
     assert f"train: continuing after step {saved.step} of 12" in resumed.stderr
     assert tensors.contents(Path(resumed.stdout.strip())) == undisturbed
     assert [file.name for file in (folder / "model").iterdir()] == ["skynet.safetensors"]
+
+
+@pytest.mark.every_release
+def test_ten_random_kills_make_the_same_lora(
+    rehearsed: Callable[[str, str], Rehearsed], tmp_path: Path
+) -> None:
+    undisturbed, drawn = rehearsed("skynet", releases.DEFAULT).weights, random.Random(0)
+    folder = (tmp_path / "runs" / "rehearsal-skynet").resolve()
+    begun = begin(tmp_path / "runs", "--set", "train.state_every_minutes=0.001")
+    wait_for(lambda: running(folder, "miniature"))
+    seen: set[str] = set()
+    for number in range(10):
+        if number:
+            begun = psutil.Popen([sys.executable, "-c", CODE, "resume", str(folder)])
+        time.sleep(drawn.uniform(4, 16))
+        if drawn.random() < 0.3:
+            begun.terminate()
+            begun.wait()
+        else:
+            begun.kill()
+            begun.wait()
+            if drawn.random() < 0.7:
+                kill_trainer(folder)
+        before = seen
+        seen = {file.name for file in (folder / "states").glob("step*[0-9]")}
+        assert seen or not before, "a state is gone"
+    resumed = proc.run([sys.executable, "-c", CODE, "resume", folder])
+    assert tensors.contents(Path(resumed.stdout.strip())) == undisturbed
+    assert not launch.at_work(folder)
+    for file in folder.rglob("*.safetensors"):
+        weights.read(file)  # raises for half a file
