@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.trainer,
 ]
 CODE = "from wrapper.cli import main; main()"
-PATCHES: dict[str, list[str]] = {"skynet": [], "adacoor": ["adacoor", "fast-lora"]}
+PATCHES = {"skynet": ["resume"], "adacoor": ["adacoor", "fast-lora", "resume"]}
 # What the extraction of one of them writes into its log, and that of the other does not.
 SAID = {"skynet": "building U-Net", "adacoor": "of the change (squared) in rank"}
 

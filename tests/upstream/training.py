@@ -20,6 +20,8 @@ from wrapper.screen.talk import Talk
 from wrapper.system import proc
 from wrapper.system.proc import Result
 
+OF_RUNS = ("state_every_minutes", "state_dir", "log_with", "logging_dir")
+
 
 class Training:
     """A rehearsal's files, and its training run as often as a test wants, each into a folder."""
@@ -28,10 +30,18 @@ class Training:
         request = Request(preset, f"rehearsal-{preset.name}", runs, release)
         ready = prepare_rehearsal.ready(request, Talk())
         self.folder = ready.run.folder
+        self._leave_to_the_test(self.folder / "config.toml")
         miniature, self._train, *tools = ready.run.stages
         self._tools = {stage.name: stage for stage in tools}
         self._start(miniature)
         self.base = miniature.makes.replace(miniature.output)
+
+    @staticmethod
+    def _leave_to_the_test(config: Path) -> None:
+        """Take out what a run sets of its own accord: its states, and TensorBoard's events."""
+        lines = config.read_text("utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.split(" = ")[0] not in OF_RUNS]
+        config.write_text("".join(kept), "utf-8", newline="\n")
 
     @property
     def scripts(self) -> Path:

@@ -82,7 +82,7 @@ def test_a_run_without_room_stands_still_until_there_is_some(tmp_path: Path) -> 
     paused_at: list[float] = []
 
     def tick(processes: launch.Processes) -> None:
-        if len(steps) == 5 and not paused_at:
+        if len(steps) >= 5 and not paused_at:
             free[0] = GB
         watch.tick(processes)
         if said and not paused_at:
