@@ -27,11 +27,16 @@ from pathlib import Path
 from typing import Any
 
 POLL_SECONDS = 0.2
+ORPHANED = 3  # exit code
 NICE = 10  # training comes first
 
 
 def main(file: Path) -> int:
-    """Extract until no more checkpoints come; return 1 if some could not be."""
+    """Extract until no more checkpoints come, or who started this has died.
+
+    Returns 1 if some could not be extracted.
+    """
+    parent = os.getppid()
     jobs: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     folder, made, until = (Path(jobs[key]) for key in ("folder", "made", "until"))
     pattern, failed = re.compile(jobs["pattern"]), set[str]()
@@ -40,7 +45,7 @@ def main(file: Path) -> int:
         import torch  # noqa: F401
     with contextlib.suppress(AttributeError, OSError):
         os.nice(NICE)
-    while True:
+    while os.getppid() == parent:  # else nobody verifies any more: the next one starts anew
         ends = until.exists()  # asked before looking: what is saved last must still be found
         todo = [
             file
@@ -64,6 +69,7 @@ def main(file: Path) -> int:
             if ends:
                 return int(bool(failed))
             time.sleep(POLL_SECONDS)
+    return ORPHANED
 
 
 def extract(checkpoint: Path, made: Path, scripts: list[list[str]]) -> None:

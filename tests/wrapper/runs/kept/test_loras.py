@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import tensors
 from tests.wrapper.runs import faked
 from tests.wrapper.runs.faked import Heard
+from tests.wrapper.runs.killing import wait_for
 from wrapper.extraction import tool
 from wrapper.runs import runner
 from wrapper.runs.manifest import Run
@@ -105,6 +107,25 @@ def test_what_an_earlier_attempt_left_is_finished_and_nothing_is_written_over(fo
     assert mine.read_bytes() == before
     assert names(left) == ["korra.safetensors"]
     assert names(folder / "lora") == [f"korra-00000{n}.safetensors" for n in (1, 2, 4, 5, 6)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process learns of its parent's end")
+def test_a_kill_of_ours_ends_the_extraction_too(folder: Path) -> None:
+    run, made = run_of(folder, 1), folder / "work" / "keep"
+    assert run.keeps is not None
+    words = [*run.keeps.argv]
+    code = f"import subprocess, sys, time; subprocess.Popen({words!r}); time.sleep(60)"
+    parent = psutil.Popen([sys.executable, "-c", code], env={**os.environ, **run.keeps.env})
+    wait_for(
+        lambda: (
+            bool(launch.at_work(made))
+            and any("kp_keep.py" in word for p in launch.at_work(made) for word in p.cmdline())
+        )
+    )
+    wait_for(made.is_dir)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not launch.at_work(made))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a process is found by its mark")
