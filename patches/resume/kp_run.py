@@ -20,7 +20,8 @@ from .kp_position import Position
 from .kp_training import Training, say
 
 STOPPED = 85  # exit code after a signal: a state is saved, the training can be continued
-_SIGNALS = tuple(name for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
+# SIGBREAK is Windows': there, no process can be told to terminate.
+_SIGNALS = tuple(name for name in ("SIGTERM", "SIGUSR1", "SIGBREAK") if hasattr(signal, name))
 
 
 class Run:

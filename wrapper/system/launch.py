@@ -126,20 +126,22 @@ def stop(processes: list[psutil.Process], *, group: int | None = None, saves: bo
     """End the processes and all they started: ask, then insist, then kill."""
     family = {*processes, *(kin for p in processes for kin in _children(p))}
     leaders = _leaders(processes)
-    asked = (lambda process: _interrupt(process, leaders), INTERRUPT_GRACE_SECONDS)
-    if saves and not WINDOWS:  # where no process can be told to terminate, only made to
-        asked = (psutil.Process.terminate, SAVE_GRACE_SECONDS)
-    steps = (
-        asked,
+
+    def ask_to_end(process: psutil.Process) -> None:
+        if saves and not WINDOWS:  # where it would end at once: there, Ctrl-Break is the word
+            process.terminate()
+        else:
+            _interrupt(process, leaders)
+
+    steps: tuple[tuple[Callable[[psutil.Process], None], float], ...] = (
+        (ask_to_end, SAVE_GRACE_SECONDS if saves else INTERRUPT_GRACE_SECONDS),
         (psutil.Process.terminate, TERMINATE_GRACE_SECONDS),
         (psutil.Process.kill, TERMINATE_GRACE_SECONDS),
     )
     try:
         for ask, grace in steps:
             _each(family, ask)
-            _each(
-                family, lambda process: process.resume()
-            )  # one that was paused hears nothing before
+            _each(family, lambda process: process.resume())  # one that is paused hears nothing
             _, alive = psutil.wait_procs(family, timeout=grace)
             family = set(alive)
             if not family:

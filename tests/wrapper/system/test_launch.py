@@ -214,6 +214,26 @@ def test_on_windows_a_group_is_asked_through_its_leader_and_all_are_ended(
         assert other.asked == ["terminate"], "a console has no group of that number"
 
 
+def test_a_trainer_that_saves_gets_the_word_and_the_time_for_it(
+    windows: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def waited(family: set[FakeProcess], timeout: float) -> tuple[list[object], list[FakeProcess]]:
+        given.append(timeout)
+        return [], []
+
+    monkeypatch.setattr(psutil, "wait_procs", waited)
+    trainer = FakeProcess(10, 1)
+    launch.stop([trainer], group=10, saves=True)  # type: ignore[list-item]
+    assert trainer.asked == ["break"]
+    monkeypatch.setattr(launch, "WINDOWS", False)
+    other = FakeProcess(10, 1)
+    launch.stop([other], saves=True)  # type: ignore[list-item]
+    assert other.asked == ["terminate"]
+    assert given == [launch.SAVE_GRACE_SECONDS] * 2
+
+
 def test_on_windows_a_process_of_another_console_is_ended_too(windows: None) -> None:
     foreign = FakeProcess(10, 2)  # which the console refuses to ask
     launch.stop([foreign])  # type: ignore[list-item]
