@@ -70,6 +70,7 @@ def test_many_models_become_the_lora_of_a_run(
 
 
 @pytest.mark.xdist_group("upstream")
+@pytest.mark.every_release
 def test_the_stock_scripts_extract_and_resize_as_in_a_run(
     rehearsed: Callable[..., Rehearsed], shipped: Catalogue, tmp_path: Path
 ) -> None:

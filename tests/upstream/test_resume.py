@@ -311,6 +311,7 @@ def test_without_its_options_a_patched_lora_script_counts_as_the_unpatched_one(
     assert said_again.stdout == said.stdout
 
 
+@pytest.mark.every_release
 def test_impossible_options_stop_before_the_first_step(
     training: Callable[..., Training],
 ) -> None:
