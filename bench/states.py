@@ -1,6 +1,6 @@
 """Write states of SDXL with the patch `resume`, and say what those of full size take.
 
-    python -m bench.states [--parameters 4e8] [--folder .]
+    python -m bench.states [--parameters 4e8] [--folder .] [--only NAME ...]
 
 A fine-tune's state is of a sample of SDXL's tensors; with `--parameters 4e9`, of all. A LoRA's is
 whole. A state for which the disk has no room is left out. The size of the whole is
@@ -77,10 +77,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--parameters", type=float, default=4e8)
     parser.add_argument("--folder", type=Path, default=Path())
+    parser.add_argument("--only", nargs="+", default=[case.name for case in CASES])
     asked = parser.parse_args()
     print(f"{sdxl_shapes.sample(int(asked.parameters))}; LoRAs are whole")
     print(f"{'state':<22}{'written':>10}{'in':>9}{'speed':>11}{'whole':>10}{'in':>9}")
-    for case in CASES:
+    for case in (case for case in CASES if case.name in asked.only):
         lora = "network_dim" in case.train
         sample = sdxl_shapes.sample(int(asked.parameters))
         shapes = _lora(LORA["network_dim"]) if lora else sample.shapes
