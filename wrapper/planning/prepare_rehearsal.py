@@ -51,7 +51,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     names.usable(request.name)
     _require_replaceable(request.folder)
     wanted = request.preset
-    request = wishes.granted(request, talk, data=request.data)
+    request = wishes.granted(request, None, data=request.data)
     asked = requests.validate(request, talk)
     if request.standin:
         checkout = trainer.standin()

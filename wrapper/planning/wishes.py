@@ -29,8 +29,10 @@ _LAST = ("save_last_n_epochs", "save_last_n_steps")
 _EVERY = ("save_every_n_epochs", "save_every_n_steps")
 
 
-def granted(request: Request, talk: Talk, *, data: Path | None) -> Request:
+def granted(request: Request, talk: Talk | None, *, data: Path | None) -> Request:
     """Return the request with all that it gets beside its preset; `data` are the images.
+
+    Without `talk`, nothing is said about states: a rehearsal is over before one is saved.
 
     Raises:
         UserError: prompts cannot be read.
@@ -41,9 +43,9 @@ def granted(request: Request, talk: Talk, *, data: Path | None) -> Request:
 
 
 def without(request: Request, wanted: Preset) -> Request:
-    """Return the request for the stand-in, which patches for sd-scripts do not fit.
+    """Return the request for the stand-in: without patches that its preset has not asked for.
 
-    Those that the preset `wanted` itself are left to fail, or to fit.
+    They are made for sd-scripts. `wanted` is the preset as it was asked for.
     """
     patches = tuple(name for name in request.preset.patches if name in wanted.patches)
     return replace(request, preset=replace(request.preset, patches=patches))
@@ -128,7 +130,7 @@ def _no_loras(preset: Preset) -> Iterator[Problem]:
             yield problem("train", key, message, f"Use --set train.{key}=unset.")
 
 
-def _with_states(request: Request, talk: Talk) -> Request:
+def _with_states(request: Request, talk: Talk | None) -> Request:
     """Return the request with the patch that saves states, where the run can have it.
 
     A user's own folder is never patched: it has the patch, or the run does without.
@@ -138,14 +140,16 @@ def _with_states(request: Request, talk: Talk) -> Request:
     if request.standin or preset.script not in options["state_every_minutes"]:
         return request
     if refused := next((x for x in NOT_WITH_STATES if preset.train.get(x)), None):
-        talk.say(f"{refused}: no states are saved; if training is killed, it starts again")
+        if talk is not None:
+            talk.say(f"{refused}: no states are saved; if training is killed, it starts again")
         return request
     if request.checkout and not _carries(checkouts.open_folder(request.checkout), patch):
         command = patchwork.command([STATES_PATCH], f'"{request.checkout}"')
-        talk.say(
-            f"{request.checkout} has no patch {STATES_PATCH}: if training is killed, it starts "
-            f"again from the beginning. `{command}` adds the patch."
-        )
+        if talk is not None:
+            talk.say(
+                f"{request.checkout} has no patch {STATES_PATCH}: if training is killed, it starts "
+                f"again from the beginning. `{command}` adds the patch."
+            )
         return request
     return replace(request, preset=_patched(preset, STATES_PATCH))
 
