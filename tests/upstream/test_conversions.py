@@ -42,6 +42,7 @@ def stages(done: Rehearsed) -> dict[str, Path]:
 
 
 @pytest.mark.xdist_group("v0.8.7")
+@pytest.mark.every_release
 def test_many_models_become_the_lora_of_a_run(
     rehearsed: Callable[..., Rehearsed], tmp_path: Path
 ) -> None:

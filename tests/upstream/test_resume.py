@@ -23,7 +23,6 @@ from patches import registry
 from patches.resume import kp_states
 from tests import tensors
 from tests.upstream.training import Training
-from tests.usually import usually
 from tests.wrapper.runs.killing import wait_for
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
@@ -77,9 +76,8 @@ class Case:
 
 
 KILL, TERM = "SIGKILL", "SIGTERM"
-FIRST = Case(releases.DEFAULT, (COSINE,), ((KILL, 28),))
 CASES = (
-    FIRST,
+    Case(releases.DEFAULT, (COSINE,), ((KILL, 28),)),
     Case("v0.10.1", (WORKERS, TWO, *EMA, *ADACOOR), ((TERM, 7), (KILL, 14))),
     Case("v0.10.1", ("--save_every_n_steps=10", *EMA), ((KILL, 8), (KILL, 20), (TERM, 38))),
     Case("v0.8.7", (COSINE,), ((KILL, 40),)),
@@ -172,7 +170,8 @@ def disturb(training: Training, name: str, step: int, *options: str) -> None:
         assert "returned non-zero exit status 85" in said
 
 
-@pytest.mark.parametrize("case", usually(CASES, [FIRST]), ids=str)
+@pytest.mark.every_release
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_weights_are_those_without_a_kill(
     case: Case, training: Callable[..., Training]
 ) -> None:
