@@ -38,7 +38,8 @@ pytestmark = [
 CODE = "from wrapper.cli import main; main()"
 
 
-@pytest.mark.parametrize("stage", usually(STAGES, []))
+@pytest.mark.every_release
+@pytest.mark.parametrize("stage", STAGES)
 def test_the_weights_are_the_same_as_without_a_kill(
     stage: str,
     rehearsed: Callable[[str, str], Rehearsed],
