@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.sdscripts import releases
 from tests import tensors
+from tests.wrapper.runs.counting import counted
 from wrapper.checkouts.checkout import Checkout
 from wrapper.planning import prepare_rehearsal
 from wrapper.planning.request import Request
@@ -32,24 +31,6 @@ EPOCHS = 8
 EVERY_EPOCH = ("train.save_every_n_epochs=1", f"train.max_train_epochs={EPOCHS}")
 
 
-@contextmanager
-def counted(folder: Path) -> Iterator[list[int]]:
-    """Count the checkpoints, time and again; the last number is the most there were."""
-    most, over = [0], threading.Event()
-
-    def count() -> None:
-        while not over.wait(0.005):
-            most[0] = max(most[0], len([*folder.glob("lion*.safetensors")]))
-
-    thread = threading.Thread(target=count)
-    thread.start()
-    try:
-        yield most
-    finally:
-        over.set()
-        thread.join()
-
-
 @pytest.fixture
 def rehearse(
     shipped: Catalogue, upstream: Callable[[str], Checkout], tmp_path: Path
@@ -61,7 +42,7 @@ def rehearse(
         preset, runs = shipped.load("lion", overrides=overrides), tmp_path / "my runs ü"
         request = replace(Request(preset, name, runs, releases.DEFAULT), **asked)  # type: ignore[arg-type]
         run = prepare_rehearsal.ready(request, Talk()).run
-        with counted(run.folder / "model") as most:
+        with counted(run.folder / "model", "lion*.safetensors") as most:
             runner.carry_out(run, Talk())
         run.facts["counted"] = {"most": most[0]}  # type: ignore[index]
         return run

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import pytest
 
 from tests import tensors
 from tests.wrapper.runs import faked
+from tests.wrapper.runs.counting import counted
 from tests.wrapper.runs.faked import Heard
 from tests.wrapper.runs.killing import wait_for
 from wrapper.extraction import tool
@@ -44,24 +42,6 @@ def run_of(folder: Path, checkpoints: int, *words: str) -> Run:
     return replace(run, keeps=planned)
 
 
-@contextmanager
-def counted(folder: Path) -> Iterator[list[int]]:
-    """Count the checkpoints, time and again; the last number is the most there were."""
-    most, over = [0], threading.Event()
-
-    def count() -> None:
-        while not over.wait(0.005):
-            most[0] = max(most[0], len([*(folder / "model").glob("korra-0*.safetensors")]))
-
-    thread = threading.Thread(target=count)
-    thread.start()
-    try:
-        yield most
-    finally:
-        over.set()
-        thread.join()
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return (tmp_path / "my runs ü" / "korra").resolve()
@@ -74,7 +54,7 @@ def names(folder: Path) -> list[str]:
 @pytest.mark.parametrize("after", ["0", "0.4"], ids=["fast", "slower than training"])
 def test_each_checkpoint_becomes_a_lora_and_there_are_never_three(after: str, folder: Path) -> None:
     run, heard = run_of(folder, 5, "--after", after), Heard(folder)
-    with counted(folder) as most:
+    with counted(folder / "model", "korra-0*.safetensors") as most:
         runner.carry_out(run, heard)
     assert names(folder / "model") == ["korra.safetensors"]
     assert names(folder / "lora") == [f"korra-00000{n}.safetensors" for n in range(1, 6)]
