@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from kohya_presets.errors import UserError
-from kohya_presets.loras import weights
+from kohya_presets.loras import escape, weights
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset
 from wrapper.data import listing
@@ -92,7 +92,9 @@ def _stop_at(record: Run, differences: Iterator[str], what: str) -> None:
     found = [*islice(differences, SHOWN + 1)]
     if not found:
         return
-    lines = [f"  {line}" for line in found[:SHOWN]] + (["  ..."] if len(found) > SHOWN else [])
+    lines = [f"  {escape.controls(line)}" for line in found[:SHOWN]] + (
+        ["  ..."] if len(found) > SHOWN else []
+    )
     train = proc.command_line(("kohya-presets", "train"))
     raise UserError(
         "\n".join([f"the run in {record.folder} cannot be continued: {what}", *lines]),

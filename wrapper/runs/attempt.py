@@ -6,7 +6,7 @@ Says before it starts what it will do.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.news import News
 from wrapper.runs.watcher import Watcher
 from wrapper.system import launch, proc
-from wrapper.system.launch import Launch, OnLine, Outcome
+from wrapper.system.launch import Launch, OnLine, OnTick, Outcome, Processes
 from wrapper.watching.findings import Stop
 from wrapper.watching.notify import Notices
 
@@ -54,17 +54,19 @@ def of(
 def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -> Outcome:
     if left := launch.at_work(run.folder):
         watcher.say(f"{stage.name}: still running (process {left[0].pid}), attaching to it")
-        with _heard(run, stage, watcher, guard, news) as on_line:
+        with _heard(run, stage, watcher, guard, news) as (on_line, on_tick):
             return launch.follow(
                 run.folder,
                 stage.launch.log,
                 on_line=on_line,
-                on_tick=guard.tick,
+                on_tick=on_tick,
                 saves=saves(run, stage),
             )
     _put_in_place(run, stage)
     if stage.state == "running" and _is_whole(found(stage)):
         watcher.say(f"{stage.name}: it finished while kohya-presets was not running")
+        with _keeping(run, stage, watcher, guard):  # what was left to extract
+            pass
         return Outcome(None, 0.0, ())
     _require_there(run, stage)
     started = replace(stage, state="running", started=manifest.now())
@@ -74,8 +76,8 @@ def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -
         patches = ", ".join(map(str, run.facts.get("sd-scripts", {}).get("patches", ()))) or "none"
         log.write(f"{started.started} kohya-presets: {stage.name}, scripts in ")
         log.write(f"{planned.cwd}, patches: {patches}\n")
-    with _heard(run, stage, watcher, guard, news) as on_line:
-        return launch.run(planned, on_line=on_line, on_tick=guard.tick, saves=saves(run, stage))
+    with _heard(run, stage, watcher, guard, news) as (on_line, on_tick):
+        return launch.run(planned, on_line=on_line, on_tick=on_tick, saves=saves(run, stage))
 
 
 def saves(run: Run, stage: Stage) -> bool:
@@ -140,20 +142,23 @@ def _prepared(run: Run, stage: Stage, watcher: Watcher) -> Launch:
 
 def _keeping(
     run: Run, stage: Stage, watcher: Watcher, guard: Guard
-) -> AbstractContextManager[Callable[[], bool]]:
+) -> AbstractContextManager[loras.Keeper | None]:
     """Return what makes LoRAs of checkpoints while the stage runs, where the run wants that."""
     if stage.name != "train" or run.keeps is None:
-        return nullcontext(lambda: False)
+        return nullcontext()
     return loras.while_training(run, stage, watcher, lambda: guard.is_paused)
 
 
 @contextmanager
-def _heard(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -> Iterator[OnLine]:
-    """Pass lines on; say those about states; in the end, give all files their places."""
+def _heard(
+    run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News
+) -> Iterator[tuple[OnLine, OnTick]]:
+    """Pass lines and ticks on; say what is said of states; in the end, give files their places."""
     try:
         keeping, told = _keeping(run, stage, watcher, guard), watcher.stage(stage.name, news)
-        with keeping as waits, told as on_line:
-            guard.waits = waits
+        with keeping as keeper, told as on_line:
+            if keeper is not None:
+                guard.waits = lambda: keeper.waits
 
             def heard(line: str) -> None:
                 news.line(line)
@@ -162,7 +167,12 @@ def _heard(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -
                 if line.startswith(states.SAYS) and not line.startswith(states.CONTINUES):
                     watcher.say(f"{stage.name}: {line.removeprefix(states.SAYS)}")
 
-            yield heard
+            def ticked(processes: Processes) -> None:
+                guard.tick(processes)
+                if keeper is not None:
+                    keeper.tick(processes)
+
+            yield heard, ticked
     except BaseException:
         if not launch.at_work(run.folder):
             say_unfinished(run, stage, watcher)

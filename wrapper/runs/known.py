@@ -19,6 +19,7 @@ from wrapper.runs.kept import states
 from wrapper.runs.manifest import Run
 from wrapper.system import paths, proc, whole
 
+SAFE = ".safetensors"  # the only form of weights that holds no code
 PICKLED = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 
 
@@ -69,6 +70,9 @@ def _pickles(run: Run) -> Iterator[str]:
     """Yield what training would load that can hold code."""
     if states.whole(run.folder):
         yield f"its states in {states.FOLDER}/"
+    base = str(run.facts.get("base", {}).get("file", SAFE))
+    if not base.endswith(SAFE):
+        yield f"the base model {base}"
     config = toml_source.read(run.folder / "config.toml").values
     for key, value in config.items():
         if isinstance(value, str) and (value.endswith(PICKLED) or key == "resume"):

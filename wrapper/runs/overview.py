@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from kohya_presets.loras import escape
 from wrapper.runs.kept import contents, states
 from wrapper.runs.manifest import Run, Stage
 from wrapper.screen import progress
@@ -28,7 +29,8 @@ def line(run: Run) -> tuple[str, ...]:
     """Return a run as a row: name, preset, status, size, when it began."""
     began = next((stage.started for stage in run.stages if stage.started), "")
     size = sizes.said(sizes.of(run.folder))
-    return run.folder.name, run.preset, status(run), size, (began or "")[:16].replace("T", " ")
+    row = (run.folder.name, run.preset, status(run), size, (began or "")[:16].replace("T", " "))
+    return tuple(map(escape.controls, row))
 
 
 def text(run: Run) -> str:
@@ -57,7 +59,7 @@ def text(run: Run) -> str:
             size = sizes.said(sum(item.size for item in items))
             rows.append(f"  {kind:<12} {len(items):>4}  {size:>9}")
     rows += [f"  next: {command}" for command in _next(run)]
-    return "\n".join(rows).rstrip() + "\n"
+    return "\n".join(map(escape.controls, rows)).rstrip() + "\n"  # a run may come from anywhere
 
 
 def values(run: Run) -> dict[str, Any]:

@@ -110,13 +110,6 @@ def watch(run_dir: Path, log: Path, *, on_line: OnLine) -> None:
     _follow(log, offset, lambda: bool(at_work(run_dir)), on_line)
 
 
-def suspend(run_dir: Path, waits: bool) -> None:
-    """Let the processes for `run_dir` wait, or go on."""
-    for process in at_work(run_dir):
-        with contextlib.suppress(psutil.Error):
-            process.suspend() if waits else process.resume()
-
-
 def at_work(run_dir: Path) -> list[psutil.Process]:
     """Return the processes that an earlier call started for `run_dir` and that still run."""
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _marked(p, run_dir)]

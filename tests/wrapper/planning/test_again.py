@@ -185,3 +185,17 @@ def rewritten() -> Callable[[Run], Run]:
         return old
 
     return write
+
+
+def test_a_base_model_from_elsewhere_can_hold_code(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(run, "base.safetensors", "base.ckpt")
+    edit(run, "base.safetensors", "base.ckpt", "config.toml")
+    other_computer(tmp_path, monkeypatch)
+    assert "the base model" in refused(run, "was not started on this computer")
+
+
+def test_no_escape_of_a_run_reaches_the_terminal(run: Run) -> None:
+    edit(run, "accelerate.commands.launch", "evil\\u001b[2J")
+    assert "\x1b" not in refused(run, "not what was started")

@@ -20,6 +20,8 @@ from wrapper.runs.kept import states
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.watcher import Watcher
 from wrapper.system import folders, launch
+from wrapper.watching import pauses
+from wrapper.watching.pauses import Processes
 
 MOST = 2  # checkpoints at once
 POLL_SECONDS = 0.1
@@ -30,24 +32,26 @@ FAILED = re.compile(rf"{states.SAYS}the LoRA of (.*) could not be extracted")
 @contextlib.contextmanager
 def while_training(
     run: Run, stage: Stage, watcher: Watcher, is_paused: Callable[[], bool] = lambda: False
-) -> Iterator[Callable[[], bool]]:
+) -> Iterator[Keeper]:
     """Extract the LoRAs of the checkpoints that `stage` saves, and of those that it has saved.
 
     What is left of them when training ends is extracted then. An interrupt stops that; `resume`
-    does the rest. A training that `is_paused` for another reason is left so. Yields whether it
-    waits for the extraction.
+    does the rest. A training that `is_paused` for another reason is left so. What is yielded wants
+    the ticks of the training's processes.
     """
-    keeper = _Keeper(run, stage, watcher, is_paused)
+    keeper = Keeper(run, stage, watcher, is_paused)
     keeper.start()
     try:
-        yield lambda: keeper.waits
+        yield keeper
         keeper.finish()
     except BaseException:
         keeper.stop()
         raise
 
 
-class _Keeper:
+class Keeper:
+    """Starts what extracts, and takes care of what it has made and of the checkpoints."""
+
     def __init__(
         self, run: Run, stage: Stage, watcher: Watcher, is_paused: Callable[[], bool]
     ) -> None:
@@ -68,29 +72,41 @@ class _Keeper:
         (self.made / tool.UNTIL).unlink(missing_ok=True)
         self.collect()
         self.launch.log.parent.mkdir(parents=True, exist_ok=True)
-        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._work, self._brake)]
-        for thread in self.threads:
-            thread.start()
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
 
     def stop(self) -> None:
         """Stop the process at once; what it has not done is done when the run is continued."""
-        self._end()
-        while self.threads[0].is_alive():  # also one that is about to start the process
+        self.ended.set()
+        while self.thread.is_alive():  # also one that is about to start the process
             launch.stop(launch.at_work(self.made))
-            self.threads[0].join(POLL_SECONDS)
+            self.thread.join(POLL_SECONDS)
 
     def finish(self) -> None:
         """Wait for the LoRAs of all checkpoints that there are."""
-        self._end()
+        self.ended.set()
         left = len(self.checkpoints())
         if left:
             self.watcher.say(f"keep: {left} more to extract")
         self.made.mkdir(parents=True, exist_ok=True)
         (self.made / tool.UNTIL).touch()
-        self.threads[0].join()
+        self.thread.join()
         self.collect()
         if not self.checkpoints():
             folders.delete(self.made)
+
+    def tick(self, processes: Processes) -> None:
+        """Let training wait while there are as many checkpoints as there may be.
+
+        Only while it is followed: one that is told to stop must hear that, and save its state.
+        """
+        waiting = [file for file in self.checkpoints() if file.name not in self.refused]
+        full = self.thread.is_alive() and len(waiting) >= MOST
+        if full:
+            pauses.pause(processes())
+        elif self.waits and not self.is_paused():
+            pauses.go_on(processes())
+        self.waits = full
 
     def checkpoints(self) -> list[Path]:
         """Return the checkpoints that there are, those being written among them."""
@@ -131,22 +147,6 @@ class _Keeper:
                 f"keep: extraction stopped with exit code {outcome.returncode}; checkpoints are "
                 f"kept. Log: {self.launch.log}"
             )
-
-    def _brake(self) -> None:
-        """Let training wait while there are as many checkpoints as there may be."""
-        while not self.ended.wait(POLL_SECONDS):
-            alive = self.threads[0].is_alive()
-            waiting = [file for file in self.checkpoints() if file.name not in self.refused]
-            full = alive and len(waiting) >= MOST
-            if full or (self.waits and not self.is_paused()):
-                launch.suspend(self.run.folder, full)
-            self.waits = full
-        if self.waits and not self.is_paused():
-            launch.suspend(self.run.folder, False)
-
-    def _end(self) -> None:
-        self.ended.set()
-        self.threads[1].join()
 
 
 def _is_whole(file: Path) -> bool:

@@ -17,10 +17,13 @@ from tests.wrapper.runs.counting import counted
 from tests.wrapper.runs.faked import Heard
 from tests.wrapper.runs.killing import wait_for
 from wrapper.extraction import tool
-from wrapper.runs import runner
+from wrapper.runs import manifest, runner
+from wrapper.runs.kept import loras
 from wrapper.runs.manifest import Run
 from wrapper.system import launch
+from wrapper.watching import pauses
 
+TICK = loras.Keeper.tick
 FAKE = Path(__file__).parents[1] / "fake_extract.py"
 
 
@@ -124,3 +127,37 @@ def test_an_interrupt_stops_the_extraction_and_loses_no_checkpoint(folder: Path)
     assert time.monotonic() - started < 25
     assert not launch.at_work(folder / "work" / "keep")
     assert names(folder / "model")[:2] == ["korra-000001.safetensors", "korra-000002.safetensors"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_an_interrupt_while_training_waits_for_the_extraction_is_heard(folder: Path) -> None:
+    run, heard = run_of(folder, 9, "--after", "30"), Heard(folder)
+    full, started = folder / "model" / "korra-000002.safetensors", time.monotonic()
+
+    with pytest.MonkeyPatch.context() as patched:
+
+        def tick(keeper: loras.Keeper, processes: launch.Processes) -> None:
+            TICK(keeper, processes)
+            if full.exists() and pauses.stand_still(processes()):
+                raise KeyboardInterrupt
+
+        patched.setattr(loras.Keeper, "tick", tick)
+        with pytest.raises(KeyboardInterrupt):
+            runner.carry_out(run, heard)
+    assert time.monotonic() - started < 25
+    assert not launch.at_work(folder)
+    assert not launch.at_work(folder / "work" / "keep")
+
+
+def test_what_was_left_when_training_finished_unseen_is_extracted(folder: Path) -> None:
+    run = run_of(folder, 2)
+    (train,) = run.stages
+    for number in (1, 2):
+        tensors.write(folder / "model" / f"korra-00000{number}.safetensors", tensors.SDXL)
+    tensors.write(train.output, tensors.SDXL)
+    run = run.with_stage(replace(train, state="running"))
+    manifest.write(run)
+    runner.carry_out(run, Heard(folder))
+    assert names(folder / "model") == ["korra.safetensors"]
+    assert names(folder / "lora") == ["korra-000001.safetensors", "korra-000002.safetensors"]
+    assert not faked.starts(folder)
