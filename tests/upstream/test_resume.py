@@ -306,7 +306,7 @@ def test_without_its_options_a_patched_lora_script_counts_as_the_unpatched_one(
         bare, said = ready.run("bare", *options, resume, *skip)
     again, said_again = ready.run("again", *options, resume, *skip)
     assert weights(again) == weights(bare)
-    assert said_again.stdout == said.stdout
+    assert said_again.stdout.replace(str(again), str(bare)) == said.stdout
 
 
 @pytest.mark.every_release
