@@ -13,7 +13,7 @@ from kohya_presets.presets import catalogue
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import KEEP
 from wrapper.system import paths
-from wrapper.system.proc import NOTIFY_VARIABLE
+from wrapper.system.paths import NOTIFY_VARIABLE
 
 JSON_FORMAT = 1
 Decorated = Callable[..., Any]

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+NOTIFY_VARIABLE = "KOHYA_PRESETS_NOTIFY"  # a webhook's address, which is a secret: for us alone
+
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
     """Return `KOHYA_PRESETS_HOME`, or the platform's folder for a user's data."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kohya_presets import secrets
 from kohya_presets.errors import UserError
+from wrapper.system.paths import NOTIFY_VARIABLE
 
 # Inside a git hook, or beside another tool's git, GIT_* points every git we start at that tool's
 # repository, index or objects. So all of it goes, names of tomorrow's git too, except what a user
@@ -20,9 +21,6 @@ _GIT_KEPT = re.compile(
     r"GIT_(SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|TERMINAL_PROMPT|ALLOW_PROTOCOL|PROXY_COMMAND"
     r"|(SSL|PROXY_SSL|HTTP)_\w+|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|EXEC_PATH)"
 )
-
-
-NOTIFY_VARIABLE = "KOHYA_PRESETS_NOTIFY"  # a webhook's address, which is a secret: for us alone
 
 
 @dataclass(frozen=True)

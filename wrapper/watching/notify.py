@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from kohya_presets.errors import UserError
-from wrapper.system.proc import NOTIFY_VARIABLE
+from wrapper.system.paths import NOTIFY_VARIABLE
 
 SECONDS = 10.0  # for an answer
 LAST_SECONDS = 15.0  # for what is still to be sent when the run is over

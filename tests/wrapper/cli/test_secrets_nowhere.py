@@ -262,7 +262,7 @@ def test_a_run_keeps_none_of_the_environments_tokens(
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", PLAIN)
     monkeypatch.setenv("HF_TOKEN", FORMED)
-    monkeypatch.setenv(proc.NOTIFY_VARIABLE, WEBHOOK)
+    monkeypatch.setenv(paths.NOTIFY_VARIABLE, WEBHOOK)
     run = faked.new(tmp_path / "run")
     heard = faked.Heard(run.folder)
     runner.carry_out(run, heard)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kohya_presets.errors import UserError
-from wrapper.system import proc
+from wrapper.system import paths, proc
 from wrapper.watching import notify
 from wrapper.watching.notify import Message, Notices
 
@@ -171,7 +171,7 @@ def test_without_an_address_nothing_is_started() -> None:
 
 
 def test_the_address_is_of_the_option_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    environ = {proc.NOTIFY_VARIABLE: "https://ntfy.sh/of-the-environment"}
+    environ = {paths.NOTIFY_VARIABLE: "https://ntfy.sh/of-the-environment"}
     assert notify.address(None, {}) is None
     assert notify.address(None, environ) == "https://ntfy.sh/of-the-environment"
     assert notify.address("https://ntfy.sh/given", environ) == "https://ntfy.sh/given"
@@ -187,8 +187,8 @@ def test_what_is_no_address_is_refused_without_being_shown(wrong: str) -> None:
 
 
 def test_no_child_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(proc.NOTIFY_VARIABLE, f"https://ntfy.sh/{TOPIC}")
+    monkeypatch.setenv(paths.NOTIFY_VARIABLE, f"https://ntfy.sh/{TOPIC}")
     monkeypatch.setenv("WANDB_API_KEY", "for the trainer")
     assert TOPIC not in str(proc.environ())
     assert proc.environ()["WANDB_API_KEY"] == "for the trainer"
-    assert TOPIC in os.environ[proc.NOTIFY_VARIABLE]
+    assert TOPIC in os.environ[paths.NOTIFY_VARIABLE]
