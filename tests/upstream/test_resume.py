@@ -136,6 +136,7 @@ def weights(folder: Path) -> dict[str, dict[str, bytes]]:
 
 def trainer_in(started: psutil.Popen) -> psutil.Process:
     """Return the process that trains: the first child of accelerate's launcher."""
+    wait_for(lambda: bool(psutil.Process(started.pid).children()))  # a state may be there already
     return psutil.Process(started.pid).children()[0]
 
 
