@@ -7,6 +7,7 @@ from somebody else.
 from __future__ import annotations
 
 import difflib
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -47,9 +48,11 @@ def ready(folder: Path, *, trust: bool = False) -> Run:
             f"{record.folder / manifest.NAME} is damaged; missing or wrong: {error!r}",
             hint="Restore the file, or start a new run.",
         ) from None
+    if not trust:  # what would be started, which is not always what the manifest says was
+        known.require(replace(record, stages=plan.stages))
     _stop_at(record, _files(record, plan), "its files have changed since it started")
     _stop_at(record, _commands(record, plan), "what would be started is not what was started")
-    if record.kind == "train" and record.stages[0].state != "done":
+    if record.kind == "train" and not _has_made(record.stages[0]):
         _stop_at(record, _data(record, preset), "the images have changed since it started")
         _stop_at(record, _base(record), "the base model has changed since it started")
     stages = tuple(map(continued, plan.stages, record.stages))
@@ -59,8 +62,16 @@ def ready(folder: Path, *, trust: bool = False) -> Run:
         whole.put({file: text for file, text in files.items() if file.name not in UNREAD})
         run = replace(run, written_in=None)
         manifest.write(run)
+    if not known.is_id(run.id):  # of an earlier version
+        run = replace(run, id=uuid.uuid4().hex)
+        manifest.write(run)
     known.remember(run)
     return run
+
+
+def _has_made(stage: Stage) -> bool:
+    """Return whether a stage is done, and what it made is there: else it is started."""
+    return stage.state == "done" and stage.output.is_file()
 
 
 def preset_of(record: Run) -> Preset:
@@ -120,7 +131,7 @@ def _commands(record: Run, plan: Plan) -> Iterator[str]:
         yield from (f"+ stage {name}" for name in now if name not in names)
         return
     for recorded, planned in zip(record.stages, plan.stages, strict=True):
-        if recorded.state != "done":  # its scripts may be gone since then
+        if not _has_made(recorded):  # its scripts may be gone since then
             then = [_moved(record, line) for line in _words(recorded)]
             then, now = then + _files_of(recorded), _words(planned) + _files_of(planned)
             yield from _difference(recorded.name, then, now)

@@ -136,6 +136,11 @@ def _prepared(run: Run, stage: Stage, watcher: Watcher) -> Launch:
             f"{stage.name}: starting again from the beginning "
             f"(files of the earlier attempt are kept in {where})"
         )
+    if goes_on is None and stage.name == "train" and run.keeps is not None:
+        for folder in (run.folder / "lora", run.folder / "work" / "keep"):
+            if earlier := places.set_aside(folder):  # of another training: never taken for its own
+                where = earlier.relative_to(run.folder).as_posix()
+                watcher.say(f"{stage.name}: LoRAs of the earlier attempt are kept in {where}")
     stage.makes.parent.mkdir(parents=True, exist_ok=True)
     return planned
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,12 +21,15 @@ from wrapper.runs.manifest import Run
 from wrapper.system import paths, proc, whole
 
 SAFE = ".safetensors"  # the only form of weights that holds no code
+WEIGHTS = ("vae", "network_weights", "base_weights", "ae", "clip_l", "clip_g", "t5xxl")
 PICKLED = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 
 
 def remember(run: Run) -> None:
     """Write down that a run was started here, with what it executes."""
     file = _file(run)
+    if file is None:
+        return
     file.parent.mkdir(parents=True, exist_ok=True)
     whole.put({file: (json.dumps(_executes(run), indent=1) + "\n").encode("utf-8")})
 
@@ -37,7 +41,8 @@ def require(run: Run) -> None:
         UserError: with what it would execute.
     """
     try:
-        known = run.id and json.loads(_file(run).read_text(encoding="utf-8"))
+        file = _file(run)
+        known = json.loads(file.read_text(encoding="utf-8")) if file else None
     except (OSError, ValueError):
         known = None
     if known:
@@ -48,8 +53,8 @@ def require(run: Run) -> None:
         return
     resume = proc.command_line(("kohya-presets", "resume", run.folder, "--trust"))
     raise UserError(
-        f"the run in {run.folder} was not started on this computer, and would execute "
-        f"{listed(foreign)}",
+        f"the run in {run.folder} was not started on this computer, and would execute or load "
+        f"what can hold code: {listed(foreign)}",
         hint=f"If you trust where it comes from, run `{resume}`.",
     )
 
@@ -71,14 +76,27 @@ def _pickles(run: Run) -> Iterator[str]:
     if states.whole(run.folder):
         yield f"its states in {states.FOLDER}/"
     base = str(run.facts.get("base", {}).get("file", SAFE))
-    if not base.endswith(SAFE):
+    for name in ("model", "lora", "states", "samples", "logs", "work"):
+        if (run.folder / name).is_symlink():
+            yield f"{name}/, which leads out of the run"
+    if not base.lower().endswith(SAFE):
         yield f"the base model {base}"
     config = toml_source.read(run.folder / "config.toml").values
     for key, value in config.items():
-        if isinstance(value, str) and (value.endswith(PICKLED) or key == "resume"):
+        if isinstance(value, str) and _holds_code(key, value):
             yield f"{key} = {value}"
 
 
-def _file(run: Run) -> Path:
-    name = run.id if run.id.isalnum() else "none"
-    return paths.home() / "runs" / f"{name}.json"
+def _holds_code(key: str, value: str) -> bool:
+    weights = key in WEIGHTS and not value.lower().endswith(SAFE)
+    return bool(value) and (weights or value.lower().endswith(PICKLED) or key == "resume")
+
+
+def _file(run: Run) -> Path | None:
+    """Return where a run is written down; None for one without an id of ours."""
+    return paths.home() / "runs" / f"{run.id}.json" if is_id(run.id) else None
+
+
+def is_id(text: str) -> bool:
+    """Return whether this is an id as runs get it."""
+    return re.fullmatch(r"[0-9a-f]{32}", text) is not None

@@ -135,7 +135,7 @@ def read(folder: Path) -> Run:
             stages,
             head["text_encoders"],
             values,
-            head.get("id", ""),
+            str(head.get("id", "")),
             written_in=Path(head["folder"]) if "folder" in head else None,
         )
     except (KeyError, TypeError, ValueError) as error:

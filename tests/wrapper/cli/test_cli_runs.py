@@ -141,3 +141,20 @@ def test_a_run_at_work_is_followed_and_not_deleted(folder: Path) -> None:
         assert "no script runs" in str(called("show", other, "--follow", code=1).exception)
     finally:
         kill_trainer(other)
+
+
+def test_clean_follows_no_link_out_of_the_run_and_leaves_loras(
+    folder: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "Pictures" / "mine.png"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    (folder / "samples").rename(folder / "elsewhere")
+    (folder / "samples").symlink_to(mine.parent)
+    kept = [folder / "lora" / f"korra-{end}.safetensors" for end in ("dim64", "000010")]
+    for file in kept:
+        file.write_bytes(b"a LoRA")
+    for kind in ("samples", "checkpoints", "leftovers"):
+        called("clean", folder, kind)
+    assert mine.read_bytes() == b"mine"
+    assert all(file.is_file() for file in kept)

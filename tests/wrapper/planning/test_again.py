@@ -119,6 +119,7 @@ def test_another_base_model_is_refused_and_a_touched_one_is_not(run: Run, tmp_pa
 
 def test_a_finished_training_does_not_ask_for_its_images(run: Run, tmp_path: Path) -> None:
     manifest.write(run.with_stage(replace(run.stages[0], state="done")))
+    tensors.write(run.stages[0].output, tensors.SDXL)
     shutil.rmtree(tmp_path / "pictures ü")
     assert [stage.state for stage in again.ready(run.folder).stages] == ["done", "planned"]
 
@@ -199,3 +200,24 @@ def test_a_base_model_from_elsewhere_can_hold_code(
 def test_no_escape_of_a_run_reaches_the_terminal(run: Run) -> None:
     edit(run, "accelerate.commands.launch", "evil\\u001b[2J")
     assert "\x1b" not in refused(run, "not what was started")
+
+
+def test_stages_that_claim_to_be_done_start_nothing_of_the_run(run: Run, tmp_path: Path) -> None:
+    scripts = run.folder / "scripts"
+    scripts.mkdir()
+    for stage in run.stages:
+        run = run.with_stage(replace(stage, state="done"))
+    manifest.write(run)
+    edit(run, f'folder = "{adapt.STANDIN}"', f'folder = "{scripts}"')
+    assert str(scripts) in refused(run, "was not started on this computer")
+
+
+@pytest.mark.parametrize("name", ["-", "none", "../x"])
+def test_an_id_that_is_none_borrows_no_trust(
+    name: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_computer(tmp_path, monkeypatch)
+    (tmp_path / "another home" / "runs").mkdir(parents=True)
+    (tmp_path / "another home" / "runs" / "none.json").write_text("{}", "utf-8")
+    edit(run, run.id, name)
+    refused(run, "was not started on this computer")

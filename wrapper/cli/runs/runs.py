@@ -75,8 +75,8 @@ def show(run: Path, follow: bool, as_json: bool) -> None:
 def clean(run: Path, kinds: tuple[str, ...], dry_run: bool, force: bool) -> None:
     """Delete what RUN has of each KIND; without KIND, only list it.
 
-    The kinds are states, checkpoints (models and LoRAs saved on the way), leftovers (of earlier
-    attempts), samples and logs. The last model and the LoRAs made from it are never deleted.
+    The kinds are states, checkpoints (what training saved on the way), leftovers (of earlier
+    attempts), samples and logs. The last model and the LoRAs made from models are never deleted.
 
     \b
     Example:

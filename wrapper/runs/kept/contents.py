@@ -5,12 +5,14 @@ Nothing else here deletes what a run has made.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kohya_presets.errors import UserError
 from kohya_presets.problems import listed
+from wrapper.extraction import tool
 from wrapper.runs import manifest, runner
 from wrapper.runs.kept import places, states
 from wrapper.runs.manifest import Run
@@ -19,7 +21,7 @@ from wrapper.system import folders, proc, sizes
 # What can be deleted on its own, and what that is.
 KINDS = {
     "states": "states of training, to continue from",
-    "checkpoints": "models and LoRAs saved on the way to the last one",
+    "checkpoints": "what training saved on the way to its last model",
     "leftovers": "files of earlier attempts, and files that were not written to the end",
     "samples": "pictures that training made",
     "logs": "what the scripts printed, and TensorBoard's events",
@@ -122,17 +124,22 @@ def _delete(at: Path) -> None:
 def _of_kind(run: Run, kind: str) -> Iterator[Path]:
     folder = run.folder
     if kind in ("states", "samples", "logs"):
-        yield from (folder / kind).glob("*")
+        yield from _in(folder / kind)
     elif kind == "checkpoints":
-        final = {stage.output for stage in run.stages}
-        for at in ("model", "lora"):
-            saved = (folder / at).glob("*")
-            yield from (f for f in saved if f not in final and not _is_unfinished(f))
+        train = next(stage for stage in run.stages if stage.name == "train")
+        names = re.compile(tool.checkpoints_of(train.output.stem))
+        yield from (f for f in _in(train.output.parent) if names.fullmatch(f.name))
     else:
-        yield from (folder / "work").glob("*/*")
+        yield from (at for part in _in(folder / "work") for at in _in(part))
         yield from folder.glob(f"*{_EARLIER}*")
-        for at in ("model", "lora"):
-            yield from filter(_is_unfinished, (folder / at).glob("*"))
+        for name in ("model", "lora"):
+            yield from filter(_is_unfinished, _in(folder / name))
+
+
+def _in(folder: Path) -> Iterator[Path]:
+    """Yield what is in a folder of the run; a link leads out of it, to what is not the run's."""
+    if folder.is_dir() and not folder.is_symlink():
+        yield from folder.iterdir()
 
 
 def _is_unfinished(file: Path) -> bool:

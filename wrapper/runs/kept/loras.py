@@ -8,6 +8,7 @@ too, until the first is extracted.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -100,7 +101,11 @@ class Keeper:
 
         Only while it is followed: one that is told to stop must hear that, and save its state.
         """
-        waiting = [file for file in self.checkpoints() if file.name not in self.refused]
+        left = [file for file in self.checkpoints() if file.name not in self.refused]
+        if any(self._has_lora(file) for file in left):  # one that training has saved again
+            self.collect()
+        # One that is being written is never stopped in the middle.
+        waiting = [file for file in left if not self._has_lora(file) and _is_whole(file)]
         full = self.thread.is_alive() and len(waiting) >= MOST
         if full:
             pauses.pause(processes())
@@ -126,12 +131,18 @@ class Keeper:
                 self.refused.add(lora.name)
                 self.watcher.say(f"keep: {error}; its checkpoint is kept")
                 continue
-            into.mkdir(exist_ok=True)
-            lora.replace(into / lora.name)
-            self.watcher.say(f"keep: {into.name}/{lora.name}: {found}")
+            with contextlib.suppress(OSError):  # a full disk: tried again with the next one
+                into.mkdir(exist_ok=True)
+                _to_disk(lora)
+                lora.replace(into / lora.name)
+                self.watcher.say(f"keep: {into.name}/{lora.name}: {found}")
         for checkpoint in self.checkpoints():
-            if (into / checkpoint.name).is_file() and _is_whole(checkpoint):
-                checkpoint.unlink()
+            if self._has_lora(checkpoint) and _is_whole(checkpoint):
+                with contextlib.suppress(OSError):
+                    checkpoint.unlink()
+
+    def _has_lora(self, checkpoint: Path) -> bool:
+        return _is_whole(self.run.folder / "lora" / checkpoint.name)
 
     def _work(self) -> None:
         def heard(line: str) -> None:
@@ -152,6 +163,12 @@ class Keeper:
 def _is_whole(file: Path) -> bool:
     try:
         weights.read(file)
-    except UserError:
+    except (UserError, OSError):
         return False
     return True
+
+
+def _to_disk(file: Path) -> None:
+    """Have the disk write a file now: what it was made from is deleted next."""
+    with file.open("r+b") as opened:
+        os.fsync(opened.fileno())

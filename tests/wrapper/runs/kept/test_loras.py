@@ -161,3 +161,24 @@ def test_what_was_left_when_training_finished_unseen_is_extracted(folder: Path) 
     assert names(folder / "model") == ["korra.safetensors"]
     assert names(folder / "lora") == ["korra-000001.safetensors", "korra-000002.safetensors"]
     assert not faked.starts(folder)
+
+
+def test_a_checkpoint_saved_again_lets_nobody_wait(folder: Path) -> None:
+    run, lora = run_of(folder, 3), folder / "lora" / "korra-000001.safetensors"
+    tensors.write(lora, tensors.lora(4), fill=tensors.ONES)
+    before = lora.read_bytes()
+    with pytest.MonkeyPatch.context() as patched:  # it goes on from a state
+        patched.setattr("wrapper.runs.attempt.places.set_aside", lambda _: None)
+        runner.carry_out(run, Heard(folder))
+    assert lora.read_bytes() == before
+    assert names(folder / "model") == ["korra.safetensors"]
+
+
+def test_loras_of_a_training_that_began_anew_are_not_taken_for_its_own(folder: Path) -> None:
+    run, earlier = run_of(folder, 1), folder / "lora" / "korra-000001.safetensors"
+    tensors.write(earlier, tensors.lora(4), fill=tensors.ONES)
+    before = earlier.read_bytes()
+    runner.carry_out(run, Heard(folder))
+    assert (folder / "lora-earlier" / earlier.name).read_bytes() == before
+    assert names(folder / "lora") == [earlier.name]
+    assert earlier.read_bytes() != before
