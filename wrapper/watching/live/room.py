@@ -68,7 +68,7 @@ class Room:
 
     def _compare(self, free: int) -> list[Finding]:
         if free < FULL:
-            return [self._low(Save("the next file", MARGIN), free, "pause")]
+            return [self._full(free)]
         for save in sorted(self._saves(), key=lambda save: not save.is_near):
             if free >= save.size + MARGIN:
                 continue
@@ -81,18 +81,27 @@ class Room:
 
     def _low(self, save: Save, free: int, action: Action) -> Finding:
         needs = save.size + MARGIN
-        at = self._at()
         text = (
             f"the disk has room for {sizes.said(free)}, but {save.what} needs "
             f"{sizes.said(save.size)}"
         )
-        missing = sizes.said(needs - free)
-        hint = f"Free {missing} on the disk of {at.run or 'the run'}."
+        hint = self._hint(needs - free)
         if action == "pause":
-            self._waits = needs
-            text = f"paused: {text}"
-            hint += " The run then goes on by itself; Ctrl-C stops it."
-        return Finding(Stop("disk-low", text, "", hint, at.newest()), action)
+            text, hint = self._pause(text, hint, needs)
+        return Finding(Stop("disk-low", text, "", hint, self._at().newest()), action)
+
+    def _full(self, free: int) -> Finding:
+        text = f"the disk is full (room for {sizes.said(free)})"
+        text, hint = self._pause(text, self._hint(MARGIN - free), MARGIN)
+        return Finding(Stop("disk-low", text, "", hint, self._at().newest()), "pause")
+
+    def _hint(self, missing: int) -> str:
+        return f"Free {sizes.said(missing)} on the disk of {self._at().run or 'the run'}."
+
+    def _pause(self, text: str, hint: str, needs: int) -> tuple[str, str]:
+        """Pause the run until `needs` bytes are free; return both texts with that."""
+        self._waits = needs
+        return f"paused: {text}", f"{hint} The run then goes on by itself; Ctrl-C stops it."
 
     def _go_on(self, free: int) -> list[Finding]:
         self._waits = None
