@@ -51,8 +51,9 @@ class Lowest:
     def look(self) -> None:
         """Measure now."""
         memory = psutil.virtual_memory()
-        free = min(memory.available, _group_free() or memory.available)
-        self.total = memory.total
+        free, self.total = memory.available, memory.total
+        if (group := limit()) is not None and group.most < self.total:
+            free, self.total = min(free, group.free), group.most
         self.bytes = free if self.bytes is None else min(self.bytes, free)
 
     def __str__(self) -> str:
@@ -114,25 +115,37 @@ def _first_count(group: Path) -> int | None:
     return _count(group / "memory.oom_control") if second is None else second
 
 
-def _group_free(root: Path = Path("/")) -> int | None:
-    """Return the bytes that a container's limit leaves; None without one."""
+class Limit(NamedTuple):
+    """How much memory a container may use, and how much of it is free, in bytes."""
+
+    most: int
+    free: int
+
+
+def limit(root: Path = Path("/")) -> Limit | None:
+    """Return the limit of our control group; None without one.
+
+    What files left in memory counts as used there, but the kernel takes it back when asked.
+    """
     for group in _groups(root):
-        for limit, used in (
-            ("memory.max", "memory.current"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        for most, used, cached in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
         ):
             try:
-                most = int((group / limit).read_text("utf-8"))
-                return max(0, most - int((group / used).read_text("utf-8")))
+                total = int((group / most).read_text("utf-8"))
+                taken = int((group / used).read_text("utf-8"))
             except (OSError, ValueError):  # no such file, or "max"
                 continue
+            taken -= _count(group / "memory.stat", cached) or 0
+            return Limit(total, max(0, total - taken))
     return None
 
 
-def _count(file: Path) -> int | None:
-    """Return the number after `oom_kill` in one of the kernel's files."""
+def _count(file: Path, word: str = "oom_kill") -> int | None:
+    """Return the number after a word in one of the kernel's files."""
     try:
         words = [line.split() for line in file.read_text("utf-8").splitlines()]
     except OSError:
         return None
-    return next((int(pair[1]) for pair in words if len(pair) == 2 and pair[0] == "oom_kill"), None)
+    return next((int(pair[1]) for pair in words if len(pair) == 2 and pair[0] == word), None)

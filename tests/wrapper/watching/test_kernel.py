@@ -7,7 +7,7 @@ import pytest
 from kohya_presets.training.settings import Settings
 from wrapper.watching import kernel
 from wrapper.watching.findings import Stop
-from wrapper.watching.kernel import Counts, Lowest
+from wrapper.watching.kernel import Counts, Limit, Lowest
 from wrapper.watching.situation import Situation
 
 AT = Situation(Settings({"train": {}, "dataset": {}}), run=Path("korra"))
@@ -91,3 +91,22 @@ def test_the_lowest_memory_is_told() -> None:
     assert str(lowest) == ""
     lowest.look()
     assert " GB of " in str(lowest)
+
+
+def test_memory_that_holds_files_is_free_in_a_container(tmp_path: Path) -> None:
+    group = machine(tmp_path) / "sys/fs/cgroup/job"
+    assert kernel.limit(tmp_path) is None
+    (group / "memory.max").write_text("1000\n", "utf-8")
+    (group / "memory.current").write_text("990\n", "utf-8")
+    (group / "memory.stat").write_text("anon 300\ninactive_file 600\n", "utf-8")
+    assert kernel.limit(tmp_path) == Limit(1000, 610)
+
+
+def test_older_control_groups_have_a_limit_too(tmp_path: Path) -> None:
+    machine(tmp_path)
+    (tmp_path / "proc/self/cgroup").write_text("9:memory:/job\n", "utf-8")
+    group = tmp_path / "sys/fs/cgroup/memory/job"
+    group.mkdir(parents=True)
+    (group / "memory.limit_in_bytes").write_text("1000\n", "utf-8")
+    (group / "memory.usage_in_bytes").write_text("400\n", "utf-8")
+    assert kernel.limit(tmp_path) == Limit(1000, 600)
