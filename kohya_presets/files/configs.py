@@ -139,6 +139,16 @@ def parts(config: ConfigFile) -> Iterator[Part]:
             yield Part("subset", subset, ("datasets", "subsets", str(_nth(config, number, inner))))
 
 
+def datasets(config: ConfigFile) -> list[int]:
+    """Return the number of its dataset for each subset of `combined`, counted from 0."""
+    numbers, number = [], -1
+    for part in parts(config):
+        number += part.level == "dataset"
+        if part.level == "subset":
+            numbers.append(number)
+    return numbers
+
+
 def combined(config: ConfigFile) -> Iterator[dict[str, tuple[Any, Key]]]:
     """Yield the settings in effect for each subset, each with where it stands."""
     general: dict[str, tuple[Any, Key]] = {}

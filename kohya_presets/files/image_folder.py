@@ -27,7 +27,7 @@ class Found:
 
 def images(folder: Path) -> tuple[Path, ...]:
     """Return the images in `folder` itself, sorted by name."""
-    return tuple(sorted(f for f in folder.iterdir() if _is_image(f)))
+    return tuple(sorted(f for f in folder.iterdir() if is_image(f)))
 
 
 def caption(image: Path, extension: str) -> Path:
@@ -45,7 +45,7 @@ def scan(folder: Path, *, caption_extension: str = ".txt") -> Found:
     def those(state: str) -> tuple[Path, ...]:
         return tuple(image for image in found if states[image] == state)
 
-    deeper = 0 if found else sum(map(_is_image, folder.rglob("*")))
+    deeper = 0 if found else sum(map(is_image, folder.rglob("*")))
     return Found(folder, found, those("none"), those("empty"), those("not utf-8"), deeper)
 
 
@@ -82,7 +82,8 @@ def some(
     return Problem(code, severity, where, f"{plural(len(files), 'image')} {what}: {names}")
 
 
-def _is_image(file: Path) -> bool:
+def is_image(file: Path) -> bool:
+    """Return whether sd-scripts takes a file for an image."""
     # sd-scripts finds a suffix in lower case or in upper case, but not in mixed case.
     suffix = file.suffix
     return (

@@ -1,0 +1,79 @@
+"""A metadata file (`in_json`, `metadata_file`): which images it names, and their captions.
+
+library/train_util.py, FineTuningDataset. Until v0.9.1 a key is a path as it stands, or a name
+without its extension in `image_dir`; from v0.10.0 on it is a path, from `image_dir` where it is not
+a full one. From v0.10.6 on a name without its extension is found again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kohya_presets.errors import UserError
+from kohya_presets.files import image_folder
+from kohya_presets.sdscripts import options, releases
+
+_PATHS_ONLY = ">=0.10.0,<0.10.6"
+
+
+class Entry(NamedTuple):
+    """One image of a metadata file; `image` is None where sd-scripts finds none, and stops."""
+
+    key: str
+    image: Path | None
+    caption: str
+
+
+def read(file: Path, folder: Path | None, release: str, *, separator: str) -> tuple[Entry, ...]:
+    """Return the images that a metadata file names, in its order.
+
+    Raises:
+        UserError: sd-scripts cannot read it, or it is not one.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read the metadata file {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"the metadata file {file} is not UTF-8") from error
+    try:
+        is_lines = file.suffix == ".jsonl"
+        found = dict(_lines(text)) if is_lines else json.loads(text)
+        if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
+            raise ValueError("expected one table for each image")
+    except (ValueError, KeyError, TypeError) as error:
+        hint = "It is made by sd-scripts' tools, such as finetune/merge_captions_to_metadata.py."
+        raise UserError(f"{file} is no metadata file: {error}", hint=hint) from None
+    return tuple(
+        Entry(key, _image(key, folder, release), _caption(values, separator))
+        for key, values in found.items()
+    )
+
+
+def _lines(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for line in text.splitlines():
+        values = json.loads(line)
+        yield values["image_path"], values
+
+
+def _image(key: str, folder: Path | None, release: str) -> Path | None:
+    """Return the image that sd-scripts of this release takes for a key."""
+    given = Path(key)
+    there = given if given.is_absolute() or folder is None else folder / key
+    if releases.satisfies(options.nearest_release(release), _PATHS_ONLY):
+        return there if there.is_file() else None
+    if given.is_file():
+        return given
+    if there.is_file() and not releases.satisfies(options.nearest_release(release), "<0.10.0"):
+        return there
+    named = (there.parent / (there.name + suffix) for suffix in sorted(image_folder.SUFFIXES))
+    return next((file for file in named if file.is_file()), None)
+
+
+def _caption(values: Mapping[str, Any], separator: str) -> str:
+    """Return caption and tags as one text."""
+    parts = [values.get("caption"), values.get("tags")]
+    return separator.join(str(part) for part in parts if part)

@@ -1,0 +1,188 @@
+"""The subsets of a dataset as sd-scripts of a release reads them: which images, how often.
+
+library/config_util.py: BlueprintGenerator and generate_dreambooth_subsets_config_by_subdirs;
+library/train_util.py: DreamBoothDataset, FineTuningDataset, ControlNetDataset.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from kohya_presets.dataset import metadata
+from kohya_presets.dataset.metadata import Entry
+from kohya_presets.files import image_folder
+from kohya_presets.problems import Place
+from kohya_presets.sdscripts.scripts import CONTROL_NET, KNOWN
+from kohya_presets.training.settings import Settings
+from kohya_presets.validate.subset_kinds import MASKS, METADATA
+
+# Captions beside the images, in a metadata file, or beside images that have masks.
+Kind = Literal["folder", "metadata", "masks"]
+NOWHERE = Place()
+_NUMBERED = re.compile(r"(-?\d+)(?:_(.*))?$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Subset:
+    """One subset: its images come from `folder`, or from the file `metadata`.
+
+    `dataset` is the number of its [[datasets]]: images of one are sorted into buckets together.
+    """
+
+    settings: Settings
+    folder: Path | None
+    kind: Kind = "folder"
+    dataset: int = 0
+    repeats: int = 1
+    is_reg: bool = False
+    class_tokens: str | None = None
+    metadata: Path | None = None
+    masks: Path | None = None
+    where: Place = NOWHERE
+
+    @property
+    def name(self) -> str:
+        """The folder or file as a person knows it."""
+        return str(self.metadata or self.folder)
+
+    @property
+    def release(self) -> str:
+        """The release of sd-scripts that reads it."""
+        return self.settings.release
+
+    def has(self, key: str) -> bool:
+        """Return whether a setting of the subset is on."""
+        return bool(self.settings.dataset(key))
+
+    def images(self) -> tuple[Path, ...]:
+        """Return the images that sd-scripts finds, sorted as it sorts them.
+
+        Raises:
+            UserError: there is a metadata file that sd-scripts cannot read.
+        """
+        if self.metadata:
+            return tuple(entry.image for entry in self.entries() if entry.image)
+        return image_folder.images(self.folder) if self.folder and self.folder.is_dir() else ()
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return what the metadata file says; nothing if there is none.
+
+        Raises:
+            UserError: sd-scripts cannot read it.
+        """
+        if not self.metadata:
+            return ()
+        separator = str(self.settings.dataset("caption_separator") or ",")
+        return metadata.read(self.metadata, self.folder, self.release, separator=separator)
+
+
+def of_folder(settings: Settings, folder: Path, *, number: int = 0) -> tuple[Subset, ...]:
+    """Return the subsets of a folder: itself, or its folders named like `10_name`.
+
+    A folder with images is one itself. The numbered ones are what `train_data_dir` reads.
+    """
+    inside = [*_numbered(folder, settings, number)]
+    if not inside or image_folder.images(folder):
+        repeats = int(settings.dataset("num_repeats") or 1)
+        where = Place(folder)
+        return (Subset(settings, folder, dataset=number, repeats=repeats, where=where),)
+    return tuple(inside)
+
+
+def of_settings(found: Sequence[Settings], datasets: Sequence[int], near: Path) -> list[Subset]:
+    """Return the subsets of a training: `found` has the settings of each, `near` is its config.
+
+    Without a dataset config these are the folders in `train_data_dir` and `reg_data_dir`, or the
+    images of `in_json`.
+    """
+    if not datasets:
+        return [subset for one in found for subset in _of_training(one, near)]
+    numbered = [*zip(found, datasets, strict=True)]
+    kinds = {n: _kind([s for s, number in numbered if number == n]) for n in set(datasets)}
+    return [_of_table(s, number, kinds[number], near) for s, number in numbered]
+
+
+def unused(subsets: Iterable[Subset]) -> dict[int, str]:
+    """Return why sd-scripts leaves a subset out, by its number in `subsets`."""
+    why: dict[int, str] = {}
+    seen: dict[tuple[int, Any], int] = {}
+    for number, subset in enumerate(subsets):
+        what = (subset.dataset, subset.metadata or subset.folder)
+        if subset.repeats < 1:
+            why[number] = f"num_repeats is {subset.repeats}"
+        elif what in seen:
+            why[number] = "the dataset has this folder twice; the first one counts"
+        elif not subset.metadata and not (subset.folder and subset.folder.is_dir()):
+            why[number] = "there is no such folder"
+        elif not subset.images():
+            why[number] = "there is no image in it"
+        else:
+            seen[what] = number
+    return why
+
+
+def _numbered(
+    folder: Path, settings: Settings, number: int, *, reg: bool = False
+) -> Iterator[Subset]:
+    for inside in sorted(folder.iterdir()) if folder.is_dir() else ():
+        named = _NUMBERED.fullmatch(inside.name)
+        if inside.is_dir() and named and int(named[1]) > 0:
+            where, tokens = Place(inside), named[2] or ""
+            made = Subset(settings, inside, "folder", number, int(named[1]), reg, tokens)
+            yield replace(made, where=where)
+
+
+def _of_training(settings: Settings, near: Path) -> Iterator[Subset]:
+    """Yield the subsets that a training config without a dataset config has."""
+    folder = _path(settings.train("train_data_dir"), near)
+    where = settings.place("train", "train_data_dir")
+    if listing := _path(settings.train("in_json"), near):
+        repeats = int(settings.dataset("num_repeats") or 1)
+        yield Subset(settings, folder, "metadata", 0, repeats, metadata=listing, where=where)
+    elif settings.script in KNOWN and KNOWN[settings.script].makes == CONTROL_NET:
+        masks = _path(settings.train(MASKS), near)
+        yield Subset(settings, folder, "masks", masks=masks, where=where)
+    else:
+        for key, is_reg in (("train_data_dir", False), ("reg_data_dir", True)):
+            if around := _path(settings.train(key), near):
+                yield from _numbered(around, settings, 0, reg=is_reg)
+
+
+def _kind(dataset: Sequence[Settings]) -> Kind:
+    """Return the kind that all subsets of a dataset have; mixed ones stop sd-scripts elsewhere."""
+    tables = [settings.tables.get("dataset", {}) for settings in dataset]
+    if all(MASKS in table for table in tables):
+        return "masks"
+    return "metadata" if all(METADATA in table for table in tables) else "folder"
+
+
+def _of_table(settings: Settings, number: int, kind: Kind, near: Path) -> Subset:
+    table = settings.tables.get("dataset", {})
+    return Subset(
+        settings,
+        _path(table.get("image_dir"), near),
+        kind,
+        number,
+        _whole(settings.dataset("num_repeats")),
+        bool(table.get("is_reg")) and kind == "folder",
+        table.get("class_tokens") if isinstance(table.get("class_tokens"), str) else None,
+        _path(table.get(METADATA), near) if kind == "metadata" else None,
+        _path(table.get(MASKS), near) if kind == "masks" else None,
+        settings.place("dataset", METADATA if kind == "metadata" else "image_dir"),
+    )
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 1
+
+
+def _path(value: Any, near: Path) -> Path | None:
+    """Return a path as sd-scripts would find it, started here or in the config's folder."""
+    if not isinstance(value, str) or not value:
+        return None
+    here, beside = Path(value).expanduser(), near.parent / value
+    return beside if not here.exists() and beside.exists() else here
