@@ -63,7 +63,7 @@ def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -
                 saves=saves(run, stage),
             )
     _put_in_place(run, stage)
-    if stage.state == "running" and _is_whole(found(stage)):
+    if stage.state == "running" and weights.is_whole(found(stage)):
         watcher.say(f"{stage.name}: it finished while kohya-presets was not running")
         with _keeping(run, stage, watcher, guard):  # what was left to extract
             pass
@@ -214,14 +214,6 @@ def _stopped(tail: tuple[str, ...]) -> str | None:
     """Return why a trainer stopped after saving its state, from the end of its log, or None."""
     begins = states.SAYS + states.STOPPED
     return next((x.removeprefix(states.SAYS) for x in reversed(tail) if x.startswith(begins)), None)
-
-
-def _is_whole(file: Path) -> bool:
-    try:
-        weights.read(file)
-    except UserError:
-        return False
-    return True
 
 
 def _tail(log: Path) -> tuple[str, ...]:

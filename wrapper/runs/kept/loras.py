@@ -105,7 +105,7 @@ class Keeper:
         if any(self._has_lora(file) for file in left):  # one that training has saved again
             self.collect()
         # One that is being written is never stopped in the middle.
-        waiting = [file for file in left if not self._has_lora(file) and _is_whole(file)]
+        waiting = [file for file in left if not self._has_lora(file) and weights.is_whole(file)]
         full = self.thread.is_alive() and len(waiting) >= MOST
         if full:
             pauses.pause(processes())
@@ -137,12 +137,12 @@ class Keeper:
                 lora.replace(into / lora.name)
                 self.watcher.say(f"keep: {into.name}/{lora.name}: {found}")
         for checkpoint in self.checkpoints():
-            if self._has_lora(checkpoint) and _is_whole(checkpoint):
+            if self._has_lora(checkpoint) and weights.is_whole(checkpoint):
                 with contextlib.suppress(OSError):
                     checkpoint.unlink()
 
     def _has_lora(self, checkpoint: Path) -> bool:
-        return _is_whole(self.run.folder / "lora" / checkpoint.name)
+        return weights.is_whole(self.run.folder / "lora" / checkpoint.name)
 
     def _work(self) -> None:
         def heard(line: str) -> None:
@@ -158,14 +158,6 @@ class Keeper:
                 f"keep: extraction stopped with exit code {outcome.returncode}; checkpoints are "
                 f"kept. Log: {self.launch.log}"
             )
-
-
-def _is_whole(file: Path) -> bool:
-    try:
-        weights.read(file)
-    except (UserError, OSError):
-        return False
-    return True
 
 
 def _to_disk(file: Path) -> None:
