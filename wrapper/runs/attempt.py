@@ -21,6 +21,7 @@ from wrapper.runs.news import News
 from wrapper.runs.watcher import Watcher
 from wrapper.system import launch, proc
 from wrapper.system.launch import Launch, OnLine, OnTick, Outcome, Processes
+from wrapper.watching import log_end
 from wrapper.watching.findings import Stop
 from wrapper.watching.notify import Notices
 
@@ -221,4 +222,4 @@ def _tail(log: Path) -> tuple[str, ...]:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ()
-    return tuple(text.replace("\r", "\n").splitlines()[-launch.TAIL_LINES :])
+    return tuple(log_end.split(text)[-launch.TAIL_LINES :])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from patches.resume import kp_states
 from wrapper.screen import progress
 from wrapper.screen.progress import Step
+from wrapper.watching import log_end
 from wrapper.watching.findings import Kept
 
 FOLDER = "states"
@@ -60,13 +60,8 @@ def last_step(log: Path) -> Step | None:
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return None
-    return last_of(text.replace("\r", "\n").splitlines())
-
-
-def last_of(lines: Iterable[str]) -> Step | None:
-    """Return the last state of the bar of steps in these lines, or None."""
-    steps = [progress.read(line) for line in lines if line.startswith("steps:")]
-    return next((step for step in reversed(steps) if step), None)
+    bars = (line for line in reversed(log_end.split(text)) if line.startswith(progress.TRAINING))
+    return next(filter(None, map(progress.read, bars)), None)
 
 
 def said(state: State, log: Path) -> str:
