@@ -15,7 +15,7 @@ from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.problems import Place, Problem, listed, plural
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training.settings import Settings
-from wrapper.planning.job import STATES_PATCH
+from wrapper.runs.kept import states
 from wrapper.system import sizes
 
 BYTES = {"fp16": 2, "bf16": 2, "float": 4}  # of a number, by save_precision
@@ -73,7 +73,7 @@ def fewer_states(preset: Preset, room: Callable[[Preset], bool]) -> tuple[Preset
     A run does without them rather than not start, unless the preset says how many it wants.
     """
     asked = "state_keep" in preset.train or "state_every_minutes" in preset.train
-    if STATES_PATCH not in preset.patches or asked or room(preset):
+    if states.PATCH not in preset.patches or asked or room(preset):
         return preset, ""
     one = replace(preset, train={**preset.train, "state_keep": 1})
     if room(one):
@@ -122,7 +122,7 @@ def _models(s: Settings) -> int:
 def _states(preset: Preset, s: Settings) -> int:
     """Return how many states there are at once, of the patch and of sd-scripts' own."""
     count = 0
-    if STATES_PATCH in preset.patches and s.given("train", "state_every_minutes") != 0:
+    if states.PATCH in preset.patches and s.given("train", "state_every_minutes") != 0:
         count += (s.train("state_keep") or STATE_KEEP) + 1  # the next is written before one goes
     if s.train("save_state"):
         epochs, every = s.train("max_train_epochs") or 1, s.train("save_every_n_epochs")

@@ -25,8 +25,6 @@ from wrapper.watching import log_end
 from wrapper.watching.findings import Stop
 from wrapper.watching.notify import Notices
 
-RESUME_PATCH = "resume"
-
 
 class StageError(TrainerError):
     """A stage failed; `why` is what is known of the reason."""
@@ -84,7 +82,7 @@ def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -
 def saves(run: Run, stage: Stage) -> bool:
     """Return whether the process of a stage saves its state when it is told to terminate."""
     carried = run.facts.get("sd-scripts", {}).get("patches", ())
-    return stage.name == "train" and stage.in_place and RESUME_PATCH in carried
+    return stage.name == "train" and stage.in_place and states.PATCH in carried
 
 
 def say_unfinished(run: Run, stage: Stage, watcher: Watcher) -> None:

@@ -12,6 +12,7 @@ from wrapper.watching import log_end
 from wrapper.watching.findings import Kept
 
 FOLDER = "states"
+PATCH = "resume"  # which saves them
 SAYS = "kohya-presets: "  # how the lines begin that the patch `resume` writes into the log
 CONTINUES = f"{SAYS}continuing after "  # which a run says before it starts
 STOPPED = "stopped by "  # and then that it saved a state, because a signal asked for it
