@@ -44,7 +44,7 @@ def of(
     Raises:
         UserError: it cannot start.
     """
-    guard = Guard(run, stage, watcher.say, states=lambda: states.kept(run.folder), notices=notices)
+    guard = Guard(run, stage, watcher.say, states=lambda: states.whole(run.folder), notices=notices)
     outcome = _ended(run, stage, watcher, guard, News(run, stage, rate))
     failed = outcome.returncode or not found(stage).is_file()
     return outcome, guard.why(outcome) if failed else None

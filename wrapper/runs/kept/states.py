@@ -19,15 +19,11 @@ STOPPED = "stopped by "  # and then that it saved a state, because a signal aske
 
 
 @dataclass(frozen=True)
-class State:
+class State(Kept):
     """A whole state of training. The patch `resume` writes it beside and renames it."""
 
-    folder: Path
-    step: int
-    epoch: int  # from 1
-    size: int  # bytes
-    seconds: float  # that writing it took
-    saved: float  # when, in seconds since 1970
+    epoch: int = 1  # from 1
+    seconds: float = 0.0  # that writing it took
 
 
 def whole(run: Path) -> list[State]:
@@ -41,11 +37,6 @@ def whole(run: Path) -> list[State]:
         except (ValueError, KeyError, TypeError):  # of another version, or damaged
             continue
     return sorted(found, key=lambda state: (state.saved, state.step), reverse=True)
-
-
-def kept(run: Path) -> list[Kept]:
-    """Return the same, as a watch wants to know them."""
-    return [Kept(s.folder, s.step, s.size, s.saved) for s in whole(run)]
 
 
 def newest(run: Path) -> State | None:
@@ -80,4 +71,4 @@ def _state(folder: Path, table: dict[str, object]) -> State:
         return float(str(table[key]))
 
     step, epoch, size = int(number("step")), int(number("epoch")), int(number("bytes"))
-    return State(folder, step, epoch, size, number("seconds"), number("saved"))
+    return State(folder, step, size, number("saved"), epoch, number("seconds"))
