@@ -14,6 +14,7 @@ from kohya_presets.memory import saved
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.problems import Place, Problem, listed, plural
 from kohya_presets.sdscripts import scripts
+from kohya_presets.training import saves
 from kohya_presets.training.settings import Settings
 from wrapper.runs.kept import states
 from wrapper.system import sizes
@@ -111,10 +112,10 @@ def _models(s: Settings) -> int:
     """Return how many models, or trained LoRAs, there are at once; the final one is among them."""
     steps = s.steps()
     epochs = s.train("max_train_epochs") or 1
-    count = 1 + _kept(epochs, s.train("save_every_n_epochs"), s.train("save_last_n_epochs"))
+    count = 1 + saves.kept(epochs, s.train("save_every_n_epochs"), s.train("save_last_n_epochs"))
     last = s.train("save_last_n_steps")  # steps back, not a number of files
     every = s.train("save_every_n_steps")
-    count += _kept(steps, every, None if not last or not every else 1 + last // every)
+    count += saves.kept(steps, every, None if not last or not every else 1 + last // every)
     twice = s.train("enable_ema") and not s.train("ema_save_only_ema_weights")
     return int(2 * count if twice else count)
 
@@ -127,19 +128,13 @@ def _states(preset: Preset, s: Settings) -> int:
     if s.train("save_state"):
         epochs, every = s.train("max_train_epochs") or 1, s.train("save_every_n_epochs")
         last = s.train("save_last_n_epochs_state") or s.train("save_last_n_epochs")
-        count += 1 + _kept(epochs, every, last)
+        count += 1 + saves.kept(epochs, every, last)
         steps, back = s.train("save_every_n_steps"), s.train("save_last_n_steps_state")
         back = back or s.train("save_last_n_steps")
-        count += _kept(s.steps(), steps, None if not back or not steps else 1 + back // steps)
+        count += saves.kept(s.steps(), steps, None if not back or not steps else 1 + back // steps)
     elif s.train("save_state_on_train_end"):
         count += 1
     return count
-
-
-def _kept(length: int, every: int | None, last: int | None) -> int:
-    """Return how many of the saves before the end are kept."""
-    between = max(0, length - 1) // every if every else 0
-    return min(between, last or between)
 
 
 def _each(table: Table, key: str) -> list[Any]:
