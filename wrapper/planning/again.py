@@ -38,8 +38,6 @@ def ready(folder: Path, *, trust: bool = False) -> Run:
             what was: then with the differences.
     """
     record = manifest.read(folder)
-    if not trust:
-        known.require(record)
     preset = preset_of(record)
     try:
         plan = inputs.plan(preset, inputs.of(record))
