@@ -101,7 +101,7 @@ def found(stage: Stage) -> Path:
 def failure(run: Run, stage: Stage, outcome: Outcome, why: Stop | None) -> UserError:
     """Return the error that a stage failed, or was stopped with its state saved."""
     tail = outcome.tail or _tail(stage.launch.log)
-    resume = proc.command_line(("kohya-presets", "resume", run.folder))
+    resume = proc.our_line("resume", run.folder)
     if words := _stopped(tail):
         return StoppedError(
             f"{stage.name}: {words}; its state is saved", hint=f"Continue with `{resume}`."
@@ -200,11 +200,11 @@ def _require_there(run: Run, stage: Stage) -> None:
     gone = f"the Python {program}" if scripts.is_dir() else f"the folder {scripts}"
     facts = run.facts.get("sd-scripts", {})
     release = facts.get("release") or facts.get("commit") or ""
-    words = ["kohya-presets", "rehearse", run.preset, *(("--release", release) if release else ())]
-    hint = f"Run `{proc.command_line(words)}`: if kohya-presets created it, it is created again. "
+    rehearse = proc.our_line("rehearse", run.preset, *(("--release", release) if release else ()))
+    hint = f"Run `{rehearse}`: if kohya-presets created it, it is created again. "
     hint += "Otherwise restore it. "
     if run.kind != "rehearsal":  # which that command replaces
-        resume = proc.command_line(("kohya-presets", "resume", run.folder))
+        resume = proc.our_line("resume", run.folder)
         hint += f"Then run `{resume}`."
     raise UserError(f"{stage.name} cannot start: {gone} is not there any more", hint=hint.strip())
 

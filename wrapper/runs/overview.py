@@ -54,7 +54,7 @@ def text(run: Run) -> str:
             size = sizes.said(sum(item.size for item in items))
             rows.append(f"  {kind:<12} {len(items):>4}  {size:>9}")
     if how_far != "done":
-        rows.append(f"  next: {proc.command_line(('kohya-presets', 'resume', run.folder))}")
+        rows.append(f"  next: {proc.our_line('resume', run.folder)}")
     return "\n".join(map(escape.controls, rows)).rstrip() + "\n"  # a run may come from anywhere
 
 

@@ -68,7 +68,7 @@ def require_unneeded(run: Run, kinds: Collection[str]) -> None:
     """Raise UserError where the run would lose the states that it needs to be continued."""
     train = next(stage for stage in run.stages if stage.name == "train")
     if "states" in kinds and train.state != "done" and (state := states.newest(run.folder)):
-        resume = proc.command_line(("kohya-presets", "resume", run.folder))
+        resume = proc.our_line("resume", run.folder)
         raise UserError(
             f"training is not finished, and the state of step {state.step} is what it would go "
             "on from",
