@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kohya_presets.errors import UserError
-from kohya_presets.problems import listed
 from wrapper.extraction import tool
 from wrapper.runs import manifest, runner
 from wrapper.runs.kept import places, states
@@ -144,10 +143,3 @@ def _in(folder: Path) -> Iterator[Path]:
 
 def _is_unfinished(file: Path) -> bool:
     return places.UNFINISHED in file.suffixes
-
-
-def said(found: Collection[Item]) -> str:
-    """Return these items as a person reads them: how many, and how large together."""
-    by_kind = {item.kind: None for item in found}
-    total = sizes.said(sum(item.size for item in found))
-    return f"{listed(by_kind)}: {total}" if found else "nothing"
