@@ -89,6 +89,15 @@ def read(file: Path) -> Header:
     return Header(file, size, tensors, metadata)
 
 
+def is_whole(file: Path) -> bool:
+    """Return whether a safetensors file is there, and written to its end."""
+    try:
+        read(file)
+    except UserError:
+        return False
+    return True
+
+
 def kind(header: Header) -> str:
     """Return what the weights are, in words with an article, from the tensor names alone."""
     for name, prefixes in _KINDS:

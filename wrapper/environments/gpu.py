@@ -63,18 +63,15 @@ def load() -> str:
         said = proc.run(
             ["nvidia-smi", query, "--format=csv,noheader,nounits"], check=False, timeout_seconds=5
         )
-        used, total, degrees, watts = (x.strip() for x in said.stdout.splitlines()[0].split(","))
+        used, total, degrees, watts = map(_number, said.stdout.splitlines()[0].split(","))
     except (UserError, OSError, IndexError, ValueError):
         return ""
-    parts = [f"GPU {float(used) / 1024:.0f} of {float(total) / 1024:.0f} GiB"] if _is(used) else []
-    parts += [f"{degrees} °C"] if _is(degrees) else []
-    parts += [f"{float(watts):.0f} W"] if _is(watts) else []
+    parts = []
+    if used is not None and total is not None:
+        parts.append(f"GPU {used / 1024:.0f} of {total / 1024:.0f} GiB")
+    parts += [f"{degrees:g} °C"] if degrees is not None else []
+    parts += [f"{watts:.0f} W"] if watts is not None else []
     return " ".join(parts)
-
-
-def _is(text: str) -> bool:
-    """Return whether a value is a number: "[N/A]" is what a driver does not know."""
-    return text.replace(".", "", 1).isdigit()
 
 
 def largest() -> float | None:
@@ -102,7 +99,7 @@ def read(banner: str, listed: str) -> Driver | None:
     if version is None or cuda is None:
         return None
     rows = [row.rsplit(",", 1) for row in listed.splitlines() if "," in row]
-    gpus = tuple(Gpu(name.strip(), _gib(mib.strip())) for name, mib in rows)
+    gpus = tuple(Gpu(name.strip(), _gib(mib)) for name, mib in rows)
     return Driver(version[1], (int(cuda[1]), int(cuda[2])), gpus)
 
 
@@ -114,5 +111,10 @@ def build_for(found: Driver | None) -> TorchBuild | None:
 
 
 def _gib(mib: str) -> float | None:
+    number = _number(mib)
+    return None if number is None else round(number / 1024, 1)
+
+
+def _number(text: str) -> float | None:
     # nvidia-smi has many words in place of a number: [N/A], [Not Supported], [Unknown Error] ...
-    return round(float(mib) / 1024, 1) if re.fullmatch(r"\d+(\.\d+)?", mib) else None
+    return float(text) if re.fullmatch(r"\s*\d+(\.\d+)?\s*", text) else None

@@ -22,7 +22,7 @@ from wrapper.planning import inputs
 from wrapper.planning.job import Plan
 from wrapper.runs import known, manifest
 from wrapper.runs.manifest import Run, Stage
-from wrapper.system import proc, whole
+from wrapper.system import whole
 
 SHOWN = 20  # lines of a difference
 UNREAD = ("preset.toml",)  # of the files a run starts with: the others are made from it
@@ -38,8 +38,6 @@ def ready(folder: Path, *, trust: bool = False) -> Run:
             what was: then with the differences.
     """
     record = manifest.read(folder)
-    if not trust:
-        known.require(record)
     preset = preset_of(record)
     try:
         plan = inputs.plan(preset, inputs.of(record))
@@ -106,10 +104,10 @@ def _stop_at(record: Run, differences: Iterator[str], what: str) -> None:
     lines = [f"  {escape.controls(line)}" for line in found[:SHOWN]] + (
         ["  ..."] if len(found) > SHOWN else []
     )
-    train = proc.command_line(("kohya-presets", "train"))
     raise UserError(
         "\n".join([f"the run in {record.folder} cannot be continued: {what}", *lines]),
-        hint=f"Undo the change, or start a new run: `{train} PRESET --name NEW_NAME ...`.",
+        hint="Undo the change, or start a new run: "
+        "`kohya-presets train PRESET --name NEW_NAME ...`.",
     )
 
 

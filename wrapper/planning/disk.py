@@ -14,8 +14,9 @@ from kohya_presets.memory import saved
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.problems import Place, Problem, listed, plural
 from kohya_presets.sdscripts import scripts
+from kohya_presets.training import saves
 from kohya_presets.training.settings import Settings
-from wrapper.planning.job import STATES_PATCH
+from wrapper.runs.kept import states
 from wrapper.system import sizes
 
 BYTES = {"fp16": 2, "bf16": 2, "float": 4}  # of a number, by save_precision
@@ -73,7 +74,7 @@ def fewer_states(preset: Preset, room: Callable[[Preset], bool]) -> tuple[Preset
     A run does without them rather than not start, unless the preset says how many it wants.
     """
     asked = "state_keep" in preset.train or "state_every_minutes" in preset.train
-    if STATES_PATCH not in preset.patches or asked or room(preset):
+    if states.PATCH not in preset.patches or asked or room(preset):
         return preset, ""
     one = replace(preset, train={**preset.train, "state_keep": 1})
     if room(one):
@@ -111,10 +112,10 @@ def _models(s: Settings) -> int:
     """Return how many models, or trained LoRAs, there are at once; the final one is among them."""
     steps = s.steps()
     epochs = s.train("max_train_epochs") or 1
-    count = 1 + _kept(epochs, s.train("save_every_n_epochs"), s.train("save_last_n_epochs"))
+    count = 1 + saves.kept(epochs, s.train("save_every_n_epochs"), s.train("save_last_n_epochs"))
     last = s.train("save_last_n_steps")  # steps back, not a number of files
     every = s.train("save_every_n_steps")
-    count += _kept(steps, every, None if not last or not every else 1 + last // every)
+    count += saves.kept(steps, every, None if not last or not every else 1 + last // every)
     twice = s.train("enable_ema") and not s.train("ema_save_only_ema_weights")
     return int(2 * count if twice else count)
 
@@ -122,24 +123,18 @@ def _models(s: Settings) -> int:
 def _states(preset: Preset, s: Settings) -> int:
     """Return how many states there are at once, of the patch and of sd-scripts' own."""
     count = 0
-    if STATES_PATCH in preset.patches and s.given("train", "state_every_minutes") != 0:
+    if states.PATCH in preset.patches and s.given("train", "state_every_minutes") != 0:
         count += (s.train("state_keep") or STATE_KEEP) + 1  # the next is written before one goes
     if s.train("save_state"):
         epochs, every = s.train("max_train_epochs") or 1, s.train("save_every_n_epochs")
         last = s.train("save_last_n_epochs_state") or s.train("save_last_n_epochs")
-        count += 1 + _kept(epochs, every, last)
+        count += 1 + saves.kept(epochs, every, last)
         steps, back = s.train("save_every_n_steps"), s.train("save_last_n_steps_state")
         back = back or s.train("save_last_n_steps")
-        count += _kept(s.steps(), steps, None if not back or not steps else 1 + back // steps)
+        count += saves.kept(s.steps(), steps, None if not back or not steps else 1 + back // steps)
     elif s.train("save_state_on_train_end"):
         count += 1
     return count
-
-
-def _kept(length: int, every: int | None, last: int | None) -> int:
-    """Return how many of the saves before the end are kept."""
-    between = max(0, length - 1) // every if every else 0
-    return min(between, last or between)
 
 
 def _each(table: Table, key: str) -> list[Any]:

@@ -15,13 +15,13 @@ from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.sdscripts import scripts
 from wrapper.extraction import tool
 from wrapper.rehearsal import adapt
+from wrapper.runs.kept import states
 from wrapper.runs.manifest import Stage
 from wrapper.system.launch import Launch
 
 KEEP, PROMPTS = "keep.json", "prompts.txt"  # files of a run
 SAMPLED = 10  # times in a run
 CPU_THREADS = 2  # of accelerate's launcher; the Kohya GUI uses the same
-STATES_PATCH = "resume"
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ def _train_output(preset: Preset, name: str, site: Site) -> tuple[Path, Path]:
 
 def _states(preset: Preset, site: Site) -> Table:
     """Return the options of the patch that saves states by the clock, where the preset has it."""
-    if STATES_PATCH not in preset.patches or not preset.train.get("state_every_minutes"):
+    if states.PATCH not in preset.patches or not preset.train.get("state_every_minutes"):
         return {}
-    return {"state_dir": str(site.run_dir / "states")}
+    return {"state_dir": str(site.run_dir / states.FOLDER)}
 
 
 def _samples(preset: Preset, site: Site) -> Table:

@@ -11,10 +11,10 @@ from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
 from kohya_presets.problems import Problem
 from wrapper.data import base_model, images, listing
-from wrapper.planning import disk, inputs, job, preflight, trainer, wishes
+from wrapper.planning import disk, inputs, preflight, trainer, wishes
 from wrapper.planning import request as requests
 from wrapper.planning.inputs import Inputs
-from wrapper.planning.job import Plan, Site
+from wrapper.planning.job import Plan
 from wrapper.planning.request import Request
 from wrapper.runs import runner
 from wrapper.runs.manifest import Run
@@ -35,14 +35,17 @@ def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
     file = Path(base).expanduser()
     if file.is_file():
         requests.stop_at(_model(request, file), talk, "the base model")
-    where = Site(
-        run_dir=request.folder,
-        scripts=at,
-        python=request.python or python,
-        data=data.expanduser().resolve(),
-        base=file.resolve() if file.is_file() else file,
+    planned_with = Inputs(
+        "train",
+        request.folder,
+        names.usable(request.name),
+        at,
+        request.python or python,
+        data.expanduser().resolve(),
+        file.resolve() if file.is_file() else file,
+        seed=0,
     )
-    return job.plan(wishes.settled(request.preset), names.usable(request.name), where, seed=0)
+    return inputs.plan(wishes.settled(request.preset), planned_with)
 
 
 def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
@@ -64,10 +67,9 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     requests.stop_at(images.problems(found), talk, f"the images in {data}")
     model = base_model.find(base, on_step=talk.say)
     requests.stop_at(_model(request, model.file), talk, "the base model")
-    request = requests.with_room(request, asked, model.file, len(found.images), talk)
+    request, written = requests.with_room(request, asked, model.file, len(found.images), talk)
     preset = wishes.settled(request.preset)
     request = replace(request, preset=preset)
-    written = requests.written(request, asked, model.file, len(found.images))
     talk.say(f"the run needs {disk.said(written)}")
     requests.stop_at(disk.problems(written, request.folder), talk, "the disk")
     checkout = trainer.checkout_for(request.release, request.checkout, talk)

@@ -97,25 +97,27 @@ def stop_at(problems: Iterable[Problem], talk: Talk, subject: str) -> None:
     talk.problems(found, advice=_SHOWS_ADVICE)
 
 
-def written(request: Request, asked: str | None, base: Path, images: int) -> list[Written]:
-    """Return what the run will have on disk at its fullest; `asked` is what `validate` returned."""
-    additions, preset = registry.additions(paths.user_patches()), request.preset
-    known = settings.of_preset(preset, asked or releases.DEFAULT, additions, images=images)
-    return disk.plan(preset, known, weights.read(base))
+def with_room(
+    request: Request, asked: str | None, base: Path, images: int, talk: Talk
+) -> tuple[Request, list[Written]]:
+    """Return the request with as many states of training as the disk has room for.
 
+    With it, what the run will have on disk at its fullest. `asked` is what `validate` returned.
+    """
+    has, header = disk.free(request.folder), weights.read(base)
+    additions = registry.additions(paths.user_patches())
 
-def with_room(request: Request, asked: str | None, base: Path, images: int, talk: Talk) -> Request:
-    """Return the request with as many states of training as the disk has room for."""
-    has = disk.free(request.folder)
+    def written(preset: Preset) -> list[Written]:
+        known = settings.of_preset(preset, asked or releases.DEFAULT, additions, images=images)
+        return disk.plan(preset, known, header)
 
     def room(preset: Preset) -> bool:
-        tried = replace(request, preset=preset)
-        return disk.total(written(tried, asked, base, images)) <= has
+        return disk.total(written(preset)) <= has
 
     preset, said = disk.fewer_states(request.preset, room)
     if said:
         talk.warn(said)
-    return replace(request, preset=preset)
+    return replace(request, preset=preset), written(preset)
 
 
 def training(preset: Preset, checkout: Checkout) -> Training:

@@ -91,7 +91,7 @@ def one(name: str, presets: Catalogue, against: Against, overrides: Sequence[str
     """Return the report on a preset."""
     path = Path(name).expanduser()
     if path.suffix == ".json" and path.is_file():
-        command = proc.command_line(("kohya-presets", "gui", "import", path))
+        command = proc.our_line("gui", "import", path)
         hint = f"If the Kohya GUI saved it, run `{command}` first."
         raise UserError(f"expected a preset or a TOML file, found {path}", hint=hint)
     found = everything.preset(name, presets, against, overrides=overrides)

@@ -16,8 +16,8 @@ from patches.registry import Patch
 from wrapper.checkouts import checkout as checkouts
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
-from wrapper.planning.job import STATES_PATCH
 from wrapper.planning.request import Request
+from wrapper.runs.kept import states
 from wrapper.screen.talk import Talk
 from wrapper.system import paths
 
@@ -53,7 +53,7 @@ def without(request: Request, wanted: Preset) -> Request:
 
 def settled(preset: Preset) -> Preset:
     """Return the preset with what a run of ours sets where the preset says nothing."""
-    if STATES_PATCH not in preset.patches or EVERY in preset.train:
+    if states.PATCH not in preset.patches or EVERY in preset.train:
         return preset
     return replace(preset, train={**preset.train, EVERY: STATE_EVERY_MINUTES})
 
@@ -135,7 +135,7 @@ def _with_states(request: Request, talk: Talk | None) -> Request:
 
     A user's own folder is never patched: it has the patch, or the run does without.
     """
-    patch, preset = registry.find(STATES_PATCH, paths.user_patches()), request.preset
+    patch, preset = registry.find(states.PATCH, paths.user_patches()), request.preset
     options = {option.name: scripts for option, scripts in patch.addition.options}
     if request.standin or preset.script not in options["state_every_minutes"]:
         return request
@@ -144,14 +144,14 @@ def _with_states(request: Request, talk: Talk | None) -> Request:
             talk.say(f"{refused}: no states are saved; if training is killed, it starts again")
         return request
     if request.checkout and not _carries(checkouts.open_folder(request.checkout), patch):
-        command = patchwork.command([STATES_PATCH], f'"{request.checkout}"')
+        command = patchwork.command([states.PATCH], f'"{request.checkout}"')
         if talk is not None:
             talk.say(
-                f"{request.checkout} has no patch {STATES_PATCH}: if training is killed, it starts "
+                f"{request.checkout} has no patch {states.PATCH}: if training is killed, it starts "
                 f"again from the beginning. `{command}` adds the patch."
             )
         return request
-    return replace(request, preset=_patched(preset, STATES_PATCH))
+    return replace(request, preset=_patched(preset, states.PATCH))
 
 
 def _patched(preset: Preset, patch: str) -> Preset:

@@ -21,10 +21,9 @@ from wrapper.runs.news import News
 from wrapper.runs.watcher import Watcher
 from wrapper.system import launch, proc
 from wrapper.system.launch import Launch, OnLine, OnTick, Outcome, Processes
+from wrapper.watching import log_end
 from wrapper.watching.findings import Stop
 from wrapper.watching.notify import Notices
-
-RESUME_PATCH = "resume"
 
 
 class StageError(TrainerError):
@@ -45,7 +44,7 @@ def of(
     Raises:
         UserError: it cannot start.
     """
-    guard = Guard(run, stage, watcher.say, states=lambda: states.kept(run.folder), notices=notices)
+    guard = Guard(run, stage, watcher.say, states=lambda: states.whole(run.folder), notices=notices)
     outcome = _ended(run, stage, watcher, guard, News(run, stage, rate))
     failed = outcome.returncode or not found(stage).is_file()
     return outcome, guard.why(outcome) if failed else None
@@ -63,7 +62,7 @@ def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -
                 saves=saves(run, stage),
             )
     _put_in_place(run, stage)
-    if stage.state == "running" and _is_whole(found(stage)):
+    if stage.state == "running" and weights.is_whole(found(stage)):
         watcher.say(f"{stage.name}: it finished while kohya-presets was not running")
         with _keeping(run, stage, watcher, guard):  # what was left to extract
             pass
@@ -83,7 +82,7 @@ def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -
 def saves(run: Run, stage: Stage) -> bool:
     """Return whether the process of a stage saves its state when it is told to terminate."""
     carried = run.facts.get("sd-scripts", {}).get("patches", ())
-    return stage.name == "train" and stage.in_place and RESUME_PATCH in carried
+    return stage.name == "train" and stage.in_place and states.PATCH in carried
 
 
 def say_unfinished(run: Run, stage: Stage, watcher: Watcher) -> None:
@@ -102,7 +101,7 @@ def found(stage: Stage) -> Path:
 def failure(run: Run, stage: Stage, outcome: Outcome, why: Stop | None) -> UserError:
     """Return the error that a stage failed, or was stopped with its state saved."""
     tail = outcome.tail or _tail(stage.launch.log)
-    resume = proc.command_line(("kohya-presets", "resume", run.folder))
+    resume = proc.our_line("resume", run.folder)
     if words := _stopped(tail):
         return StoppedError(
             f"{stage.name}: {words}; its state is saved", hint=f"Continue with `{resume}`."
@@ -201,11 +200,11 @@ def _require_there(run: Run, stage: Stage) -> None:
     gone = f"the Python {program}" if scripts.is_dir() else f"the folder {scripts}"
     facts = run.facts.get("sd-scripts", {})
     release = facts.get("release") or facts.get("commit") or ""
-    words = ["kohya-presets", "rehearse", run.preset, *(("--release", release) if release else ())]
-    hint = f"Run `{proc.command_line(words)}`: if kohya-presets created it, it is created again. "
+    rehearse = proc.our_line("rehearse", run.preset, *(("--release", release) if release else ()))
+    hint = f"Run `{rehearse}`: if kohya-presets created it, it is created again. "
     hint += "Otherwise restore it. "
     if run.kind != "rehearsal":  # which that command replaces
-        resume = proc.command_line(("kohya-presets", "resume", run.folder))
+        resume = proc.our_line("resume", run.folder)
         hint += f"Then run `{resume}`."
     raise UserError(f"{stage.name} cannot start: {gone} is not there any more", hint=hint.strip())
 
@@ -216,17 +215,9 @@ def _stopped(tail: tuple[str, ...]) -> str | None:
     return next((x.removeprefix(states.SAYS) for x in reversed(tail) if x.startswith(begins)), None)
 
 
-def _is_whole(file: Path) -> bool:
-    try:
-        weights.read(file)
-    except UserError:
-        return False
-    return True
-
-
 def _tail(log: Path) -> tuple[str, ...]:
     try:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ()
-    return tuple(text.replace("\r", "\n").splitlines()[-launch.TAIL_LINES :])
+    return tuple(log_end.split(text)[-launch.TAIL_LINES :])

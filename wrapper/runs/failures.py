@@ -16,7 +16,7 @@ from patches import registry
 from wrapper.runs.manifest import Run, Stage
 from wrapper.system import paths
 from wrapper.watching import causes, log_end
-from wrapper.watching.findings import Kept, Stop
+from wrapper.watching.findings import Kept
 from wrapper.watching.situation import Situation
 
 PRESET = "preset.toml"  # the resolved one, in the run's folder
@@ -26,11 +26,6 @@ def advise(tail: Sequence[str], at: Situation | None = None) -> str | None:
     """Return what to try next, or None when no known error is in the log."""
     stop = causes.of(tail, at)
     return f"{stop.what[0].upper()}{stop.what[1:]}. {stop.hint}" if stop else None
-
-
-def why(tail: Sequence[str], at: Situation) -> Stop | None:
-    """Return why a stage failed; None where its log says nothing known."""
-    return causes.of(tail, at)
 
 
 def last_words(tail: Sequence[str]) -> str:

@@ -22,7 +22,6 @@ from wrapper.system.launch import Outcome, Processes
 from wrapper.watching.findings import Kept, Stop
 from wrapper.watching.live import saves
 from wrapper.watching.live.room import Save
-from wrapper.watching.live.training import BAR
 from wrapper.watching.notify import Notices
 from wrapper.watching.situation import Situation
 from wrapper.watching.watch import Watch
@@ -69,7 +68,7 @@ class Guard:
     def line(self, text: str) -> None:
         """Take a line of the stage's log."""
         self._watch.line(text)
-        step = progress.read(text) if BAR in text else None
+        step = progress.read(text) if progress.TRAINING in text else None
         if step is not None:
             left = progress.clock(step.left) if step.left is not None else ""
             self._notices.step(self._stage.name, step.done, step.total, left)

@@ -51,7 +51,7 @@ def require(run: Run) -> None:
         foreign = [*_foreign_programs(run), *_pickles(run)]
     if not foreign:
         return
-    resume = proc.command_line(("kohya-presets", "resume", run.folder, "--trust"))
+    resume = proc.our_line("resume", run.folder, "--trust")
     raise UserError(
         f"the run in {run.folder} was not started on this computer, and would execute or load "
         f"what can hold code: {listed(foreign)}",

@@ -16,13 +16,7 @@ from wrapper.system import launch, proc, sizes
 
 def status(run: Run) -> str:
     """Return how far a run has come, in a few words."""
-    at_work = bool(launch.at_work(run.folder))
-    for stage in run.stages:
-        if stage.state != "done":
-            verb = "running" if at_work else {"planned": "not started"}.get(stage.state, "stopped")
-            verb = "failed" if stage.state == "failed" and not at_work else verb
-            return f"{stage.name} {verb}{_steps(stage)}"
-    return "done"
+    return _status(run, bool(launch.at_work(run.folder)))
 
 
 def line(run: Run) -> tuple[str, ...]:
@@ -35,14 +29,15 @@ def line(run: Run) -> tuple[str, ...]:
 
 def text(run: Run) -> str:
     """Return a run as a person reads it: what went in, how far it is, what there is, what next."""
-    rows = [f"{run.folder}: {status(run)}", ""]
+    at_work = bool(launch.at_work(run.folder))
+    how_far = _status(run, at_work)
+    rows = [f"{run.folder}: {how_far}", ""]
     rows += [f"  {name:<12} {value}" for name, value in _went_in(run).items()]
     rows.append("")
     for stage in run.stages:
         took = f"  {progress.clock(stage.seconds)}" if stage.seconds else ""
         made = f"  {stage.output}" if stage.state == "done" else _steps(stage)
-        stopped = stage.state == "running" and not launch.at_work(run.folder)
-        shown = "stopped" if stopped else stage.state
+        shown = "stopped" if stage.state == "running" and not at_work else stage.state
         rows.append(f"  {stage.name:<12} {shown:<8}{took}{made}".rstrip())
     found = states.whole(run.folder)
     if found:
@@ -58,7 +53,8 @@ def text(run: Run) -> str:
         if items := contents.of(run, [kind]):
             size = sizes.said(sum(item.size for item in items))
             rows.append(f"  {kind:<12} {len(items):>4}  {size:>9}")
-    rows += [f"  next: {command}" for command in _next(run)]
+    if how_far != "done":
+        rows.append(f"  next: {proc.our_line('resume', run.folder)}")
     return "\n".join(map(escape.controls, rows)).rstrip() + "\n"  # a run may come from anywhere
 
 
@@ -79,6 +75,15 @@ def values(run: Run) -> dict[str, Any]:
     }
 
 
+def _status(run: Run, at_work: bool) -> str:
+    for stage in run.stages:
+        if stage.state != "done":
+            verb = "running" if at_work else {"planned": "not started"}.get(stage.state, "stopped")
+            verb = "failed" if stage.state == "failed" and not at_work else verb
+            return f"{stage.name} {verb}{_steps(stage)}"
+    return "done"
+
+
 def _went_in(run: Run) -> dict[str, str]:
     facts: Mapping[str, Mapping[str, Any]] = run.facts
     sources, data, base = (facts.get(name, {}) for name in ("sd-scripts", "data", "base"))
@@ -95,12 +100,6 @@ def _went_in(run: Run) -> dict[str, str]:
 def _steps(stage: Stage) -> str:
     last = states.last_step(stage.launch.log) if stage.name == "train" else None
     return f"  {last}" if last and stage.state != "planned" else ""
-
-
-def _next(run: Run) -> list[str]:
-    if status(run) == "done":
-        return []
-    return [proc.command_line(("kohya-presets", "resume", run.folder))]
 
 
 def _values(stage: Stage) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from kohya_presets.problems import listed, plural
 from kohya_presets.sdscripts import scripts
 from kohya_presets.toml import source as toml_source
 from wrapper.rehearsal import changed
+from wrapper.runs.kept import states
 from wrapper.runs.manifest import Run, Stage
-from wrapper.screen import progress
 
 OBSERVED = "observed"  # the folder in which `kp_observed` leaves what each script used
 
@@ -84,10 +84,8 @@ def _same(asked: Any, used: Any) -> bool:
 
 def _steps(proof: Proof, train: Stage) -> None:
     """Read the trainer's own count from the last state of its bar."""
-    text = train.launch.log.read_text(encoding="utf-8", errors="replace")
-    lines = [x for x in text.replace("\r", "\n").splitlines() if x.startswith("steps:")]
-    if steps := [step for step in map(progress.read, lines) if step]:
-        proof.proved.append(f"training took {steps[-1].done} of {steps[-1].total} steps")
+    if last := states.last_step(train.launch.log):
+        proof.proved.append(f"training took {last.done} of {last.total} steps")
 
 
 def _dataset(proof: Proof, run: Run, preset: Preset) -> None:

@@ -42,7 +42,7 @@ def start(run: Run, files: Mapping[str, str]) -> Run:
 
 def taken(folder: Path) -> UserError:
     """Return the error that a run's folder already exists."""
-    resume = proc.command_line(("kohya-presets", "resume", folder))
+    resume = proc.our_line("resume", folder)
     hint = f"Continue with `{resume}`, or choose another --name."
     return UserError(f"the run folder {folder} already exists", hint=hint)
 
@@ -100,7 +100,7 @@ def watch(run: Run, watcher: Watcher) -> None:
         UserError: nothing runs.
     """
     if not launch.at_work(run.folder):
-        resume = proc.command_line(("kohya-presets", "resume", run.folder))
+        resume = proc.our_line("resume", run.folder)
         raise UserError(f"no script runs for {run.folder}", hint=f"Start it with `{resume}`.")
     stage = next((stage for stage in run.stages if stage.state == "running"), run.stages[-1])
     with watcher.stage(stage.name) as on_line:
@@ -110,7 +110,7 @@ def watch(run: Run, watcher: Watcher) -> None:
 def require_idle(folder: Path) -> None:
     """Raise UserError where the trainer of the run in `folder` is still running."""
     if left := launch.at_work(folder):
-        resume = proc.command_line(("kohya-presets", "resume", folder))
+        resume = proc.our_line("resume", folder)
         raise UserError(
             f"the trainer of the run in {folder} is still running: {locks.described(left[0])}",
             hint=f"Attach to it with `{resume}`; Ctrl-C there stops it. Then try again.",

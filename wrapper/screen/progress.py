@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 PLAIN_EVERY_SECONDS = 20.0  # between lines where there is no terminal to redraw
+TRAINING = "steps:"  # how the bar of training begins; caching and sampling draw others
 OnLine = Callable[[str], None]
 News = Callable[[], str]
 

@@ -101,6 +101,11 @@ def command_line(argv: Sequence[str | Path], *, windows: bool = os.name == "nt")
     return " ".join(map(_for_windows, words)) if windows else shlex.join(words)
 
 
+def our_line(*words: str | Path) -> str:
+    """Return a command of ours as a person can paste it: its name and what comes after it."""
+    return command_line(("kohya-presets", *words))
+
+
 def _for_windows(word: str) -> str:
     if re.fullmatch(r"[\w.:/\\=+@~-]+", word):
         return word

@@ -38,7 +38,7 @@ class Situation:
     @property
     def resume(self) -> str:
         """The command that continues the run."""
-        return f"`{proc.command_line(('kohya-presets', 'resume', self.run or 'RUN'))}`"
+        return f"`{proc.our_line('resume', self.run or 'RUN')}`"
 
     def install(self, package: str) -> str:
         """Return the command that installs a package beside the trainer's."""

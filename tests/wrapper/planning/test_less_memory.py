@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from kohya_presets.presets.catalogue import Catalogue
-from tests.wrapper.planning.test_again import run  # noqa: F401
 from tests.wrapper.runs.faked import Heard
 from wrapper.planning import again, less_memory
 from wrapper.runs import manifest
@@ -20,7 +19,7 @@ def failed(code: str = "gpu-memory", stage: str = "train") -> StageError:
     return StageError("train stopped", hint=None, stage=stage, why=Stop(code, "no memory"))
 
 
-def test_the_smallest_change_is_made_in_the_runs_files_and_recorded(run: Run) -> None:  # noqa: F811
+def test_the_smallest_change_is_made_in_the_runs_files_and_recorded(run: Run) -> None:
     heard = Heard(run.folder)
     manifest.write(run.with_stage(replace(run.stages[0], state="failed")))
     changed = less_memory.planned(run, failed(), heard)
@@ -34,7 +33,7 @@ def test_the_smallest_change_is_made_in_the_runs_files_and_recorded(run: Run) ->
     assert again.ready(run.folder) == changed  # and it is this run that is continued
 
 
-def test_one_after_the_other_until_nothing_is_left(run: Run) -> None:  # noqa: F811
+def test_one_after_the_other_until_nothing_is_left(run: Run) -> None:
     heard, changed, count = Heard(run.folder), run, 0
     while (found := less_memory.planned(changed, failed(), heard)) is not None:
         changed, count = found, count + 1
@@ -45,7 +44,7 @@ def test_one_after_the_other_until_nothing_is_left(run: Run) -> None:  # noqa: F
 
 
 @pytest.mark.parametrize("code", ["cudnn", "package", "disk"])
-def test_nothing_else_is_answered_so(code: str, run: Run) -> None:  # noqa: F811
+def test_nothing_else_is_answered_so(code: str, run: Run) -> None:
     before = (run.folder / "run.toml").read_bytes()
     assert less_memory.planned(run, failed(code), Heard(run.folder)) is None
     assert (run.folder / "run.toml").read_bytes() == before

@@ -17,6 +17,7 @@ from kohya_presets.loras import weights
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset
 from tests import tensors
+from tests.wrapper.planning.tiny import PRESET
 from tests.wrapper.runs import killing
 from wrapper.environments import environment
 from wrapper.environments.environment import Probe
@@ -30,27 +31,6 @@ from wrapper.system import launch, proc
 from wrapper.system.launch import RUN_MARK
 
 posix = pytest.mark.skipif(os.name != "posix", reason="a process of this user is found by its mark")
-
-# Only what every release has: the stand-in, taken for a checkout, is like the oldest of them.
-PRESET = """\
-schema = 1
-[preset]
-name = "tiny"
-title = "Tiny"
-summary = "A test"
-script = "sdxl_train.py"
-releases = ">=0.7.0"
-[train]
-optimizer_type = "AdamW"
-learning_rate = 1e-4
-max_train_epochs = 1
-[dataset]
-resolution = 64
-caption_extension = ".txt"
-[extract]
-sdxl = true
-dim = 4
-"""
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from patches import registry
 from tests import tensors
 from tests.wrapper.checkouts.test_patchwork import contents, tree
 from tests.wrapper.cli.test_cli import run as typed
-from tests.wrapper.planning.test_prepare import PRESET
+from tests.wrapper.planning.tiny import PRESET
 from tests.wrapper.runs import faked
 from wrapper.checkouts import checkout, patchwork
 from wrapper.checkouts.checkout import Checkout

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kohya_presets.errors import UserError
-from kohya_presets.problems import listed
 from wrapper.extraction import tool
 from wrapper.runs import manifest, runner
 from wrapper.runs.kept import places, states
@@ -68,7 +67,7 @@ def require_unneeded(run: Run, kinds: Collection[str]) -> None:
     """Raise UserError where the run would lose the states that it needs to be continued."""
     train = next(stage for stage in run.stages if stage.name == "train")
     if "states" in kinds and train.state != "done" and (state := states.newest(run.folder)):
-        resume = proc.command_line(("kohya-presets", "resume", run.folder))
+        resume = proc.our_line("resume", run.folder)
         raise UserError(
             f"training is not finished, and the state of step {state.step} is what it would go "
             "on from",
@@ -144,10 +143,3 @@ def _in(folder: Path) -> Iterator[Path]:
 
 def _is_unfinished(file: Path) -> bool:
     return places.UNFINISHED in file.suffixes
-
-
-def said(found: Collection[Item]) -> str:
-    """Return these items as a person reads them: how many, and how large together."""
-    by_kind = {item.kind: None for item in found}
-    total = sizes.said(sum(item.size for item in found))
-    return f"{listed(by_kind)}: {total}" if found else "nothing"

@@ -62,6 +62,7 @@ class Keeper:
         self.made = run.folder / "work" / "keep"
         self.pattern = re.compile(tool.checkpoints_of(stage.output.stem))
         self.refused: set[str] = set()
+        self.whole: dict[Path, tuple[int, int]] = {}  # size and age of those found to be whole
         self.ended = threading.Event()
         self.waits = False
 
@@ -104,9 +105,10 @@ class Keeper:
         left = [file for file in self.checkpoints() if file.name not in self.refused]
         if any(self._has_lora(file) for file in left):  # one that training has saved again
             self.collect()
-        # One that is being written is never stopped in the middle.
-        waiting = [file for file in left if not self._has_lora(file) and _is_whole(file)]
+        waiting = [file for file in left if not self._has_lora(file)]
         full = self.thread.is_alive() and len(waiting) >= MOST
+        # One that is being written is never stopped in the middle.
+        full = full and sum(map(self._is_whole, waiting)) >= MOST
         if full:
             pauses.pause(processes())
         elif self.waits and not self.is_paused():
@@ -137,12 +139,23 @@ class Keeper:
                 lora.replace(into / lora.name)
                 self.watcher.say(f"keep: {into.name}/{lora.name}: {found}")
         for checkpoint in self.checkpoints():
-            if self._has_lora(checkpoint) and _is_whole(checkpoint):
+            if self._has_lora(checkpoint) and self._is_whole(checkpoint):
                 with contextlib.suppress(OSError):
                     checkpoint.unlink()
 
     def _has_lora(self, checkpoint: Path) -> bool:
-        return _is_whole(self.run.folder / "lora" / checkpoint.name)
+        return self._is_whole(self.run.folder / "lora" / checkpoint.name)
+
+    def _is_whole(self, file: Path) -> bool:
+        """Return whether a file is whole; asked several times a second, so one is read once."""
+        try:
+            status = file.stat()
+        except OSError:
+            return False
+        seen = status.st_size, status.st_mtime_ns
+        if self.whole.get(file) != seen and weights.is_whole(file):
+            self.whole[file] = seen
+        return self.whole.get(file) == seen
 
     def _work(self) -> None:
         def heard(line: str) -> None:
@@ -158,14 +171,6 @@ class Keeper:
                 f"keep: extraction stopped with exit code {outcome.returncode}; checkpoints are "
                 f"kept. Log: {self.launch.log}"
             )
-
-
-def _is_whole(file: Path) -> bool:
-    try:
-        weights.read(file)
-    except (UserError, OSError):
-        return False
-    return True
 
 
 def _to_disk(file: Path) -> None:

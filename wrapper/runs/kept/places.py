@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from kohya_presets.errors import UserError
 from kohya_presets.loras import weights
 
 SAMPLES, STATES = "sample", "-state"  # as sd-scripts calls the folder, and ends the names of others
@@ -56,9 +55,7 @@ def mark_unfinished(folder: Path) -> Iterator[Path]:
     Nobody must take the first half of a model for a model.
     """
     for file in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
-        try:
-            weights.read(file)
-        except UserError:
+        if not weights.is_whole(file):
             yield file.rename(free_name(file.with_name(file.name + UNFINISHED)))
 
 

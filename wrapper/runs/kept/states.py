@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from patches.resume import kp_states
 from wrapper.screen import progress
 from wrapper.screen.progress import Step
+from wrapper.watching import log_end
 from wrapper.watching.findings import Kept
 
 FOLDER = "states"
+PATCH = "resume"  # which saves them
 SAYS = "kohya-presets: "  # how the lines begin that the patch `resume` writes into the log
 CONTINUES = f"{SAYS}continuing after "  # which a run says before it starts
 STOPPED = "stopped by "  # and then that it saved a state, because a signal asked for it
 
 
 @dataclass(frozen=True)
-class State:
+class State(Kept):
     """A whole state of training. The patch `resume` writes it beside and renames it."""
 
-    folder: Path
-    step: int
-    epoch: int  # from 1
-    size: int  # bytes
-    seconds: float  # that writing it took
-    saved: float  # when, in seconds since 1970
+    epoch: int = 1  # from 1
+    seconds: float = 0.0  # that writing it took
 
 
 def whole(run: Path) -> list[State]:
@@ -42,11 +39,6 @@ def whole(run: Path) -> list[State]:
     return sorted(found, key=lambda state: (state.saved, state.step), reverse=True)
 
 
-def kept(run: Path) -> list[Kept]:
-    """Return the same, as a watch wants to know them."""
-    return [Kept(s.folder, s.step, s.size, s.saved) for s in whole(run)]
-
-
 def newest(run: Path) -> State | None:
     """Return the state that training would go on from, or None."""
     return next(iter(whole(run)), None)
@@ -60,13 +52,8 @@ def last_step(log: Path) -> Step | None:
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return None
-    return last_of(text.replace("\r", "\n").splitlines())
-
-
-def last_of(lines: Iterable[str]) -> Step | None:
-    """Return the last state of the bar of steps in these lines, or None."""
-    steps = [progress.read(line) for line in lines if line.startswith("steps:")]
-    return next((step for step in reversed(steps) if step), None)
+    bars = (line for line in reversed(log_end.split(text)) if line.startswith(progress.TRAINING))
+    return next(filter(None, map(progress.read, bars)), None)
 
 
 def said(state: State, log: Path) -> str:
@@ -84,4 +71,4 @@ def _state(folder: Path, table: dict[str, object]) -> State:
         return float(str(table[key]))
 
     step, epoch, size = int(number("step")), int(number("epoch")), int(number("bytes"))
-    return State(folder, step, epoch, size, number("seconds"), number("saved"))
+    return State(folder, step, size, number("saved"), epoch, number("seconds"))

@@ -12,8 +12,6 @@ from wrapper.watching.live.room import Room, Save
 from wrapper.watching.live.stalls import Stalls
 from wrapper.watching.situation import Situation
 
-BAR = "steps:"  # how the bar of training begins; caching and sampling draw others
-
 
 class Training:
     """Give it each line, each loss and the time; it answers with what it found.
@@ -39,7 +37,7 @@ class Training:
 
     def line(self, now: float, text: str) -> list[Finding]:
         """Take a line of the log; a state of a bar is one."""
-        step = progress.read(text) if BAR in text else None
+        step = progress.read(text) if progress.TRAINING in text else None
         found = self._stalls.line(now, text, step)
         if step is None:
             return found

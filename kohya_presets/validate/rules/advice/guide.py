@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kohya_presets.sdscripts.optimizers import SCHEDULES
+from kohya_presets.training import saves
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import FINE_TUNE, NEVER, Finding, Rule
 
@@ -88,9 +89,7 @@ def many_saves(s: Settings) -> Finding | None:
     every, epochs = s.given("train", "save_every_n_epochs"), s.train("max_train_epochs")
     if not every or not epochs:
         return None
-    # A save at the last epoch is the final model itself.
-    between = (epochs - 1) // every
-    count = min(between, s.train("save_last_n_epochs") or between) + 1
+    count = saves.kept(epochs, every, s.train("save_last_n_epochs")) + 1
     if count <= MOST_SAVES:
         return None
     message = f"{count} checkpoints are kept: {count * SAVED_GB:.0f} GB in fp16"

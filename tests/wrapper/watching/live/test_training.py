@@ -133,7 +133,7 @@ def test_slow_steps_get_ten_times_their_own_time() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "saving checkpoint: /runs/korra/work/train/korra-000010.safetensors",
+        "saving checkpoint: /runs/korra/model/korra-000010.safetensors",
         "saving state at epoch 10",
         "2026-11-26 15:15:20 INFO     generating sample images at step: 300   train_util.py:6300",
         "kohya-presets: saving a state after step 40",
