@@ -8,8 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from kohya_presets.dataset import buckets, steps, subsets
 from kohya_presets.dataset.buckets import Buckets
+from kohya_presets.dataset.steps import Picture
+from kohya_presets.files import configs
+from kohya_presets.training.settings import Settings
 from tests.upstream import asking
 from wrapper.checkouts.checkout import Checkout
 
@@ -64,7 +69,7 @@ def settings(release: str) -> list[Buckets]:
         Buckets((1000, 1000), True, False, 300, 1500, 64, release),
         Buckets((512, 512), True, False, 256, 1024, 96, release),
     ]
-    return [buckets for buckets in made if buckets.fault() is None]
+    return [one for one in made if one.fault() is None]
 
 
 def sizes() -> list[tuple[int, int]]:
@@ -87,7 +92,95 @@ def test_each_picture_gets_the_same_bucket_and_scale(
     file = tmp_path / "asked.json"
     file.write_text(json.dumps(asked), "utf-8")
     told = asking.ask(upstream(release), ASKED, str(file))
-    for buckets, answers in zip(made, told, strict=True):
+    for one, answers in zip(made, told, strict=True):
         for size, (bucket, scaled) in zip(pictures, answers, strict=True):
-            placed = buckets.place(*size)
-            assert (placed.bucket, placed.scaled) == (tuple(bucket), tuple(scaled)), (buckets, size)
+            placed = one.place(*size)
+            assert (placed.bucket, placed.scaled) == (tuple(bucket), tuple(scaled)), (one, size)
+
+
+COUNTED = """
+import types
+from library import config_util
+import sdxl_train
+
+args = sdxl_train.setup_parser().parse_args(["--dataset_config", sys.argv[1]])
+generator = config_util.BlueprintGenerator(config_util.ConfigSanitizer(True, True, False, True))
+tokenizer = types.SimpleNamespace(model_max_length=77)  # which older releases ask
+config = config_util.load_user_config(sys.argv[1])
+blueprint = generator.generate(config, args, tokenizer=[tokenizer, tokenizer])
+made = config_util.generate_dataset_group_by_blueprint(blueprint.dataset_group)
+group = made[0] if isinstance(made, tuple) else made
+tell([
+    {
+        "length": len(dataset),
+        "train": dataset.num_train_images,
+        "buckets": [
+            [list(map(int, reso)), len(bucket)]
+            for reso, bucket in zip(dataset.bucket_manager.resos, dataset.bucket_manager.buckets)
+        ],
+        "times": {key: info.num_repeats for key, info in dataset.image_data.items()},
+    }
+    for dataset in group.datasets
+])
+"""
+DATASET = """
+[[datasets]]
+resolution = 512
+batch_size = 3
+enable_bucket = true
+min_bucket_reso = 256
+max_bucket_reso = 1024
+  [[datasets.subsets]]
+  image_dir = 'DIR/train'
+  num_repeats = 2
+  [[datasets.subsets]]
+  image_dir = 'DIR/more'
+  [[datasets.subsets]]
+  image_dir = 'DIR/reg'
+  is_reg = true
+  num_repeats = 3
+[[datasets]]
+resolution = [512, 384]
+  [[datasets.subsets]]
+  image_dir = 'DIR/more'
+  num_repeats = 5
+"""
+
+
+def shape(file: Path) -> tuple[int, int]:
+    with Image.open(file) as image:
+        return image.size
+
+
+@pytest.mark.parametrize("release", RELEASES[1:])
+def test_each_bucket_has_the_same_pictures_and_batches(
+    release: str, upstream: Callable[[str], Checkout], tmp_path: Path
+) -> None:
+    rng = random.Random(4)
+    for name, count in (("train", 12), ("more", 7), ("reg", 5)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            size = (rng.randint(200, 900), rng.randint(200, 900))
+            Image.new("RGB", size).save(tmp_path / name / f"{number:02}.png")
+    config = tmp_path / "dataset.toml"
+    config.write_text(DATASET.replace("DIR", tmp_path.as_posix()), "utf-8")
+    told = asking.ask(upstream(release), COUNTED, str(config))
+
+    read = configs.read(config)
+    found = [
+        Settings({"dataset": {k: v for k, (v, _) in one.items()}, "train": {}}, release=release)
+        for one in configs.combined(read)
+    ]
+    made = subsets.of_settings(found, configs.datasets(read), config)
+    for number, answer in enumerate(told):
+        pictures = [
+            Picture(buckets.of(s.settings).place(*shape(f)).bucket, s.repeats, s.is_reg)
+            for s in made
+            if s.dataset == number
+            for f in s.images()
+        ]
+        batch = found[-1 if number else 0].dataset("batch_size")
+        epoch = steps.epoch(pictures, batch)
+        assert epoch.length == answer["length"]
+        assert epoch.pictures == {tuple(size): count for size, count in answer["buckets"] if count}
+        assert sum(p.repeats for p in pictures if not p.is_reg) == answer["train"]
