@@ -73,6 +73,10 @@ class Run:
         stages = tuple(changed if s.name == changed.name else s for s in self.stages)
         return replace(self, stages=stages)
 
+    def stage(self, name: str) -> Stage:
+        """Return the stage of that name."""
+        return next(stage for stage in self.stages if stage.name == name)
+
     @property
     def product(self) -> Path:
         """The LoRA, or the model where the preset extracts none."""

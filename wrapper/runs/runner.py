@@ -17,7 +17,7 @@ from kohya_presets.loras.summary import Lora
 from kohya_presets.sdscripts import scripts
 from wrapper.extraction import verify
 from wrapper.runs import attempt, manifest, sources
-from wrapper.runs.kept import places
+from wrapper.runs.kept import gone, places
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.watcher import Watcher
 from wrapper.system import launch, locks, proc
@@ -79,13 +79,19 @@ def _carried_out(run: Run, watcher: Watcher, notices: Notices, rate: float | Non
     if not launch.at_work(run.folder):
         run = sources.standing(run, watcher.say)
     notices.send("start", f"{run.preset}, {', '.join(stage.name for stage in run.stages)}")
-    for stage in run.stages:
-        if is_done(stage):
-            watcher.say(f"{stage.name}: already done ({stage.output.name} is intact)")
+    run = gone.require_asked(run)
+    for number, name in enumerate([stage.name for stage in run.stages]):
+        stage = run.stages[number]
+        if not gone.must_run(run.stages[number:]):
+            watcher.say(f"{name}: already done ({_how_it_is(stage)})")
             continue
+        if stage.state == "done":
+            watcher.say(f"{name}: it runs again, because {stage.output.name} is missing")
+        if stage.state != "running":
+            run = gone.renewed(run, stage, watcher.say)
         run = run.with_stage(_carry_out(run, stage, watcher, notices, rate))
-        if stage != run.stages[-1]:
-            notices.send("milestone", f"{stage.name} is finished")
+        if name != run.stages[-1].name:
+            notices.send("milestone", f"{name} is finished")
     if run.stages[-1].expects != scripts.LORA:
         return None
     return _verified(run) if run.stages[-1].name != "train" else _trained(run.product)
@@ -117,20 +123,20 @@ def require_idle(folder: Path) -> None:
         )
 
 
-def is_done(stage: Stage) -> bool:
-    """Return whether the stage's file is in place.
+def _how_it_is(stage: Stage) -> str:
+    """Return in words how the file of a finished stage is.
 
     Raises:
         UserError: another file is there now, which we must not overwrite.
     """
-    if stage.state != "done" or not stage.output.is_file():
-        return False
+    if not stage.output.is_file():
+        return f"{stage.output.name} is missing, but no later stage needs it"
     if weights.sha256(stage.output) != stage.sha256:
         raise UserError(
             f"{stage.output} has changed since {stage.name} wrote it",
             hint="Move it to another folder, then resume: the stage runs again.",
         )
-    return True
+    return f"{stage.output.name} is intact"
 
 
 def _carry_out(
