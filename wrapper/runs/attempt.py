@@ -73,8 +73,7 @@ def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -
     planned = _prepared(run, stage, watcher)
     with planned.log.open("a", encoding="utf-8") as log:
         patches = ", ".join(map(str, run.facts.get("sd-scripts", {}).get("patches", ()))) or "none"
-        log.write(f"{started.started} kohya-presets: {stage.name}, scripts in ")
-        log.write(f"{planned.cwd}, patches: {patches}\n")
+        log.write(f"{started.started}{_begun(stage)}{planned.cwd}, patches: {patches}\n")
     with _heard(run, stage, watcher, guard, news) as (on_line, on_tick):
         return launch.run(planned, on_line=on_line, on_tick=on_tick, saves=saves(run, stage))
 
@@ -100,7 +99,7 @@ def found(stage: Stage) -> Path:
 
 def failure(run: Run, stage: Stage, outcome: Outcome, why: Stop | None) -> UserError:
     """Return the error that a stage failed, or was stopped with its state saved."""
-    tail = outcome.tail or _tail(stage.launch.log)
+    tail = outcome.tail or _tail(stage)
     resume = proc.our_line("resume", run.folder)
     if words := _stopped(tail):
         return StoppedError(
@@ -215,9 +214,18 @@ def _stopped(tail: tuple[str, ...]) -> str | None:
     return next((x.removeprefix(states.SAYS) for x in reversed(tail) if x.startswith(begins)), None)
 
 
-def _tail(log: Path) -> tuple[str, ...]:
+def _tail(stage: Stage) -> tuple[str, ...]:
+    """Return the end of what the last attempt at a stage wrote, and nothing of earlier ones."""
     try:
-        text = log.read_text(encoding="utf-8", errors="replace")
+        text = stage.launch.log.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ()
-    return tuple(log_end.split(text)[-launch.TAIL_LINES :])
+    lines = log_end.split(text)
+    begins = [number for number, line in enumerate(lines) if _begun(stage) in line]
+    own = lines[begins[-1] + 1 :] if begins else lines
+    return tuple(own[-launch.TAIL_LINES :])
+
+
+def _begun(stage: Stage) -> str:
+    """Return what the line has that each attempt at a stage begins with in the log."""
+    return f" kohya-presets: {stage.name}, scripts in "

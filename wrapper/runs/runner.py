@@ -156,7 +156,11 @@ def _carry_out(
         attempt.say_unfinished(run, stage, watcher)
         manifest.write(run.with_stage(replace(stage, state="failed")))
         raise attempt.failure(run, stage, outcome, why)
-    stage = _settled(run, stage)
+    try:
+        stage = _settled(run, stage)
+    except UserError:  # not "running": else each resume takes the same file up again
+        manifest.write(run.with_stage(replace(stage, state="failed")))
+        raise
     manifest.write(run.with_stage(stage))
     return stage
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kohya_presets.errors import TrainerError, UserError
+from kohya_presets.errors import StoppedError, TrainerError, UserError
 from kohya_presets.loras import weights
 from tests import tensors
 from tests.wrapper.runs import faked
@@ -106,6 +107,20 @@ def test_a_failing_stage_tells_its_last_words_and_its_log(folder: Path) -> None:
     assert faked.starts(folder) == Counter(("miniature", "train"))
 
 
+@pytest.mark.parametrize("said", ["", "--say=out of luck"], ids=["silent", "in words"])
+def test_a_failure_is_not_explained_by_an_earlier_attempt(said: str, folder: Path) -> None:
+    before = "--say=kohya-presets: stopped by SIGTERM after step 7, exit code 85"
+    run = faked.new(folder, {"train": ("--makes=nothing", before, "--exit-code=85")})
+    with pytest.raises(StoppedError):
+        runner.carry_out(run, Heard(folder))
+    train = manifest.read(folder).stages[1]
+    words = f"import sys; sys.stderr.write({said.removeprefix('--say=')!r}); sys.exit(1)"
+    silent = replace(train.launch, argv=(sys.executable, "-c", words))
+    stopped = manifest.read(folder).with_stage(replace(train, launch=silent))
+    with pytest.raises(TrainerError, match=f"exit code 1: {said[6:] or 'it printed nothing'}"):
+        runner.carry_out(stopped, Heard(folder))
+
+
 def test_a_failed_stage_is_begun_again(folder: Path) -> None:
     run = faked.new(folder, {"train": ("--makes=nothing", "--exit-code=1")})
     with pytest.raises(TrainerError):
@@ -139,6 +154,7 @@ def test_an_unusable_file_is_an_error_and_stays_where_it_is(
         runner.carry_out(faked.new(folder, {"train": options}), Heard(folder))
     assert (folder / "work" / "train" / "korra.safetensors").is_file()
     assert not (folder / "model").exists()
+    assert states(folder)["train"] == "failed"
     assert faked.starts(folder) == Counter(("miniature", "train"))
 
 
