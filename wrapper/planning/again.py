@@ -175,6 +175,7 @@ def _base(record: Run) -> Iterator[str]:
     status = file.stat()
     if (facts.get("size"), facts.get("modified")) == (status.st_size, status.st_mtime_ns):
         return
-    if (digest := weights.sha256(file)) != facts["sha256"]:
-        yield f"- {file} (sha256 {facts['sha256']})"
+    then = facts.get("sha256", "not in run.toml")
+    if (digest := weights.sha256(file)) != then:
+        yield f"- {file} (sha256 {then})"
         yield f"+ {file} (sha256 {digest})"

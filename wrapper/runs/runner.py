@@ -20,7 +20,7 @@ from wrapper.runs import attempt, manifest, sources
 from wrapper.runs.kept import gone, places
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.watcher import Watcher
-from wrapper.system import launch, locks, proc
+from wrapper.system import folders, launch, locks, proc
 from wrapper.watching.notify import Notices
 
 
@@ -30,18 +30,28 @@ def start(run: Run, files: Mapping[str, str]) -> Run:
     Raises:
         UserError: the folder already exists.
     """
-    try:
-        run.folder.mkdir(parents=True)
-    except FileExistsError:
-        raise taken(run.folder) from None
-    for name, text in files.items():
-        (run.folder / name).write_text(text, encoding="utf-8", newline="\n")
-    manifest.write(run)
+    if run.folder.exists():
+        raise taken(run.folder)
+    run.folder.parent.mkdir(parents=True, exist_ok=True)
+    with folders.made(run.folder.parent) as work:  # a kill on the way leaves the name free
+        new = work / run.folder.name
+        new.mkdir()
+        for name, text in {**files, manifest.NAME: manifest.text(run)}.items():
+            (new / name).write_text(text, encoding="utf-8", newline="\n")
+        try:
+            new.rename(run.folder)
+        except OSError:
+            if not run.folder.exists():
+                raise
+            raise taken(run.folder) from None
     return run
 
 
 def taken(folder: Path) -> UserError:
     """Return the error that a run's folder already exists."""
+    if not (folder / manifest.NAME).is_file():
+        hint = "Choose another --name."
+        return UserError(f"the folder {folder} already exists and is not a run", hint=hint)
     resume = proc.our_line("resume", folder)
     hint = f"Continue with `{resume}`, or choose another --name."
     return UserError(f"the run folder {folder} already exists", hint=hint)

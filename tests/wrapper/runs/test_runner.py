@@ -189,6 +189,27 @@ def test_a_runs_folder_is_taken_once(folder: Path) -> None:
     assert "resume" in (caught.value.hint or "")
 
 
+@posix
+def test_a_kill_while_the_folder_is_made_leaves_the_name_free(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed_here(run: Run) -> str:
+        os._exit(1)
+
+    if (child := os.fork()) == 0:
+        monkeypatch.setattr(manifest, "text", killed_here)
+        faked.new(folder)
+    os.waitpid(child, 0)
+    carried_out(faked.new(folder))
+
+
+def test_a_folder_that_is_no_run_is_not_offered_to_be_resumed(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with pytest.raises(UserError, match="is not a run") as caught:
+        faked.new(folder)
+    assert "another --name" in (caught.value.hint or "")
+
+
 def test_what_training_saved_on_the_way_stays_in_the_run(folder: Path) -> None:
     run = faked.new(folder, {"train": ("--on-the-way",)})
     earlier = folder / "work" / "train" / "korra-000001-state" / "model.safetensors"
