@@ -57,7 +57,12 @@ class Outcome:
 
 
 def run(
-    launch: Launch, *, on_line: OnLine, on_tick: OnTick | None = None, saves: bool = False
+    launch: Launch,
+    *,
+    on_line: OnLine,
+    on_tick: OnTick | None = None,
+    saves: bool = False,
+    stdin: int = subprocess.DEVNULL,
 ) -> Outcome:
     """Return how the process ended, with every line in the log and passed to `on_line`.
 
@@ -68,7 +73,7 @@ def run(
     started = time.monotonic()
     launch.log.parent.mkdir(parents=True, exist_ok=True)
     offset = launch.log.stat().st_size if launch.log.exists() else 0
-    child = _popen(launch)
+    child = _popen(launch, stdin)
     try:
         alive = _ticking(_living(child, saves), lambda: family.of(child.pid), on_tick)
         tail = _follow(launch.log, offset, alive, on_line)
@@ -155,7 +160,7 @@ def _heard(log: Path, on_line: OnLine | None) -> Iterator[None]:
         _follow(log, offset, lambda: False, on_line)
 
 
-def _popen(launch: Launch) -> subprocess.Popen[bytes]:
+def _popen(launch: Launch, stdin: int) -> subprocess.Popen[bytes]:
     # In a group of its own: our Ctrl-C is not the child's, `stop` passes it on in its order.
     flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if WINDOWS else 0
     with launch.log.open("ab") as log:
@@ -164,7 +169,7 @@ def _popen(launch: Launch) -> subprocess.Popen[bytes]:
                 launch.argv,
                 cwd=launch.cwd,
                 env={**proc.environ(), **launch.env},
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=not WINDOWS,

@@ -17,7 +17,7 @@ from pathlib import Path
 from kohya_presets.errors import UserError
 from kohya_presets.loras import weights
 from wrapper.extraction import tool, verify
-from wrapper.runs.kept import states
+from wrapper.runs.kept import places, states
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.watcher import Watcher
 from wrapper.system import folders, launch
@@ -72,6 +72,9 @@ class Keeper:
         for part in self.made.glob("*.part.safetensors"):
             part.unlink()
         (self.made / tool.UNTIL).unlink(missing_ok=True)
+        for folder in (self.made, self.run.folder / "lora"):  # after a power cut: made again
+            for half in places.mark_unfinished(folder):
+                self.watcher.say(f"keep: {half.stem} was not whole; it is kept as {half.name}")
         self.collect()
         self.launch.log.parent.mkdir(parents=True, exist_ok=True)
         self.thread = threading.Thread(target=self._work, daemon=True)
@@ -165,7 +168,12 @@ class Keeper:
                 self.refused.add(failed[1])
                 self.watcher.say(f"keep: {failed[0].removeprefix(states.SAYS)}, so it is kept")
 
-        outcome = launch.run(self.launch, on_line=heard)
+        its, ours = os.pipe()  # closed by the system if we are killed: so it learns of that
+        try:
+            outcome = launch.run(self.launch, on_line=heard, stdin=its)
+        finally:
+            os.close(its)
+            os.close(ours)
         if outcome.returncode and not self.ended.is_set():
             self.watcher.say(
                 f"keep: extraction stopped with exit code {outcome.returncode}; checkpoints are "
