@@ -5,6 +5,7 @@ A stage is done when its file is complete, moved into place, and its hash is in 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -19,7 +20,7 @@ from wrapper.extraction import verify
 from wrapper.runs import attempt, manifest, sources
 from wrapper.runs.kept import gone, places
 from wrapper.runs.manifest import Run, Stage
-from wrapper.runs.watcher import Watcher
+from wrapper.runs.watcher import NotFinished, Watcher
 from wrapper.system import folders, launch, locks, proc
 from wrapper.watching.notify import Notices
 
@@ -119,8 +120,10 @@ def watch(run: Run, watcher: Watcher) -> None:
         resume = proc.our_line("resume", run.folder)
         raise UserError(f"no script runs for {run.folder}", hint=f"Start it with `{resume}`.")
     stage = next((stage for stage in run.stages if stage.state == "running"), run.stages[-1])
-    with watcher.stage(stage.name) as on_line:
+    with contextlib.suppress(NotFinished), watcher.stage(stage.name) as on_line:
         launch.watch(run.folder, stage.launch.log, on_line=on_line)
+        raise NotFinished  # or failed: its own kohya-presets says how it ended
+    watcher.say(f"{stage.name}: its script has ended")
 
 
 def require_idle(folder: Path) -> None:
@@ -162,7 +165,7 @@ def _carry_out(
         finished=manifest.now(),
         seconds=round((stage.seconds or 0) + time.monotonic() - started, 1),
     )
-    if outcome.returncode or not attempt.found(stage).is_file():
+    if attempt.has_failed(stage, outcome):
         attempt.say_unfinished(run, stage, watcher)
         manifest.write(run.with_stage(replace(stage, state="failed")))
         raise attempt.failure(run, stage, outcome, why)

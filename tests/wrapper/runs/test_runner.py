@@ -100,9 +100,11 @@ def test_untrained_text_encoders_are_not_missed(folder: Path) -> None:
 def test_a_failing_stage_tells_its_last_words_and_its_log(folder: Path) -> None:
     last = "AttributeError: module 'torch.optim' has no attribute 'Nonesuch'"
     run = faked.new(folder, {"train": ("--makes=nothing", f"--say={last}", "--exit-code=3")})
+    heard = Heard(folder)
     with pytest.raises(TrainerError, match=r"train .* 3.* 'Nonesuch'") as caught:
-        runner.carry_out(run, Heard(folder))
+        runner.carry_out(run, heard)
     assert str(folder / "logs" / "train.log") in str(caught.value)
+    assert heard.finished == ["miniature"]
     assert states(folder)["train"] == "failed"
     assert faked.starts(folder) == Counter(("miniature", "train"))
 
