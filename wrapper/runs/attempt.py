@@ -5,9 +5,10 @@ Says before it starts what it will do.
 
 from __future__ import annotations
 
+import datetime
 import shutil
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -
             pass
         return Outcome(None, 0.0, ())
     _require_there(run, stage)
-    started = replace(stage, state="running", started=manifest.now())
+    started = replace(stage, state="running", started=manifest.now(), finished=None)
     manifest.write(run.with_stage(started))
     planned = _prepared(run, stage, watcher)
     with planned.log.open("a", encoding="utf-8") as log:
@@ -77,6 +78,19 @@ def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -
         return launch.run(planned, on_line=on_line, on_tick=on_tick, saves=saves(run, stage))
 
     return _heard(run, stage, watcher, guard, news, start)
+
+
+def seconds_unseen(stage: Stage) -> float:
+    """Return how long the last attempt has run that no kohya-presets saw the end of: it was killed.
+
+    Its log tells: a bar is redrawn several times a second.
+    """
+    if stage.state != "running" or stage.finished or not stage.started:
+        return 0.0
+    with suppress(OSError, ValueError):
+        began = datetime.datetime.fromisoformat(stage.started).timestamp()
+        return max(0.0, round(stage.launch.log.stat().st_mtime - began, 1))
+    return 0.0
 
 
 def has_failed(stage: Stage, outcome: Outcome) -> bool:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from kohya_presets.errors import TrainerError, UserError
+from kohya_presets.errors import StoppedError, TrainerError, UserError
 from kohya_presets.loras import summary, weights
 from kohya_presets.loras.summary import Lora
 from kohya_presets.sdscripts import scripts
@@ -156,19 +156,22 @@ def _carry_out(
     run: Run, stage: Stage, watcher: Watcher, notices: Notices, rate: float | None
 ) -> Stage:
     started = time.monotonic()
-    outcome, why = attempt.of(run, stage, watcher, notices, rate)
-    begun = next(s for s in manifest.read(run.folder).stages if s.name == stage.name)
-    stage = replace(
-        stage,
-        started=begun.started,
-        exit_code=outcome.returncode,
-        finished=manifest.now(),
-        seconds=round((stage.seconds or 0) + time.monotonic() - started, 1),
-    )
+    stage = replace(stage, seconds=(stage.seconds or 0) + attempt.seconds_unseen(stage))
+    run = run.with_stage(stage)
+    try:
+        outcome, why = attempt.of(run, stage, watcher, notices, rate)
+    except BaseException:  # what it took is paid for, also where it is interrupted
+        stage = _timed(run, stage, started)
+        manifest.write(run.with_stage(stage))
+        raise
+    stage = replace(_timed(run, stage, started), exit_code=outcome.returncode)
     if attempt.has_failed(stage, outcome):
         attempt.say_unfinished(run, stage, watcher)
-        manifest.write(run.with_stage(replace(stage, state="failed")))
-        raise attempt.failure(run, stage, outcome, why)
+        failure = attempt.failure(run, stage, outcome, why)
+        if not isinstance(failure, StoppedError):  # else it only waits to be continued
+            stage = replace(stage, state="failed")
+        manifest.write(run.with_stage(stage))
+        raise failure
     try:
         stage = _settled(run, stage)
     except UserError:  # not "running": else each resume takes the same file up again
@@ -176,6 +179,15 @@ def _carry_out(
         raise
     manifest.write(run.with_stage(stage))
     return stage
+
+
+def _timed(run: Run, stage: Stage, started: float) -> Stage:
+    """Return a stage that has ended, as its start wrote it down, with the time that it took."""
+    begun = manifest.read(run.folder).stage(stage.name)
+    seconds = round((stage.seconds or 0) + time.monotonic() - started, 1)
+    return replace(
+        stage, state=begun.state, started=begun.started, finished=manifest.now(), seconds=seconds
+    )
 
 
 def _settled(run: Run, stage: Stage) -> Stage:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +28,10 @@ from tests.wrapper.runs.killing import (
     states,
     wait_for,
 )
-from wrapper.runs import manifest, runner
+from wrapper.runs import manifest, overview, runner
 from wrapper.runs.manifest import Run
 from wrapper.system import launch
+from wrapper.system.launch import OnLine
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals")
 ONCE = Counter(STAGES)
@@ -115,6 +119,7 @@ def test_a_failure_is_not_explained_by_an_earlier_attempt(said: str, folder: Pat
     run = faked.new(folder, {"train": ("--makes=nothing", before, "--exit-code=85")})
     with pytest.raises(StoppedError):
         runner.carry_out(run, Heard(folder))
+    assert overview.status(manifest.read(folder)).startswith("train stopped")
     train = manifest.read(folder).stages[1]
     words = f"import sys; sys.stderr.write({said.removeprefix('--say=')!r}); sys.exit(1)"
     silent = replace(train.launch, argv=(sys.executable, "-c", words))
@@ -309,11 +314,39 @@ def test_an_interrupt_stops_every_process_and_leaves_a_run_to_resume(
     assert faked.starts(folder) == ONCE + Counter(["train"])
 
 
-def killed(run: Run, stage: str) -> None:
+@posix
+def test_the_time_of_every_attempt_is_counted(folder: Path) -> None:
+    class Impatient(Heard):
+        @contextmanager
+        def stage(self, name: str, news: Callable[[], str] = lambda: "") -> Iterator[OnLine]:
+            def heard(line: str) -> None:
+                if name == "train" and "/100" in line:
+                    time.sleep(1.2)
+                    raise KeyboardInterrupt
+
+            yield heard
+
+    faked.hold((run := faked.new(folder)).folder, "train")
+    with pytest.raises(KeyboardInterrupt):
+        runner.carry_out(run, Impatient(folder))
+    train = manifest.read(folder).stage("train")
+    assert (train.state, bool(train.finished)) == ("running", True)
+    assert (train.seconds or 0) > 1.2
+    killed(manifest.read(folder), "train", after=1.5)
+    kill_trainer(folder)
+    before = train.seconds or 0
+    resumed(folder)
+    done = manifest.read(folder).stage("train")
+    assert (done.seconds or 0) > before + 0.5, "the time of the attempt that was killed is missing"
+
+
+def killed(run: Run, stage: str, *, after: float = 0) -> None:
     """Carry the run out in a process of its own, killed while that stage is at work."""
     faked.hold(run.folder, stage)
+    before = faked.starts(run.folder)[stage]
     begun = resume(run.folder)
-    wait_for(lambda: faked.starts(run.folder)[stage] == 1)
+    wait_for(lambda: faked.starts(run.folder)[stage] == before + 1)
+    time.sleep(after)
     begun.kill()
     begun.wait()
 
