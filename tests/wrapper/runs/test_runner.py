@@ -28,7 +28,7 @@ from tests.wrapper.runs.killing import (
     states,
     wait_for,
 )
-from wrapper.runs import manifest, overview, runner
+from wrapper.runs import manifest, overview, runner, sources
 from wrapper.runs.manifest import Run
 from wrapper.system import launch
 from wrapper.system.launch import OnLine
@@ -338,6 +338,38 @@ def test_the_time_of_every_attempt_is_counted(folder: Path) -> None:
     resumed(folder)
     done = manifest.read(folder).stage("train")
     assert (done.seconds or 0) > before + 0.5, "the time of the attempt that was killed is missing"
+
+
+@posix
+def test_a_machine_that_is_taken_back_leaves_the_trainer_time_to_save(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "require_same_patches", lambda run: None)  # a fake has none
+    run = faked.new(folder, {"train": ("--saves",)}, stages=("train",))
+    (train,) = run.stages
+    trainer = [word.replace(str(train.makes), str(train.output)) for word in train.launch.argv]
+    launcher = f"import subprocess, sys; sys.exit(subprocess.run({trainer!r}).returncode)"
+    launched = replace(train.launch, argv=(sys.executable, "-c", launcher))
+    run = run.with_stage(replace(train, makes=train.output, launch=launched))
+    run = replace(run, facts={"sd-scripts": {"patches": ["resume"]}})
+    faked.hold(folder, "train")
+
+    class TakenBack(Heard):
+        """Tells the launcher and the trainer at once to terminate, as a machine does."""
+
+        @contextmanager
+        def stage(self, name: str, news: Callable[[], str] = lambda: "") -> Iterator[OnLine]:
+            def heard(line: str) -> None:
+                if line == "train: started":
+                    os.killpg(os.getpgid(launch.at_work(folder)[0].pid), signal.SIGTERM)
+
+            yield heard
+
+    heard = TakenBack(folder)
+    with pytest.raises(StoppedError, match="stopped by SIGTERM after step 7"):
+        runner.carry_out(run, heard)
+    assert "train: stopped by SIGTERM after step 7, exit code 85" in heard.said
+    assert launch.at_work(folder) == []
 
 
 def killed(run: Run, stage: str, *, after: float = 0) -> None:
