@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from wrapper.rehearsal.adapt import Replacement
 from wrapper.runs import manifest, runner
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
-from wrapper.system import names
+from wrapper.system import folders, names
 
 _NAMES = dict(zip(trained.PARTS, changed.PARTS, strict=False))
 
@@ -104,7 +103,8 @@ def _clear(folder: Path) -> None:
     """Delete an earlier rehearsal; refuse to delete anything else."""
     _require_replaceable(folder)
     if folder.exists():
-        shutil.rmtree(folder)
+        with folders.made(folder.parent) as work:  # a kill on the way leaves the name free
+            folder.rename(work / folder.name)
 
 
 def _require_replaceable(folder: Path) -> None:
