@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Plane = NDArray[np.float32]  # height × width, 0 to 1
+Plane = NDArray[np.float32]  # height x width, 0 to 1
 Dice = np.random.Generator
-WORDS = "portrait of a lamp under old trees by the sea with seven red kites in morning fog".split()
+LINE = "portrait of a lamp under old trees by the sea with seven red kites in morning fog"
 
 
 def scene(number: int, side: int = 512, *, sibling: int = 0) -> Image.Image:
-    """Return picture `number`, about `side` × `side` in area."""
+    """Return picture `number`, about `side` x `side` in area."""
     dice = np.random.default_rng(number)
     aspect = float(np.exp(dice.uniform(-0.4, 0.4)))
     size = (round(side * aspect), round(side / aspect))
@@ -120,7 +120,7 @@ def _page(dice: Dice, size: tuple[int, int]) -> Plane:
     draw = ImageDraw.Draw(image)
     at, height = 20.0, int(dice.integers(14, 40))
     while at < size[1]:
-        line = " ".join(dice.permutation(WORDS)[: int(dice.integers(2, 9))])
+        line = " ".join(dice.permutation(LINE.split())[: int(dice.integers(2, 9))])
         draw.text((20, at), line, fill=int(dice.integers(0, 90)), font_size=height)
         at += height * float(dice.uniform(1.1, 2.2))
     return np.asarray(image, np.float32) / 255

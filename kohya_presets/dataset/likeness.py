@@ -1,9 +1,9 @@
 """Which pictures are one picture: the same file, or resized, encoded anew, cropped, mirrored.
 
-The measure is a DCT hash: of a picture shrunk to 32 × 32 greys, the signs of its lowest
+The measure is a DCT hash: of a picture shrunk to 32 x 32 greys, the signs of its lowest
 frequencies. Near duplicates are found in two steps:
 
-1. All pairs by 64-bit hashes (8 × 8 frequencies). The whole picture is compared with the whole of
+1. All pairs by 64-bit hashes (8 x 8 frequencies). The whole picture is compared with the whole of
    the other, with its middle 90% and with its middle 80%, each as it is and mirrored. At most
    `COARSE` bits differ in a candidate: about one pair of unlike pictures in 250 is one too.
 2. Candidates by finer hashes of 120 bits (frequencies up to 12), of 34 cuts of each picture: the
@@ -35,10 +35,11 @@ SIDE = 32  # of a thumbnail
 COARSE = 17  # of 63 bits: the lowest frequency of all is a brightness and is left out
 FINE, FINE_BITS = 23, 120
 FLAT = 1.5  # greys of standard deviation: below it a picture has no pattern to compare
+LEAST = 0.5  # of a sum of 1,024 greys: less is rounding, as in a flat picture
 ROWS = 128  # of the table of all pairs at a time: 25 MB for 20,000 pictures
 AT_ONCE = 4096  # candidates
 
-Thumbnails = NDArray[np.uint8]  # n × SIDE × SIDE greys
+Thumbnails = NDArray[np.uint8]  # n x SIDE x SIDE greys
 Words = NDArray[np.uint64]
 Span = tuple[float, float]  # where a cut begins, and its length; of the side
 _Cut = tuple[Span, Span]  # downwards, rightwards
@@ -59,7 +60,8 @@ class Near:
 
 def hashes(thumbnails: Thumbnails) -> Words:
     """Return the 64-bit hash of each: bit 8v + u is the sign of frequency u across and v down."""
-    return _packed(_signs(thumbnails, (_WHOLE, _WHOLE), 8))[:, 0]
+    found: Words = _packed(_signs(thumbnails, (_WHOLE, _WHOLE), 8))[:, 0]
+    return found
 
 
 def mirrored(found: Words) -> Words:
@@ -67,7 +69,8 @@ def mirrored(found: Words) -> Words:
     odd = np.zeros((1, 8, 8), bool)
     odd[:, :, 1::2] = True
     # A frequency that is not there at all has no sign to turn: such a picture is flat.
-    return found ^ _packed(odd.reshape(1, 64))[0, 0]
+    turned: Words = found ^ _packed(odd.reshape(1, 64))[0, 0]
+    return turned
 
 
 def groups(pixels: Sequence[Pixels]) -> tuple[Group, ...]:
@@ -173,7 +176,8 @@ def _count(words: Words) -> NDArray[np.uint8]:
         counted: NDArray[np.uint8] = np.bitwise_count(words)
         return counted
     halves = words.view(np.uint16).reshape(*words.shape, 4)  # numpy 1
-    return _bits_of_16()[halves].sum(-1, dtype=np.uint8)
+    summed: NDArray[np.uint8] = _bits_of_16()[halves].sum(-1, dtype=np.uint8)
+    return summed
 
 
 @functools.cache
@@ -224,7 +228,7 @@ def _other_end(span: Span) -> Span:
 
 
 def _fine_hashes(thumbnails: Thumbnails) -> tuple[Words, Words]:
-    """Return the fine hashes of all cuts, as they are and mirrored: n × cuts × 2 words each."""
+    """Return the fine hashes of all cuts, as they are and mirrored: n x cuts x 2 words each."""
     cuts = _cuts()
     u = np.arange(12)
     low = (u[:, None] ** 2 + u[None] ** 2 <= 144).reshape(-1)
@@ -248,7 +252,7 @@ def _least(
 
 
 def _signs(thumbnails: Thumbnails, cut: _Cut, count: int) -> NDArray[np.bool_]:
-    """Return whether each of the lowest count × count frequencies of a cut is above 0, n × count².
+    """Return whether each of the lowest count x count frequencies of a cut is above 0, n x count².
 
     The frequency 0 both ways, the mean, is never counted.
     """
@@ -256,14 +260,14 @@ def _signs(thumbnails: Thumbnails, cut: _Cut, count: int) -> NDArray[np.bool_]:
     found = np.empty((len(thumbnails), count * count), bool)
     for start in range(0, len(thumbnails), 1024):  # 4 MB as floats
         some = thumbnails[start : start + 1024].astype(np.float32)
-        found[start : start + 1024] = (down @ some @ right.T).reshape(len(some), -1) > 0
+        found[start : start + 1024] = (down @ some @ right.T).reshape(len(some), -1) > LEAST
     found[:, 0] = False
     return found
 
 
 @functools.cache
 def _frequencies(span: Span, count: int) -> NDArray[np.float32]:
-    """Return a matrix, count × SIDE: stretch a span to SIDE values and take its DCT-II."""
+    """Return a matrix, count x SIDE: stretch a span to SIDE values and take its DCT-II."""
     start, length = span
     at = (((np.arange(SIDE) + 0.5) / SIDE * length + start) * SIDE - 0.5).clip(0, SIDE - 1)
     left = np.minimum(at.astype(int), SIDE - 2)

@@ -119,8 +119,8 @@ class Pixels:
     sha256: str = ""  # of the whole file; empty: it cannot be read
     hash: str = ""  # 64 bits as 16 hexadecimal digits, see `likeness.hashes`
     mirrored: str = ""  # the hash of the picture mirrored left to right
-    thumbnail: str = ""  # SIDE × SIDE bytes of grey, row by row, as base64
-    sharpness: float = 0.0  # variance of the Laplacian at 512 × 512 pixels in area; 0: flat
+    thumbnail: str = ""  # SIDE x SIDE bytes of grey, row by row, as base64
+    sharpness: float = 0.0  # variance of the Laplacian at 512 x 512 pixels in area; 0: flat
     brightness: float = 0.0  # mean grey, 0 (black) to 1 (white)
     colourfulness: float = 0.0  # Hasler and Süsstrunk 2003, equation 3: 0 grey, above 80 extreme
     transparent: float = 0.0  # the share of pixels that are more than half transparent
@@ -129,7 +129,7 @@ class Pixels:
     @property
     def truncated(self) -> bool:
         """Whether the file ends before its picture does."""
-        return self.fault is not None and "truncated" in self.fault
+        return self.fault is not None and "truncated" in self.fault.lower()
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything but the file, as JSON takes it."""

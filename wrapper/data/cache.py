@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -178,7 +177,7 @@ def stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
     found: dict[Path, Stamp] = {}
     for path in files:
         try:
-            stat = os.stat(path)
+            stat = path.stat()
             found[path] = stat.st_size, stat.st_mtime_ns
         except OSError:
             found[path] = -1, -1

@@ -8,11 +8,12 @@ import io
 import stat
 import struct
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError, features
 
 from kohya_presets.dataset import picture
 from kohya_presets.dataset.picture import Header
@@ -30,7 +31,11 @@ BEGINNING = 4096  # bytes in which AVIF and HEIF say their bits
 SAME = 4  # of 255: how far a profile may move a colour and still count as sRGB
 # Pillow has a name of its own for a JPEG with further pictures behind it, as phones make them.
 _NAMES = {"MPO": "JPEG", "DIB": "BMP"}
-FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error, OverflowError, MemoryError)
+# What Pillow's readers raise on files that are not as they should be.
+FAULTS = (
+    *(OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError, struct.error),
+    *(zlib.error, Image.DecompressionBombError),
+)
 
 
 def read(files: Iterable[Path]) -> Iterator[Header]:
@@ -85,9 +90,9 @@ def _described(
     icc, srgb = _profile(image)
     fault = None
     if limit is not None and width * height > 2 * limit:
-        fault = f"{width} × {height} pixels: Pillow opens no more than {2 * limit} pixels"
+        fault = f"{width} x {height} pixels: Pillow opens no more than {2 * limit} pixels"
     elif not (width and height):
-        fault = f"{width} × {height} pixels: there is no picture in it"
+        fault = f"{width} x {height} pixels: there is no picture in it"
     return Header(
         plain.file,
         plain.bytes,
@@ -205,15 +210,12 @@ def _refused(error: BaseException, plain: Header, beginning: bytes) -> Header:
 def _reads(name: str) -> bool:
     """Return whether the Pillow at hand has a reader for a format."""
     Image.init()
-    if name == "AVIF":
-        from PIL import features  # its plugin is there even where its decoder is not
-
-        return bool(features.check("avif")) or "HEIF" in Image.OPEN and "AVIF" in Image.OPEN
-    return name in Image.OPEN
+    # Pillow's plugin for AVIF is there even where its decoder is not.
+    return name in Image.OPEN and (name != "AVIF" or bool(features.check("avif")))
 
 
 def told(error: BaseException) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "its header is damaged"
     if isinstance(error, FileNotFoundError):
         return "the file does not exist"

@@ -20,6 +20,7 @@ from wrapper.data.cache import Cache
 TOGETHER = 8  # files that a worker is given at a time
 AHEAD = 3  # such portions that wait for each worker
 FEW = 6  # files for which starting workers takes longer than they would save
+PATIENCE = 0.5  # seconds: Windows lets no Ctrl-C into an endless wait
 MOST_WORKERS = 16  # 60 MB each
 
 Progress = Callable[[int, int], None]  # how many are done, of how many
@@ -100,7 +101,7 @@ def _until_broken(
             while left and len(running) < workers * AHEAD:
                 running[pool.submit(measure.several, left[0])] = left[0]
                 left.popleft()
-            finished, _ = concurrent.futures.wait(running, return_when=FIRST_COMPLETED)
+            finished, _ = concurrent.futures.wait(running, PATIENCE, FIRST_COMPLETED)
             for future in finished:
                 found = future.result()
                 del running[future]
