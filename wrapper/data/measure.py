@@ -20,6 +20,7 @@ from kohya_presets.dataset.picture import Pixels
 from wrapper.data import headers
 
 AREA = 512 * 512  # pixels to which a picture is shrunk before it is measured
+NEARLY = 0.9  # of a side: so near, nothing is gained by shrinking once more
 BLOCK = 1 << 20  # bytes of a file at a time
 SEEN = 128  # alpha below which a pixel is more than half transparent
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -78,9 +79,9 @@ def _measured(file: Path, digest: str, opened: BinaryIO) -> Pixels:
         f"{found[0]:016x}",
         f"{likeness.mirrored(found)[0]:016x}",
         base64.b64encode(thumbnail.tobytes()).decode(),
-        _sharpness(np.asarray(grey, np.float32)),
+        sharpness(np.asarray(grey, np.float32)),
         float(np.asarray(grey).mean()) / 255,
-        _colourfulness(np.asarray(shrunk, np.float32)),
+        colourfulness(np.asarray(shrunk, np.float32)),
         transparent,
     )
 
@@ -94,7 +95,7 @@ def _shrunk(image: Image.Image) -> tuple[Image.Image, float]:
     by = min(1.0, math.sqrt(AREA / (image.width * image.height)))
     size = max(1, round(image.width * by)), max(1, round(image.height * by))
     if image.format in ("JPEG", "MPO"):
-        image.draft(None, size)
+        image.draft(None, (int(size[0] * NEARLY), int(size[1] * NEARLY)))
     transparent = 0.0
     if image.mode in _DEEP:
         image = _eight_bits(image)
@@ -108,7 +109,7 @@ def _shrunk(image: Image.Image) -> tuple[Image.Image, float]:
         image.load()
     if image.mode == "RGBA":  # without alpha, lest what is hidden weighs less than what is seen
         image = image.convert("RGB")
-    if image.size != size:
+    if image.width * image.height * NEARLY**2 > size[0] * size[1]:
         image = image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
     return image.convert("RGB"), transparent
 
@@ -120,7 +121,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((values.clip(0, top) * (255 / top)).astype(np.uint8))
 
 
-def _sharpness(grey: Planes) -> float:
+def sharpness(grey: Planes) -> float:
     """Return the variance of the Laplacian (the four neighbours less four times the middle)."""
     if min(grey.shape) < 3:
         return 0.0
@@ -132,7 +133,7 @@ def _sharpness(grey: Planes) -> float:
     return float(found.var())
 
 
-def _colourfulness(planes: Planes) -> float:
+def colourfulness(planes: Planes) -> float:
     """Return Hasler and Süsstrunk's measure (2003, Measuring Colourfulness in Natural Images)."""
     red, green, blue = planes[::2, ::2, 0], planes[::2, ::2, 1], planes[::2, ::2, 2]
     across = red - green
