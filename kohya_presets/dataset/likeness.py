@@ -1,0 +1,287 @@
+"""Which pictures are one picture: the same file, or resized, encoded anew, cropped, mirrored.
+
+The measure is a DCT hash: of a picture shrunk to 32 x 32 greys, the signs of its lowest
+frequencies. Near duplicates are found in two steps:
+
+1. All pairs by 64-bit hashes (8 x 8 frequencies). The whole picture is compared with the whole of
+   the other, with its middle 90% and with its middle 80%, each as it is and mirrored. At most
+   `COARSE` bits differ in a candidate: about one pair of unlike pictures in 250 is one too.
+2. Candidates by finer hashes of 120 bits (frequencies up to 12), of 34 cuts of each picture: the
+   whole, its middle, its sides and corners. In the two cuts that are most alike, at most `FINE`
+   bits differ.
+
+Both limits were chosen on one made set of 2,009 pictures (precision 0.997 and recall 0.957 there;
+on a second one 0.991 and 0.957). `python -m bench.pictures.duplicates` prints what they find.
+Pictures turned by 90°, or far more cropped than by 15%, are not found.
+
+The idea of the hash is pHash's (Zauner 2010, Implementation and Benchmarking of Perceptual Image
+Hash Functions); signs instead of a median make the hash of the mirrored picture a matter of
+turning the bits of odd frequencies over.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kohya_presets.dataset.picture import Group, Link, Pixels
+
+SIDE = 32  # of a thumbnail
+COARSE = 17  # of 63 bits: the lowest frequency of all is a brightness and is left out
+FINE, FINE_BITS = 23, 120
+FLAT = 1.5  # greys of standard deviation: below it a picture has no pattern to compare
+LEAST = 0.5  # of a sum of 1,024 greys: less is rounding, as in a flat picture
+ROWS = 128  # of the table of all pairs at a time: 25 MB for 20,000 pictures
+AT_ONCE = 4096  # candidates
+
+Thumbnails = NDArray[np.uint8]  # n x SIDE x SIDE greys
+Words = NDArray[np.uint64]
+Span = tuple[float, float]  # where a cut begins, and its length; of the side
+_Cut = tuple[Span, Span]  # downwards, rightwards
+
+_WHOLE: Span = (0.0, 1.0)
+_ZOOMS = (0.9, 0.8)  # of step 1
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Two thumbnails that are one picture, by their numbers."""
+
+    one: int
+    other: int
+    bits: int
+    mirrored: bool
+
+
+def hashes(thumbnails: Thumbnails) -> Words:
+    """Return the 64-bit hash of each: bit 8v + u is the sign of frequency u across and v down."""
+    found: Words = _packed(_signs(thumbnails, (_WHOLE, _WHOLE), 8))[:, 0]
+    return found
+
+
+def mirrored(found: Words) -> Words:
+    """Return the hashes that the pictures have when mirrored left to right."""
+    odd = np.zeros((1, 8, 8), bool)
+    odd[:, :, 1::2] = True
+    # A frequency that is not there at all has no sign to turn: such a picture is flat.
+    turned: Words = found ^ _packed(odd.reshape(1, 64))[0, 0]
+    return turned
+
+
+def groups(pixels: Sequence[Pixels]) -> tuple[Group, ...]:
+    """Return the groups of pictures that are one, exact and near, in the order of their files.
+
+    Pictures that could not be read (with a `fault`) are compared byte for byte only. A group holds
+    what is linked by others too: frames of a film may join although its ends are unlike.
+    """
+    links = list(_exact(pixels))
+    seen: set[str] = set()
+    firsts: list[int] = []
+    for number, found in enumerate(pixels):
+        if found.thumbnail and found.sha256 not in seen:
+            seen.add(found.sha256)
+            firsts.append(number)
+    held = b"".join(base64.b64decode(pixels[number].thumbnail) for number in firsts)
+    thumbnails = np.frombuffer(held, np.uint8).reshape(-1, SIDE, SIDE)
+    for pair in near(thumbnails):
+        one, other = firsts[pair.one], firsts[pair.other]
+        link = Link(pixels[one].file, pixels[other].file, False, pair.mirrored, pair.bits)
+        links.append((one, other, link))
+    return _joined(pixels, links)
+
+
+def near(thumbnails: Thumbnails) -> Iterator[Near]:
+    """Yield each pair that is one picture once, the first of the two first."""
+    patterned = np.array([n for n, greys in enumerate(thumbnails) if greys.std() >= FLAT], np.intp)
+    if len(patterned) < 2:
+        return
+    thumbnails = thumbnails[patterned]
+    cuts = _fine_hashes(thumbnails)
+    for one, other, turned in _candidates(thumbnails):
+        bits = _least(cuts, one, other, turned)
+        for number in np.flatnonzero(bits <= FINE):
+            yield Near(
+                int(patterned[one[number]]),
+                int(patterned[other[number]]),
+                int(bits[number]),
+                bool(turned),
+            )
+
+
+def _exact(pixels: Sequence[Pixels]) -> Iterator[tuple[int, int, Link]]:
+    first: dict[str, int] = {}
+    for number, found in enumerate(pixels):
+        if found.sha256 and (before := first.setdefault(found.sha256, number)) != number:
+            yield before, number, Link(pixels[before].file, found.file, True)
+
+
+def _joined(pixels: Sequence[Pixels], links: Sequence[tuple[int, int, Link]]) -> tuple[Group, ...]:
+    """Return the groups that links make; a group's number is that of its first picture."""
+    above = list(range(len(pixels)))
+
+    def top(number: int) -> int:
+        while above[number] != number:
+            above[number] = number = above[above[number]]
+        return number
+
+    for one, other, _ in links:
+        low, high = sorted((top(one), top(other)))
+        above[high] = low
+    members: dict[int, list[int]] = {}
+    for number in sorted({n for one, other, _ in links for n in (one, other)}):
+        members.setdefault(top(number), []).append(number)
+    joining: dict[int, list[Link]] = {}
+    for one, _, link in links:
+        joining.setdefault(top(one), []).append(link)
+    return tuple(
+        Group(tuple(pixels[n].file for n in members[first]), tuple(joining[first]))
+        for first in sorted(members)
+    )
+
+
+def _candidates(thumbnails: Thumbnails) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], int]]:
+    """Yield pairs of numbers, as two arrays, and whether the other is mirrored: step 1.
+
+    No pair comes twice as it is, nor twice mirrored: what each finds is joined block by block.
+    """
+    whole = hashes(thumbnails)
+    middles = [_packed(_signs(thumbnails, (_middle(z), _middle(z)), 8))[:, 0] for z in _ZOOMS]
+    for turned in (0, 1):
+        others = [mirrored(h) if turned else h for h in (whole, *middles)]
+        for start in range(0, len(whole) - 1, ROWS):
+            rows = slice(start, start + ROWS)
+            close = _differing(whole[rows], others[0][start:]) <= COARSE
+            for middle, other in zip(middles, others[1:], strict=True):
+                close |= _differing(whole[rows], other[start:]) <= COARSE
+                close |= _differing(middle[rows], others[0][start:]) <= COARSE
+            one, other_one = np.divmod(np.flatnonzero(close), close.shape[1])
+            behind = other_one > one
+            one, other_one = one[behind] + start, other_one[behind] + start
+            for at in range(0, len(one), AT_ONCE):
+                yield one[at : at + AT_ONCE], other_one[at : at + AT_ONCE], turned
+
+
+def _differing(rows: Words, columns: Words) -> NDArray[np.uint8]:
+    return _count(rows[:, None] ^ columns[None])
+
+
+def _count(words: Words) -> NDArray[np.uint8]:
+    """Return the number of bits that are set in each word."""
+    if hasattr(np, "bitwise_count"):
+        counted: NDArray[np.uint8] = np.bitwise_count(words)
+        return counted
+    halves = words.view(np.uint16).reshape(*words.shape, 4)  # numpy 1
+    summed: NDArray[np.uint8] = _bits_of_16()[halves].sum(-1, dtype=np.uint8)
+    return summed
+
+
+@functools.cache
+def _bits_of_16() -> NDArray[np.uint8]:
+    return np.array([number.bit_count() for number in range(2**16)], np.uint8)
+
+
+def _middle(length: float) -> Span:
+    return (1 - length) / 2, length
+
+
+@functools.cache
+def _cuts() -> tuple[_Cut, ...]:
+    """Return the cuts of step 2; the first is the whole."""
+    cuts: list[_Cut] = [(_WHOLE, _WHOLE)]
+    cuts += [(_middle(z), _middle(z)) for z in (0.93, 0.86, 0.8)]  # inside of a border
+    for z in (0.93, 0.86, 0.77):  # between the bars of a film
+        cuts += [(_WHOLE, _middle(z)), (_middle(z), _WHOLE)]
+    for z in (0.95, 0.9, 0.85):  # sides and corners
+        spans = ((0.0, z), _middle(z), (1 - z, z))
+        cuts += [(a, b) for a in spans for b in spans if (a, b) != (spans[1], spans[1])]
+    return tuple(cuts)
+
+
+@functools.cache
+def _compared() -> tuple[tuple[int, int], ...]:
+    """Return which cut of the one is compared with which of the other.
+
+    The whole with each; and a side with the opposite side, as of a picture that was moved.
+    """
+    cuts = _cuts()
+    moved = range(10, len(cuts))
+    opposite = [cuts.index((_other_end(cuts[n][0]), _other_end(cuts[n][1]))) for n in moved]
+    each = range(1, len(cuts))
+    return (
+        (0, 0),
+        *((0, n) for n in each),
+        *((n, 0) for n in each),
+        *zip(moved, opposite, strict=True),
+    )
+
+
+def _other_end(span: Span) -> Span:
+    start, length = span
+    if start == 0:
+        return 1 - length, length
+    return (0.0, length) if start == 1 - length else span
+
+
+def _fine_hashes(thumbnails: Thumbnails) -> tuple[Words, Words]:
+    """Return the fine hashes of all cuts, as they are and mirrored: n x cuts x 2 words each."""
+    cuts = _cuts()
+    u = np.arange(12)
+    low = (u[:, None] ** 2 + u[None] ** 2 <= 144).reshape(-1)
+    low[0] = False
+    plain = np.stack([_packed(_signs(thumbnails, cut, 12)[:, low]) for cut in cuts], 1)
+    odd = _packed(np.broadcast_to(u[None] % 2 == 1, (12, 12)).reshape(1, -1)[:, low])
+    swapped = [cuts.index((down, _other_end(right))) for down, right in cuts]
+    return plain, plain[:, swapped] ^ odd[0]
+
+
+def _least(
+    cuts: tuple[Words, Words], one: NDArray[np.intp], other: NDArray[np.intp], turned: int
+) -> NDArray[np.int64]:
+    """Return the bits that differ between the two cuts that are most alike, for each pair."""
+    ours, theirs = cuts[0][one], cuts[turned][other]
+    least = np.full(len(one), FINE_BITS, np.int64)
+    for mine, yours in _compared():
+        differing = _count(ours[:, mine] ^ theirs[:, yours]).sum(-1, dtype=np.int64)
+        np.minimum(least, differing, out=least)
+    return least
+
+
+def _signs(thumbnails: Thumbnails, cut: _Cut, count: int) -> NDArray[np.bool_]:
+    """Return whether each of the lowest count x count frequencies of a cut is above 0, n x count².
+
+    The frequency 0 both ways, the mean, is never counted.
+    """
+    down, right = (_frequencies(span, count) for span in cut)
+    found = np.empty((len(thumbnails), count * count), bool)
+    for start in range(0, len(thumbnails), 1024):  # 4 MB as floats
+        some = thumbnails[start : start + 1024].astype(np.float32)
+        found[start : start + 1024] = (down @ some @ right.T).reshape(len(some), -1) > LEAST
+    found[:, 0] = False
+    return found
+
+
+@functools.cache
+def _frequencies(span: Span, count: int) -> NDArray[np.float32]:
+    """Return a matrix, count x SIDE: stretch a span to SIDE values and take its DCT-II."""
+    start, length = span
+    at = (((np.arange(SIDE) + 0.5) / SIDE * length + start) * SIDE - 0.5).clip(0, SIDE - 1)
+    left = np.minimum(at.astype(int), SIDE - 2)
+    stretch = np.zeros((SIDE, SIDE))
+    stretch[np.arange(SIDE), left] = 1 - (at - left)
+    stretch[np.arange(SIDE), left + 1] = at - left
+    waves = np.cos(np.pi * (2 * np.arange(SIDE) + 1) * np.arange(count)[:, None] / (2 * SIDE))
+    return (waves @ stretch).astype(np.float32)
+
+
+def _packed(bits: NDArray[np.bool_]) -> Words:
+    """Return rows of up to 64 k bits as k words each, the first bit the lowest."""
+    words = -(-bits.shape[1] // 64)
+    padded = np.zeros((len(bits), words * 64), bool)
+    padded[:, : bits.shape[1]] = bits
+    packed = np.packbits(padded, axis=1, bitorder="little")
+    return packed.view("<u8").astype(np.uint64)
