@@ -10,9 +10,10 @@ from typing import Literal
 
 from kohya_presets.dataset import buckets, steps
 from kohya_presets.dataset import subsets as subsets_of
-from kohya_presets.dataset.buckets import Buckets, Placement
+from kohya_presets.dataset.buckets import Buckets
 from kohya_presets.dataset.caption import Caption
 from kohya_presets.dataset.picture import Header, Pixels
+from kohya_presets.dataset.placement import Placement
 from kohya_presets.dataset.steps import Epoch, Length, Picture
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.dataset.tokens import Counted

@@ -43,3 +43,4 @@ def test_steps_count_where_no_epochs_are_given() -> None:
     found = steps.length(25, steps=1600)
     assert (found.steps, found.epochs) == (1600, 64)
     assert found.seconds(2.0) == 800
+    assert found.cost(2.0, 1.8) == pytest.approx(0.4)
