@@ -44,3 +44,7 @@ def test_steps_count_where_no_epochs_are_given() -> None:
     assert (found.steps, found.epochs) == (1600, 64)
     assert found.seconds(2.0) == 800
     assert found.cost(2.0, 1.8) == pytest.approx(0.4)
+
+
+def test_epochs_win_over_steps() -> None:
+    assert steps.length(25, epochs=2, steps=1600).steps == 50
