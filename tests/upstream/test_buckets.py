@@ -276,8 +276,7 @@ def test_the_same_settings_and_pictures_stop_sd_scripts(
     for one, answer in zip(asked, told, strict=True):
         found = buckets.of(Settings({"dataset": one, "train": {}}, release=release))
         assert found
-        ours = None if placed(found, size) else "picture"
-        ours = "buckets" if found.fault() else ours
+        ours = "buckets" if found.fault() else None if placed(found, size) else "picture"
         assert answer == ours, one
 
 
