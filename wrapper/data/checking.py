@@ -11,30 +11,33 @@ from kohya_presets.errors import UserError
 from wrapper.data import gather, vocabulary
 from wrapper.data.cache import Cache
 
+FEW = 6  # images that are read again sooner than they are looked up
+
 
 def collection(
     subsets: Sequence[Subset],
     *,
     trigger: str | None = None,
     with_pixels: bool = True,
+    download: bool = True,
     on_progress: gather.Progress | None = None,
 ) -> tuple[Collection, list[str]]:
-    """Return what is known of the subsets, and in words what could not be checked."""
+    """Return what is known of the subsets, and in words what could not be checked.
+
+    CLIP's vocabulary is downloaded where it is missing, unless `download` is false.
+    """
     notes: list[str] = []
     tokenizer: Tokenizer | None = None
     try:
-        tokenizer = vocabulary.tokenizer()
+        tokenizer = vocabulary.tokenizer(download=download)
     except UserError as error:
         notes.append(f"tokens of captions: {error}")
-    with Cache() as cache:
-        found = gather.collect(
-            subsets,
-            tokenizer=tokenizer,
-            trigger=trigger,
-            cache=cache,
-            with_pixels=with_pixels,
-            on_progress=on_progress,
-        )
+    found = gather.collect(subsets, tokenizer=tokenizer, trigger=trigger, on_progress=on_progress)
+    if with_pixels and len(found.items) > FEW:
+        with Cache() as cache:
+            found = gather.with_pixels(found, cache, on_progress)
+    elif with_pixels:
+        found = gather.with_pixels(found, None, on_progress)
     if not with_pixels:
         notes.append("pixels: duplicates, sharpness and truncated images (--headers-only)")
     if unread := [item.file.name for item in found.items if item.header.unsupported]:

@@ -27,22 +27,35 @@ def collect(
     *,
     tokenizer: Tokenizer | None = None,
     trigger: str | None = None,
-    cache: Cache | None = None,
-    with_pixels: bool = False,
     on_progress: Progress | None = None,
 ) -> Collection:
-    """Return what the headers and captions of all images say, and their pixels where asked for.
-
-    Nothing is written but the cache. A Ctrl-C passes through; what was read by then is in the
-    cache.
-    """
+    """Return what the headers and captions of all images say."""
     items = tuple(_items(subsets, tokenizer, on_progress))
     beside = {number: _beside(subset, items, number) for number, subset in enumerate(subsets)}
     found = Collection(tuple(subsets), items, beside, trigger=trigger)
     if trigger and tokenizer:
         count, rank = tokenizer.count(trigger), tokenizer.rank(trigger)
         found = replace(found, trigger_tokens=count, trigger_rank=rank)
-    return _with_pixels(found, cache, on_progress) if with_pixels else found
+    return found
+
+
+def with_pixels(
+    found: Collection, cache: Cache | None = None, on_progress: Progress | None = None
+) -> Collection:
+    """Return a collection with what the pixels of its images say.
+
+    Nothing is written but the cache. A Ctrl-C passes through; what was read by then is in it.
+    """
+    sound = [item.file for item in found.items if not _is_broken(item.header)]
+
+    def tell(done: int, count: int) -> None:
+        if on_progress:
+            on_progress("pixels", done, count)
+
+    measured = {one.file: one for one in pixels.read(sound, cache, on_progress=tell)}
+    items = tuple(replace(item, pixels=measured.get(item.file)) for item in found.items)
+    once = [measured[file] for file in dict.fromkeys(sound) if file in measured]
+    return replace(found, items=items, groups=likeness.groups(once))
 
 
 def _items(
@@ -118,21 +131,6 @@ def _beside(subset: Subset, items: Sequence[Item], number: int) -> tuple[Path, .
         return ()
     images = {item.file for item in items if item.subset == number}
     return tuple(sorted(f for f in subset.folder.iterdir() if f not in images and f.is_file()))
-
-
-def _with_pixels(
-    found: Collection, cache: Cache | None, on_progress: Progress | None
-) -> Collection:
-    sound = [item.file for item in found.items if not _is_broken(item.header)]
-
-    def tell(done: int, count: int) -> None:
-        if on_progress:
-            on_progress("pixels", done, count)
-
-    measured = {one.file: one for one in pixels.read(sound, cache, on_progress=tell)}
-    items = tuple(replace(item, pixels=measured.get(item.file)) for item in found.items)
-    once = [measured[file] for file in dict.fromkeys(sound) if file in measured]
-    return replace(found, items=items, groups=likeness.groups(once))
 
 
 def _is_broken(header: Header) -> bool:
