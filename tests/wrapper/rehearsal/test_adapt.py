@@ -74,7 +74,9 @@ def test_images_are_drawn_alike_each_time(tmp_path: Path) -> None:
 
 def test_of_many_images_some_are_copied_with_their_captions(tmp_path: Path) -> None:
     pictures.draw(tmp_path / "many", count=30)
-    many = subsets.of_folder(Settings({"train": {}, "dataset": {}}), tmp_path / "many")
+    many = subsets.of_folder(
+        Settings({"train": {}, "dataset": {"caption_extension": ".txt"}}), tmp_path / "many"
+    )
     pictures.copy_some(many, tmp_path / "some", ".txt")
     assert len(image_folder.scan(tmp_path / "some").images) == pictures.MOST
     assert not list(image_folder.problems(image_folder.scan(tmp_path / "some")))
