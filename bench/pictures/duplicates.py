@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
-import importlib.util
+import importlib
 import io
 import os
 import sys
@@ -172,11 +172,11 @@ def _below(differing: NDArray[np.float32], limit: int) -> Pairs:
 
 def _imagededup(made: Made) -> Iterable[Scored]:
     """Yield how imagededup's hashes do at its own limit; say so if it is not installed."""
-    if importlib.util.find_spec("imagededup") is None:
-        print("imagededup is not installed: it is not compared")
+    try:
+        methods = importlib.import_module("imagededup.methods")
+    except (ImportError, RuntimeError) as error:  # the latter: torchvision is of another torch
+        print(f"imagededup cannot be imported and is not compared: {error}")
         return
-    from imagededup import methods  # it imports torch
-
     numbers = {file.name: number for number, file in enumerate(made.files)}
     for name in ("PHash", "DHash", "AHash", "WHash"):
         started = time.perf_counter()
