@@ -50,6 +50,8 @@ def one(file: Path) -> Pixels:
             digest = _digest(opened)
             try:
                 return _measured(file, digest, opened)
+            except MemoryError:  # without a digest, so that it is tried again the next time
+                return Pixels(file, fault="there is not enough memory to read it")
             except headers.FAULTS as error:
                 return Pixels(file, digest, fault=headers.told(error))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +50,12 @@ def test_what_sd_scripts_could_decode_has_no_fault_and_what_not_has_one(tmp_path
     """By decoding in full, as its load_image does."""
     for name, file in odd_pictures.write(tmp_path).items():
         try:
-            with Image.open(file) as image:
-                np.asarray(image.convert("RGB"), np.uint8)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with Image.open(file) as image:
+                    np.asarray(image.convert("RGB"), np.uint8)
             loads = True
-        except (*headers.FAULTS,):
+        except headers.FAULTS:
             loads = False
         assert (measure.one(file).fault is None) == loads, name
 
