@@ -23,7 +23,9 @@ from __future__ import annotations
 
 import base64
 import functools
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +38,8 @@ COARSE = 17  # of 63 bits: the lowest frequency of all is a brightness and is le
 FINE, FINE_BITS = 23, 120
 FLAT = 1.5  # greys of standard deviation: below it a picture has no pattern to compare
 LEAST = 0.5  # of a sum of 1,024 greys: less is rounding, as in a flat picture
-ROWS = 128  # of the table of all pairs at a time: 25 MB for 20,000 pictures
+ROWS = 128  # of the table of all pairs at a time: 25 MB for 20,000 pictures, in each thread
+THREADS = min(4, os.cpu_count() or 1)
 AT_ONCE = 4096  # candidates
 
 Thumbnails = NDArray[np.uint8]  # n x SIDE x SIDE greys
@@ -68,7 +71,6 @@ def mirrored(found: Words) -> Words:
     """Return the hashes that the pictures have when mirrored left to right."""
     odd = np.zeros((1, 8, 8), bool)
     odd[:, :, 1::2] = True
-    # A frequency that is not there at all has no sign to turn: such a picture is flat.
     turned: Words = found ^ _packed(odd.reshape(1, 64))[0, 0]
     return turned
 
@@ -100,17 +102,15 @@ def near(thumbnails: Thumbnails) -> Iterator[Near]:
     patterned = np.array([n for n, greys in enumerate(thumbnails) if greys.std() >= FLAT], np.intp)
     if len(patterned) < 2:
         return
-    thumbnails = thumbnails[patterned]
-    cuts = _fine_hashes(thumbnails)
-    for one, other, turned in _candidates(thumbnails):
-        bits = _least(cuts, one, other, turned)
-        for number in np.flatnonzero(bits <= FINE):
-            yield Near(
-                int(patterned[one[number]]),
-                int(patterned[other[number]]),
-                int(bits[number]),
-                bool(turned),
-            )
+    compare = _comparison(thumbnails[patterned])
+    blocks = [(turned, n) for turned in (0, 1) for n in range(0, len(patterned) - 1, ROWS)]
+    told: set[tuple[int, int]] = set()  # a picture may be near as it is and mirrored
+    with ThreadPoolExecutor(THREADS) as threads:  # numpy lets go of Python's lock
+        for (turned, _), found in zip(blocks, threads.map(compare, blocks), strict=True):
+            for one, other, bits in found:
+                if (one, other) not in told:
+                    told.add((one, other))
+                    yield Near(int(patterned[one]), int(patterned[other]), bits, bool(turned))
 
 
 def _exact(pixels: Sequence[Pixels]) -> Iterator[tuple[int, int, Link]]:
@@ -144,26 +144,40 @@ def _joined(pixels: Sequence[Pixels], links: Sequence[tuple[int, int, Link]]) ->
     )
 
 
-def _candidates(thumbnails: Thumbnails) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], int]]:
-    """Yield pairs of numbers, as two arrays, and whether the other is mirrored: step 1.
+def _comparison(
+    thumbnails: Thumbnails,
+) -> Callable[[tuple[int, int]], list[tuple[int, int, int]]]:
+    """Return what compares `ROWS` pictures, from a number on, with all behind them.
 
-    No pair comes twice as it is, nor twice mirrored: what each finds is joined block by block.
+    It takes whether the others are mirrored, and that number; it returns the two numbers and the
+    differing bits of each pair that is near.
     """
     whole = hashes(thumbnails)
     middles = [_packed(_signs(thumbnails, (_middle(z), _middle(z)), 8))[:, 0] for z in _ZOOMS]
-    for turned in (0, 1):
-        others = [mirrored(h) if turned else h for h in (whole, *middles)]
-        for start in range(0, len(whole) - 1, ROWS):
-            rows = slice(start, start + ROWS)
-            close = _differing(whole[rows], others[0][start:]) <= COARSE
-            for middle, other in zip(middles, others[1:], strict=True):
-                close |= _differing(whole[rows], other[start:]) <= COARSE
-                close |= _differing(middle[rows], others[0][start:]) <= COARSE
-            one, other_one = np.divmod(np.flatnonzero(close), close.shape[1])
-            behind = other_one > one
-            one, other_one = one[behind] + start, other_one[behind] + start
-            for at in range(0, len(one), AT_ONCE):
-                yield one[at : at + AT_ONCE], other_one[at : at + AT_ONCE], turned
+    plain = [whole, *middles]
+    others = plain, [mirrored(h) for h in plain]
+    cuts = _fine_hashes(thumbnails)
+
+    def compare(block: tuple[int, int]) -> list[tuple[int, int, int]]:
+        turned, start = block
+        rows = slice(start, start + ROWS)
+        wholes, *others_middles = (h[start:] for h in others[turned])
+        close = _differing(whole[rows], wholes) <= COARSE
+        for middle, other_middle in zip(middles, others_middles, strict=True):
+            close |= _differing(whole[rows], other_middle) <= COARSE
+            close |= _differing(middle[rows], wholes) <= COARSE
+        one, other = np.divmod(np.flatnonzero(close), close.shape[1])
+        behind = other > one
+        one, other = one[behind] + start, other[behind] + start
+        found = []
+        for at in range(0, len(one), AT_ONCE):
+            some = slice(at, at + AT_ONCE)
+            bits = _least(cuts, one[some], other[some], turned)
+            near_ones = np.flatnonzero(bits <= FINE)
+            found += [(int(one[at + n]), int(other[at + n]), int(bits[n])) for n in near_ones]
+        return found
+
+    return compare
 
 
 def _differing(rows: Words, columns: Words) -> NDArray[np.uint8]:
@@ -241,13 +255,13 @@ def _fine_hashes(thumbnails: Thumbnails) -> tuple[Words, Words]:
 
 def _least(
     cuts: tuple[Words, Words], one: NDArray[np.intp], other: NDArray[np.intp], turned: int
-) -> NDArray[np.int64]:
+) -> NDArray[np.uint8]:
     """Return the bits that differ between the two cuts that are most alike, for each pair."""
     ours, theirs = cuts[0][one], cuts[turned][other]
-    least = np.full(len(one), FINE_BITS, np.int64)
+    least = np.full(len(one), FINE_BITS, np.uint8)
     for mine, yours in _compared():
-        differing = _count(ours[:, mine] ^ theirs[:, yours]).sum(-1, dtype=np.int64)
-        np.minimum(least, differing, out=least)
+        differing = _count(ours[:, mine] ^ theirs[:, yours])
+        np.minimum(least, differing[:, 0] + differing[:, 1], out=least)
     return least
 
 
