@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.pictures import changes, scenes
-from kohya_presets.dataset import likeness
+from kohya_presets.dataset import dct_hash, likeness
 from wrapper.data import pixels
 
 ORIGINALS = 456  # with 91 siblings and 1,452 changed ones: 1,999 pictures
@@ -142,7 +142,7 @@ def _ours(made: Made) -> tuple[Scored, Pairs]:
     started = time.perf_counter()
     read = {one.file: one for one in pixels.read(made.files, workers=1)}
     held = b"".join(base64.b64decode(read[file].thumbnail) for file in made.files)
-    thumbnails = np.frombuffer(held, np.uint8).reshape(-1, likeness.SIDE, likeness.SIDE)
+    thumbnails = np.frombuffer(held, np.uint8).reshape(-1, dct_hash.SIDE, dct_hash.SIDE)
     compared = time.perf_counter()
     pairs = {(one.one, one.other) for one in likeness.near(thumbnails)}
     ended = time.perf_counter()

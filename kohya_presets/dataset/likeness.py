@@ -11,12 +11,8 @@ frequencies. Near duplicates are found in two steps:
    bits differ.
 
 Both limits were chosen on one made set of 2,009 pictures (precision 0.997 and recall 0.957 there;
-on a second one 0.991 and 0.957). `python -m bench.pictures.duplicates` prints what they find.
+on two others 0.99 and 0.955). `python -m bench.pictures.duplicates` prints what they find.
 Pictures turned by 90°, or far more cropped than by 15%, are not found.
-
-The idea of the hash is pHash's (Zauner 2010, Implementation and Benchmarking of Perceptual Image
-Hash Functions); signs instead of a median make the hash of the mirrored picture a matter of
-turning the bits of odd frequencies over.
 """
 
 from __future__ import annotations
@@ -31,23 +27,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kohya_presets.dataset import dct_hash
 from kohya_presets.dataset.picture import Group, Link, Pixels
 
-SIDE = 32  # of a thumbnail
 COARSE = 17  # of 63 bits: the lowest frequency of all is a brightness and is left out
 FINE, FINE_BITS = 23, 120
 FLAT = 1.5  # greys of standard deviation: below it a picture has no pattern to compare
-LEAST = 0.5  # of a sum of 1,024 greys: less is rounding, as in a flat picture
 ROWS = 128  # of the table of all pairs at a time: 25 MB for 20,000 pictures, in each thread
 THREADS = min(4, os.cpu_count() or 1)
 AT_ONCE = 4096  # candidates
 
-Thumbnails = NDArray[np.uint8]  # n x SIDE x SIDE greys
-Words = NDArray[np.uint64]
-Span = tuple[float, float]  # where a cut begins, and its length; of the side
-_Cut = tuple[Span, Span]  # downwards, rightwards
-
-_WHOLE: Span = (0.0, 1.0)
+Thumbnails = dct_hash.Thumbnails
+Words = dct_hash.Words
 _ZOOMS = (0.9, 0.8)  # of step 1
 
 
@@ -59,20 +50,6 @@ class Near:
     other: int
     bits: int
     mirrored: bool
-
-
-def hashes(thumbnails: Thumbnails) -> Words:
-    """Return the 64-bit hash of each: bit 8v + u is the sign of frequency u across and v down."""
-    found: Words = _packed(_signs(thumbnails, (_WHOLE, _WHOLE), 8))[:, 0]
-    return found
-
-
-def mirrored(found: Words) -> Words:
-    """Return the hashes that the pictures have when mirrored left to right."""
-    odd = np.zeros((1, 8, 8), bool)
-    odd[:, :, 1::2] = True
-    turned: Words = found ^ _packed(odd.reshape(1, 64))[0, 0]
-    return turned
 
 
 def groups(pixels: Sequence[Pixels]) -> tuple[Group, ...]:
@@ -89,7 +66,7 @@ def groups(pixels: Sequence[Pixels]) -> tuple[Group, ...]:
             seen.add(found.sha256)
             firsts.append(number)
     held = b"".join(base64.b64decode(pixels[number].thumbnail) for number in firsts)
-    thumbnails = np.frombuffer(held, np.uint8).reshape(-1, SIDE, SIDE)
+    thumbnails = np.frombuffer(held, np.uint8).reshape(-1, dct_hash.SIDE, dct_hash.SIDE)
     for pair in near(thumbnails):
         one, other = firsts[pair.one], firsts[pair.other]
         link = Link(pixels[one].file, pixels[other].file, False, pair.mirrored, pair.bits)
@@ -152,10 +129,13 @@ def _comparison(
     It takes whether the others are mirrored, and that number; it returns the two numbers and the
     differing bits of each pair that is near.
     """
-    whole = hashes(thumbnails)
-    middles = [_packed(_signs(thumbnails, (_middle(z), _middle(z)), 8))[:, 0] for z in _ZOOMS]
+    whole = dct_hash.hashes(thumbnails)
+    middles = [
+        dct_hash.packed(dct_hash.signs(thumbnails, (_middle(z), _middle(z)), 8))[:, 0]
+        for z in _ZOOMS
+    ]
     plain = [whole, *middles]
-    others = plain, [mirrored(h) for h in plain]
+    others = plain, [dct_hash.mirrored(h) for h in plain]
     cuts = _fine_hashes(thumbnails)
 
     def compare(block: tuple[int, int]) -> list[tuple[int, int, int]]:
@@ -181,35 +161,20 @@ def _comparison(
 
 
 def _differing(rows: Words, columns: Words) -> NDArray[np.uint8]:
-    return _count(rows[:, None] ^ columns[None])
+    return dct_hash.count_bits(rows[:, None] ^ columns[None])
 
 
-def _count(words: Words) -> NDArray[np.uint8]:
-    """Return the number of bits that are set in each word."""
-    if hasattr(np, "bitwise_count"):
-        counted: NDArray[np.uint8] = np.bitwise_count(words)
-        return counted
-    halves = words.view(np.uint16).reshape(*words.shape, 4)  # numpy 1
-    summed: NDArray[np.uint8] = _bits_of_16()[halves].sum(-1, dtype=np.uint8)
-    return summed
-
-
-@functools.cache
-def _bits_of_16() -> NDArray[np.uint8]:
-    return np.array([number.bit_count() for number in range(2**16)], np.uint8)
-
-
-def _middle(length: float) -> Span:
+def _middle(length: float) -> dct_hash.Span:
     return (1 - length) / 2, length
 
 
 @functools.cache
-def _cuts() -> tuple[_Cut, ...]:
+def _cuts() -> tuple[dct_hash.Cut, ...]:
     """Return the cuts of step 2; the first is the whole."""
-    cuts: list[_Cut] = [(_WHOLE, _WHOLE)]
+    cuts: list[dct_hash.Cut] = [(dct_hash.WHOLE, dct_hash.WHOLE)]
     cuts += [(_middle(z), _middle(z)) for z in (0.93, 0.86, 0.8)]  # inside of a border
     for z in (0.93, 0.86, 0.77):  # between the bars of a film
-        cuts += [(_WHOLE, _middle(z)), (_middle(z), _WHOLE)]
+        cuts += [(dct_hash.WHOLE, _middle(z)), (_middle(z), dct_hash.WHOLE)]
     for z in (0.95, 0.9, 0.85):  # sides and corners
         spans = ((0.0, z), _middle(z), (1 - z, z))
         cuts += [(a, b) for a in spans for b in spans if (a, b) != (spans[1], spans[1])]
@@ -234,7 +199,7 @@ def _compared() -> tuple[tuple[int, int], ...]:
     )
 
 
-def _other_end(span: Span) -> Span:
+def _other_end(span: dct_hash.Span) -> dct_hash.Span:
     start, length = span
     if start == 0:
         return 1 - length, length
@@ -247,8 +212,10 @@ def _fine_hashes(thumbnails: Thumbnails) -> tuple[Words, Words]:
     u = np.arange(12)
     low = (u[:, None] ** 2 + u[None] ** 2 <= 144).reshape(-1)
     low[0] = False
-    plain = np.stack([_packed(_signs(thumbnails, cut, 12)[:, low]) for cut in cuts], 1)
-    odd = _packed(np.broadcast_to(u[None] % 2 == 1, (12, 12)).reshape(1, -1)[:, low])
+    plain = np.stack(
+        [dct_hash.packed(dct_hash.signs(thumbnails, cut, 12)[:, low]) for cut in cuts], 1
+    )
+    odd = dct_hash.packed(np.broadcast_to(u[None] % 2 == 1, (12, 12)).reshape(1, -1)[:, low])
     swapped = [cuts.index((down, _other_end(right))) for down, right in cuts]
     return plain, plain[:, swapped] ^ odd[0]
 
@@ -260,42 +227,6 @@ def _least(
     ours, theirs = cuts[0][one], cuts[turned][other]
     least = np.full(len(one), FINE_BITS, np.uint8)
     for mine, yours in _compared():
-        differing = _count(ours[:, mine] ^ theirs[:, yours])
+        differing = dct_hash.count_bits(ours[:, mine] ^ theirs[:, yours])
         np.minimum(least, differing[:, 0] + differing[:, 1], out=least)
     return least
-
-
-def _signs(thumbnails: Thumbnails, cut: _Cut, count: int) -> NDArray[np.bool_]:
-    """Return whether each of the lowest count x count frequencies of a cut is above 0, n x count².
-
-    The frequency 0 both ways, the mean, is never counted.
-    """
-    down, right = (_frequencies(span, count) for span in cut)
-    found = np.empty((len(thumbnails), count * count), bool)
-    for start in range(0, len(thumbnails), 1024):  # 4 MB as floats
-        some = thumbnails[start : start + 1024].astype(np.float32)
-        found[start : start + 1024] = (down @ some @ right.T).reshape(len(some), -1) > LEAST
-    found[:, 0] = False
-    return found
-
-
-@functools.cache
-def _frequencies(span: Span, count: int) -> NDArray[np.float32]:
-    """Return a matrix, count x SIDE: stretch a span to SIDE values and take its DCT-II."""
-    start, length = span
-    at = (((np.arange(SIDE) + 0.5) / SIDE * length + start) * SIDE - 0.5).clip(0, SIDE - 1)
-    left = np.minimum(at.astype(int), SIDE - 2)
-    stretch = np.zeros((SIDE, SIDE))
-    stretch[np.arange(SIDE), left] = 1 - (at - left)
-    stretch[np.arange(SIDE), left + 1] = at - left
-    waves = np.cos(np.pi * (2 * np.arange(SIDE) + 1) * np.arange(count)[:, None] / (2 * SIDE))
-    return (waves @ stretch).astype(np.float32)
-
-
-def _packed(bits: NDArray[np.bool_]) -> Words:
-    """Return rows of up to 64 k bits as k words each, the first bit the lowest."""
-    words = -(-bits.shape[1] // 64)
-    padded = np.zeros((len(bits), words * 64), bool)
-    padded[:, : bits.shape[1]] = bits
-    packed = np.packbits(padded, axis=1, bitorder="little")
-    return packed.view("<u8").astype(np.uint64)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
-from kohya_presets.dataset import likeness
+from kohya_presets.dataset import dct_hash, likeness
 from kohya_presets.dataset.picture import Pixels
 from tests.wrapper.data.odd_pictures import drawn, encoded
 
@@ -33,7 +33,7 @@ KINDS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 def thumbnail(image: Image.Image) -> likeness.Thumbnails:
-    small = image.convert("L").resize((likeness.SIDE, likeness.SIDE), Image.Resampling.BOX)
+    small = image.convert("L").resize((dct_hash.SIDE, dct_hash.SIDE), Image.Resampling.BOX)
     return np.asarray(small)
 
 
@@ -67,8 +67,8 @@ def test_the_same_pair_is_told_once_even_if_found_in_several_ways() -> None:
 
 def test_the_mirrored_hash_is_that_of_the_mirrored_picture() -> None:
     made = np.stack([thumbnail(drawn(n, SIZE)) for n in range(50)])
-    plain, turned = likeness.hashes(made), likeness.hashes(made[:, :, ::-1])
-    differing = likeness._count(likeness.mirrored(plain) ^ turned)
+    plain, turned = dct_hash.hashes(made), dct_hash.hashes(made[:, :, ::-1])
+    differing = dct_hash.count_bits(dct_hash.mirrored(plain) ^ turned)
     assert differing.max() <= 2  # a frequency of about 0 may fall on either side
     assert plain.dtype == np.uint64
     assert len(set(plain.tolist())) == 50
@@ -97,9 +97,9 @@ def test_pairs_across_blocks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_counting_without_numpy_2_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     words = np.random.default_rng(0).integers(0, 2**64, (5, 4), np.uint64)
     expected = [[int(word).bit_count() for word in row] for row in words]
-    assert likeness._count(words).tolist() == expected
+    assert dct_hash.count_bits(words).tolist() == expected
     monkeypatch.delattr(np, "bitwise_count", raising=False)
-    assert likeness._count(words).tolist() == expected
+    assert dct_hash.count_bits(words).tolist() == expected
 
 
 def test_groups_join_what_is_exact_and_what_is_near() -> None:
