@@ -82,8 +82,8 @@ def one(job: Job, watcher: Watcher) -> tuple[Lora, ...]:
         with _workplace(job):
             with watcher.stage(job.tool) as on_line:
                 outcome = launch.run(job.launch, on_line=on_line)
-            if outcome.returncode or not all(file.is_file() for file in job.made):
-                raise _failure(job, outcome)
+                if outcome.returncode or not all(file.is_file() for file in job.made):
+                    raise _failure(job, outcome)
             made = [_checked(job, *ends) for ends in zip(job.made, job.outputs, strict=True)]
             if not job.force:
                 whole.require_free(job.outputs)  # somebody may have written it meanwhile

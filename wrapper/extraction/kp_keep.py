@@ -5,7 +5,8 @@
 JOBS.json: the `folder` of the checkpoints and how their names look (`pattern`); the `scripts` to
 run for each, with their words, in which "{in}" and "{out}" are filled in; the folder `into` of
 the LoRAs, where a person finds them, and `made`, where they are written first; `until`, a file:
-when it is there, no more checkpoints come.
+when it is there, no more checkpoints come. Who starts this holds the other end of its standard
+input: when that closes, there is nobody any more.
 
 The scripts are run in this process, one after the other, so that torch is imported once. Each LoRA
 is renamed when it is whole. Nothing is deleted: who started this does that, after verifying it.
@@ -21,6 +22,7 @@ import re
 import runpy
 import struct
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -32,11 +34,11 @@ NICE = 10  # training comes first
 
 
 def main(file: Path) -> int:
-    """Extract until no more checkpoints come, or who started this has died.
+    """Extract until no more checkpoints come.
 
     Returns 1 if some could not be extracted.
     """
-    parent = os.getppid()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     jobs: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     folder, made, until = (Path(jobs[key]) for key in ("folder", "made", "until"))
     pattern, failed = re.compile(jobs["pattern"]), set[str]()
@@ -45,14 +47,14 @@ def main(file: Path) -> int:
         import torch  # noqa: F401
     with contextlib.suppress(AttributeError, OSError):
         os.nice(NICE)
-    while os.getppid() == parent:  # else nobody verifies any more: the next one starts anew
+    while True:
         ends = until.exists()  # asked before looking: what is saved last must still be found
         todo = [
             file
             for file in sorted(folder.glob("*.safetensors"), key=_age)
             if pattern.fullmatch(file.name)
             and file.name not in failed
-            and not any((place / file.name).exists() for place in (made, Path(jobs["into"])))
+            and not any(is_whole(place / file.name) for place in (made, Path(jobs["into"])))
             and is_whole(file)
         ]
         for file in todo[:1]:
@@ -69,7 +71,6 @@ def main(file: Path) -> int:
             if ends:
                 return int(bool(failed))
             time.sleep(POLL_SECONDS)
-    return ORPHANED
 
 
 def extract(checkpoint: Path, made: Path, scripts: list[list[str]]) -> None:
@@ -98,6 +99,16 @@ def is_whole(file: Path) -> bool:
         return False
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     return file.stat().st_size == 8 + length + max(ends, default=0)
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of who started this, and end too: nobody verifies and deletes any more.
+
+    The number of the parent would not do: on Windows it stays when the parent has ended.
+    """
+    while os.read(0, 1):
+        pass
+    os._exit(ORPHANED)
 
 
 def _run(script: str, words: list[str]) -> None:

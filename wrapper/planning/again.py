@@ -17,10 +17,12 @@ from kohya_presets.errors import UserError
 from kohya_presets.loras import escape, weights
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset
+from kohya_presets.sdscripts import releases
 from wrapper.data import listing
-from wrapper.planning import inputs
+from wrapper.planning import data, inputs
 from wrapper.planning.job import Plan
 from wrapper.runs import known, manifest
+from wrapper.runs.kept import gone
 from wrapper.runs.manifest import Run, Stage
 from wrapper.system import whole
 
@@ -28,10 +30,11 @@ SHOWN = 20  # lines of a difference
 UNREAD = ("preset.toml",)  # of the files a run starts with: the others are made from it
 
 
-def ready(folder: Path, *, trust: bool = False) -> Run:
+def ready(folder: Path, *, trust: bool = False, train_again: bool = False) -> Run:
     """Return the run in `folder`, planned anew.
 
-    With `trust`, it may have been started elsewhere.
+    With `trust`, it may have been started elsewhere. With `train_again`, a finished training whose
+    model is missing is not done any more.
 
     Raises:
         UserError: it is no run, it was not started here, or what would be started differs from
@@ -48,9 +51,10 @@ def ready(folder: Path, *, trust: bool = False) -> Run:
         ) from None
     if not trust:  # what would be started, which is not always what the manifest says was
         known.require(replace(record, stages=plan.stages))
+    record = gone.require_asked(record, again=train_again)
     _stop_at(record, _files(record, plan), "its files have changed since it started")
     _stop_at(record, _commands(record, plan), "what would be started is not what was started")
-    if record.kind == "train" and not _has_made(record.stages[0]):
+    if record.kind == "train" and gone.must_run(record.stages):
         _stop_at(record, _data(record, preset), "the images have changed since it started")
         _stop_at(record, _base(record), "the base model has changed since it started")
     stages = tuple(map(continued, plan.stages, record.stages))
@@ -65,11 +69,6 @@ def ready(folder: Path, *, trust: bool = False) -> Run:
         manifest.write(run)
     known.remember(run)
     return run
-
-
-def _has_made(stage: Stage) -> bool:
-    """Return whether a stage is done, and what it made is there: else it is started."""
-    return stage.state == "done" and stage.output.is_file()
 
 
 def preset_of(record: Run) -> Preset:
@@ -128,8 +127,8 @@ def _commands(record: Run, plan: Plan) -> Iterator[str]:
         yield from (f"- stage {name}" for name in names if name not in now)
         yield from (f"+ stage {name}" for name in now if name not in names)
         return
-    for recorded, planned in zip(record.stages, plan.stages, strict=True):
-        if not _has_made(recorded):  # its scripts may be gone since then
+    for number, (recorded, planned) in enumerate(zip(record.stages, plan.stages, strict=True)):
+        if gone.must_run(record.stages[number:]):  # of a finished one the scripts may be gone
             then = [_moved(record, line) for line in _words(recorded)]
             then, now = then + _files_of(recorded), _words(planned) + _files_of(planned)
             yield from _difference(recorded.name, then, now)
@@ -161,9 +160,10 @@ def _data(record: Run, preset: Preset) -> Iterator[str]:
     """Yield which images and captions are others than when the run started."""
     then = listing.read(record.folder / listing.FILE)
     if then is not None:
-        extension = str(preset.dataset.get("caption_extension", ".txt"))
-        now = listing.of(Path(str(record.facts["data"]["folder"])), extension)
-        yield from listing.changes(then, now)
+        facts = record.facts.get("sd-scripts", {})
+        release = str(facts.get("release") or facts.get("like") or releases.DEFAULT)
+        subsets = data.of(preset, Path(str(record.facts["data"]["folder"])), release)
+        yield from listing.changes(then, listing.of(subsets))
 
 
 def _base(record: Run) -> Iterator[str]:
@@ -177,6 +177,7 @@ def _base(record: Run) -> Iterator[str]:
     status = file.stat()
     if (facts.get("size"), facts.get("modified")) == (status.st_size, status.st_mtime_ns):
         return
-    if (digest := weights.sha256(file)) != facts["sha256"]:
-        yield f"- {file} (sha256 {facts['sha256']})"
+    then = facts.get("sha256", "not in run.toml")
+    if (digest := weights.sha256(file)) != then:
+        yield f"- {file} (sha256 {then})"
         yield f"+ {file} (sha256 {digest})"

@@ -5,9 +5,10 @@ Says before it starts what it will do.
 
 from __future__ import annotations
 
+import datetime
 import shutil
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from wrapper.runs.guard import Guard
 from wrapper.runs.kept import loras, places, states
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.news import News
-from wrapper.runs.watcher import Watcher
+from wrapper.runs.watcher import NotFinished, Watcher
 from wrapper.system import launch, proc
 from wrapper.system.launch import Launch, OnLine, OnTick, Outcome, Processes
 from wrapper.watching import log_end
@@ -46,21 +47,19 @@ def of(
     """
     guard = Guard(run, stage, watcher.say, states=lambda: states.whole(run.folder), notices=notices)
     outcome = _ended(run, stage, watcher, guard, News(run, stage, rate))
-    failed = outcome.returncode or not found(stage).is_file()
-    return outcome, guard.why(outcome) if failed else None
+    return outcome, guard.why(outcome) if has_failed(stage, outcome) else None
 
 
 def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -> Outcome:
     if left := launch.at_work(run.folder):
         watcher.say(f"{stage.name}: still running (process {left[0].pid}), attaching to it")
-        with _heard(run, stage, watcher, guard, news) as (on_line, on_tick):
-            return launch.follow(
-                run.folder,
-                stage.launch.log,
-                on_line=on_line,
-                on_tick=on_tick,
-                saves=saves(run, stage),
-            )
+
+        def follow(on_line: OnLine, on_tick: OnTick) -> Outcome:
+            ends = saves(run, stage)
+            log = stage.launch.log
+            return launch.follow(run.folder, log, on_line=on_line, on_tick=on_tick, saves=ends)
+
+        return _heard(run, stage, watcher, guard, news, follow)
     _put_in_place(run, stage)
     if stage.state == "running" and weights.is_whole(found(stage)):
         watcher.say(f"{stage.name}: it finished while kohya-presets was not running")
@@ -68,15 +67,35 @@ def _ended(run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News) -
             pass
         return Outcome(None, 0.0, ())
     _require_there(run, stage)
-    started = replace(stage, state="running", started=manifest.now())
+    started = replace(stage, state="running", started=manifest.now(), finished=None)
     manifest.write(run.with_stage(started))
     planned = _prepared(run, stage, watcher)
     with planned.log.open("a", encoding="utf-8") as log:
         patches = ", ".join(map(str, run.facts.get("sd-scripts", {}).get("patches", ()))) or "none"
-        log.write(f"{started.started} kohya-presets: {stage.name}, scripts in ")
-        log.write(f"{planned.cwd}, patches: {patches}\n")
-    with _heard(run, stage, watcher, guard, news) as (on_line, on_tick):
+        log.write(f"{started.started}{_begun(stage)}{planned.cwd}, patches: {patches}\n")
+
+    def start(on_line: OnLine, on_tick: OnTick) -> Outcome:
         return launch.run(planned, on_line=on_line, on_tick=on_tick, saves=saves(run, stage))
+
+    return _heard(run, stage, watcher, guard, news, start)
+
+
+def seconds_unseen(stage: Stage) -> float:
+    """Return how long the last attempt has run that no kohya-presets saw the end of: it was killed.
+
+    Its log tells: a bar is redrawn several times a second.
+    """
+    if stage.state != "running" or stage.finished or not stage.started:
+        return 0.0
+    with suppress(OSError, ValueError):
+        began = datetime.datetime.fromisoformat(stage.started).timestamp()
+        return max(0.0, round(stage.launch.log.stat().st_mtime - began, 1))
+    return 0.0
+
+
+def has_failed(stage: Stage, outcome: Outcome) -> bool:
+    """Return whether a stage has ended without what it was to make."""
+    return bool(outcome.returncode) or not found(stage).is_file()
 
 
 def saves(run: Run, stage: Stage) -> bool:
@@ -100,7 +119,7 @@ def found(stage: Stage) -> Path:
 
 def failure(run: Run, stage: Stage, outcome: Outcome, why: Stop | None) -> UserError:
     """Return the error that a stage failed, or was stopped with its state saved."""
-    tail = outcome.tail or _tail(stage.launch.log)
+    tail = outcome.tail or _tail(stage)
     resume = proc.our_line("resume", run.folder)
     if words := _stopped(tail):
         return StoppedError(
@@ -153,11 +172,20 @@ def _keeping(
     return loras.while_training(run, stage, watcher, lambda: guard.is_paused)
 
 
-@contextmanager
 def _heard(
-    run: Run, stage: Stage, watcher: Watcher, guard: Guard, news: News
-) -> Iterator[tuple[OnLine, OnTick]]:
-    """Pass lines and ticks on; say what is said of states; in the end, give files their places."""
+    run: Run,
+    stage: Stage,
+    watcher: Watcher,
+    guard: Guard,
+    news: News,
+    carry_out: Callable[[OnLine, OnTick], Outcome],
+) -> Outcome:
+    """Pass lines and ticks on; say what is said of states; in the end, give files their places.
+
+    After a failure no more LoRAs are extracted: first the failure must be told, and a machine that
+    is taken back has no minutes left.
+    """
+    keeper: loras.Keeper | None = None
     try:
         keeping, told = _keeping(run, stage, watcher, guard), watcher.stage(stage.name, news)
         with keeping as keeper, told as on_line:
@@ -176,7 +204,12 @@ def _heard(
                 if keeper is not None:
                     keeper.tick(processes)
 
-            yield heard, ticked
+            outcome = carry_out(heard, ticked)
+            if has_failed(stage, outcome):
+                raise NotFinished
+    except NotFinished:
+        if keeper is not None:
+            keeper.say_left()
     except BaseException:
         if not launch.at_work(run.folder):
             say_unfinished(run, stage, watcher)
@@ -184,6 +217,7 @@ def _heard(
     finally:
         if not launch.at_work(run.folder):
             _put_in_place(run, stage)
+    return outcome
 
 
 def _put_in_place(run: Run, stage: Stage) -> None:
@@ -215,9 +249,18 @@ def _stopped(tail: tuple[str, ...]) -> str | None:
     return next((x.removeprefix(states.SAYS) for x in reversed(tail) if x.startswith(begins)), None)
 
 
-def _tail(log: Path) -> tuple[str, ...]:
+def _tail(stage: Stage) -> tuple[str, ...]:
+    """Return the end of what the last attempt at a stage wrote, and nothing of earlier ones."""
     try:
-        text = log.read_text(encoding="utf-8", errors="replace")
+        text = stage.launch.log.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ()
-    return tuple(log_end.split(text)[-launch.TAIL_LINES :])
+    lines = log_end.split(text)
+    begins = [number for number, line in enumerate(lines) if _begun(stage) in line]
+    own = lines[begins[-1] + 1 :] if begins else lines
+    return tuple(own[-launch.TAIL_LINES :])
+
+
+def _begun(stage: Stage) -> str:
+    """Return what the line has that each attempt at a stage begins with in the log."""
+    return f" kohya-presets: {stage.name}, scripts in "

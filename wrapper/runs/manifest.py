@@ -25,6 +25,19 @@ FORMAT = 2  # 1 has neither `id`, `folder` nor [inputs]
 NAME = "run.toml"
 State = Literal["planned", "running", "done", "failed"]
 Kind = Literal["train", "rehearsal"]
+Kinds = type | tuple[type, ...]
+
+# What the values of the file must be: it may be edited, or half written by a broken disk.
+_HEAD: Mapping[str, Kinds] = {
+    **dict.fromkeys(("kind", "preset", "name", "id", "folder"), str),
+    "text_encoders": bool,
+}
+_STAGE: Mapping[str, Kinds] = {
+    **dict.fromkeys(("cwd", "log", "makes", "output", "expects", "state", "sha256"), str),
+    **dict.fromkeys(("started", "finished"), str),
+    **{"argv": list, "env": dict, "seconds": (int, float), "exit_code": int},
+}
+_FACTS: Mapping[str, Kinds] = {"folder": str, "file": str, "patches": list}
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,10 @@ class Run:
         stages = tuple(changed if s.name == changed.name else s for s in self.stages)
         return replace(self, stages=stages)
 
+    def stage(self, name: str) -> Stage:
+        """Return the stage of that name."""
+        return next(stage for stage in self.stages if stage.name == name)
+
     @property
     def product(self) -> Path:
         """The LoRA, or the model where the preset extracts none."""
@@ -86,6 +103,11 @@ def now() -> str:
 
 def write(run: Run) -> None:
     """Write `run.toml`, whole or not at all."""
+    whole.put({run.folder / NAME: text(run).encode("utf-8")})
+
+
+def text(run: Run) -> str:
+    """Return what `run.toml` says of a run."""
     document = {
         "format": FORMAT,
         "run": {
@@ -99,7 +121,7 @@ def write(run: Run) -> None:
         **{name: _present(table) for name, table in run.facts.items()},
         "stage": {stage.name: _stage_table(run.folder, stage) for stage in run.stages},
     }
-    whole.put({run.folder / NAME: tomlkit.dumps(document).encode("utf-8")})
+    return tomlkit.dumps(document)
 
 
 def read(folder: Path) -> Run:
@@ -123,10 +145,15 @@ def read(folder: Path) -> Run:
         found = int(values.pop("format"))
         if found > FORMAT:
             raise UserError(f"a newer kohya-presets wrote {file}", hint="Update kohya-presets.")
-        head = values.pop("run")
+        head = _checked("run", values.pop("run"), _HEAD)
         if head["kind"] not in get_args(Kind):
             raise TypeError(f"kind {head['kind']!r}")
-        stages = tuple(_stage(folder, name, table) for name, table in values.pop("stage").items())
+        tables = _checked("stage", values.pop("stage"), {})
+        stages = tuple(_stage(folder, name, table) for name, table in tables.items())
+        if not any(stage.name == "train" for stage in stages):
+            raise TypeError("a stage called train")
+        for name, table in values.items():
+            _checked(name, table, _FACTS)
         return Run(
             folder,
             head["kind"],
@@ -138,7 +165,7 @@ def read(folder: Path) -> Run:
             str(head.get("id", "")),
             written_in=Path(head["folder"]) if "folder" in head else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{file} is damaged; missing or wrong: {error}",
             hint="Restore the file, or start a new run with `kohya-presets train`.",
@@ -160,8 +187,24 @@ def _stage_table(folder: Path, stage: Stage) -> dict[str, Any]:
     return _present(table)
 
 
-def _stage(folder: Path, name: str, table: dict[str, Any]) -> Stage:
-    table = dict(table)
+def _checked(where: str, table: Any, kinds: Mapping[str, Kinds]) -> dict[str, Any]:
+    """Return a table of the file, whose values are of these kinds where they are there."""
+    if not isinstance(table, dict):
+        raise TypeError(f"{where} is no table")
+    for key, kind in kinds.items():
+        if key in table and not isinstance(table[key], kind):
+            raise TypeError(f"{where}.{key} = {table[key]!r}")
+    return table
+
+
+def _stage(folder: Path, name: str, table: Any) -> Stage:
+    table = dict(_checked(f"stage.{name}", table, _STAGE))
+    if not table["argv"] or not all(isinstance(word, str) for word in table["argv"]):
+        raise TypeError(f"stage.{name}.argv = {table['argv']!r}")
+    if not all(isinstance(value, str) for value in table["env"].values()):
+        raise TypeError(f"stage.{name}.env = {table['env']!r}")
+    if table["state"] not in get_args(State):
+        raise TypeError(f"stage.{name}.state = {table['state']!r}")
     launch = Launch(
         tuple(table.pop("argv")),
         Path(table.pop("cwd")),

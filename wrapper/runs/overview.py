@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from kohya_presets.loras import escape
+from wrapper.runs import manifest
 from wrapper.runs.kept import contents, states
 from wrapper.runs.manifest import Run, Stage
 from wrapper.screen import progress
@@ -24,6 +26,12 @@ def line(run: Run) -> tuple[str, ...]:
     began = next((stage.started for stage in run.stages if stage.started), "")
     size = sizes.said(sizes.of(run.folder))
     row = (run.folder.name, run.preset, status(run), size, (began or "")[:16].replace("T", " "))
+    return tuple(map(escape.controls, row))
+
+
+def damaged(folder: Path) -> tuple[str, ...]:
+    """Return the row of a run whose record cannot be read."""
+    row = (folder.name, "?", f"damaged {manifest.NAME}", sizes.said(sizes.of(folder)), "")
     return tuple(map(escape.controls, row))
 
 

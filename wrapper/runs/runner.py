@@ -5,22 +5,23 @@ A stage is done when its file is complete, moved into place, and its hash is in 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from kohya_presets.errors import TrainerError, UserError
+from kohya_presets.errors import StoppedError, TrainerError, UserError
 from kohya_presets.loras import summary, weights
 from kohya_presets.loras.summary import Lora
 from kohya_presets.sdscripts import scripts
 from wrapper.extraction import verify
 from wrapper.runs import attempt, manifest, sources
-from wrapper.runs.kept import places
+from wrapper.runs.kept import gone, places
 from wrapper.runs.manifest import Run, Stage
-from wrapper.runs.watcher import Watcher
-from wrapper.system import launch, locks, proc
+from wrapper.runs.watcher import NotFinished, Watcher
+from wrapper.system import folders, launch, locks, proc
 from wrapper.watching.notify import Notices
 
 
@@ -30,18 +31,28 @@ def start(run: Run, files: Mapping[str, str]) -> Run:
     Raises:
         UserError: the folder already exists.
     """
-    try:
-        run.folder.mkdir(parents=True)
-    except FileExistsError:
-        raise taken(run.folder) from None
-    for name, text in files.items():
-        (run.folder / name).write_text(text, encoding="utf-8", newline="\n")
-    manifest.write(run)
+    if run.folder.exists():
+        raise taken(run.folder)
+    run.folder.parent.mkdir(parents=True, exist_ok=True)
+    with folders.made(run.folder.parent) as work:  # a kill on the way leaves the name free
+        new = work / run.folder.name
+        new.mkdir()
+        for name, text in {**files, manifest.NAME: manifest.text(run)}.items():
+            (new / name).write_text(text, encoding="utf-8", newline="\n")
+        try:
+            new.rename(run.folder)
+        except OSError:
+            if not run.folder.exists():
+                raise
+            raise taken(run.folder) from None
     return run
 
 
 def taken(folder: Path) -> UserError:
     """Return the error that a run's folder already exists."""
+    if not (folder / manifest.NAME).is_file():
+        hint = "Choose another --name."
+        return UserError(f"the folder {folder} already exists and is not a run", hint=hint)
     resume = proc.our_line("resume", folder)
     hint = f"Continue with `{resume}`, or choose another --name."
     return UserError(f"the run folder {folder} already exists", hint=hint)
@@ -79,13 +90,19 @@ def _carried_out(run: Run, watcher: Watcher, notices: Notices, rate: float | Non
     if not launch.at_work(run.folder):
         run = sources.standing(run, watcher.say)
     notices.send("start", f"{run.preset}, {', '.join(stage.name for stage in run.stages)}")
-    for stage in run.stages:
-        if is_done(stage):
-            watcher.say(f"{stage.name}: already done ({stage.output.name} is intact)")
+    run = gone.require_asked(run)
+    for number, name in enumerate([stage.name for stage in run.stages]):
+        stage = run.stages[number]
+        if not gone.must_run(run.stages[number:]):
+            watcher.say(f"{name}: already done ({_how_it_is(stage)})")
             continue
+        if stage.state == "done":
+            watcher.say(f"{name}: it runs again, because {stage.output.name} is missing")
+        if stage.state != "running":
+            run = gone.renewed(run, stage, watcher.say)
         run = run.with_stage(_carry_out(run, stage, watcher, notices, rate))
-        if stage != run.stages[-1]:
-            notices.send("milestone", f"{stage.name} is finished")
+        if name != run.stages[-1].name:
+            notices.send("milestone", f"{name} is finished")
     if run.stages[-1].expects != scripts.LORA:
         return None
     return _verified(run) if run.stages[-1].name != "train" else _trained(run.product)
@@ -103,8 +120,10 @@ def watch(run: Run, watcher: Watcher) -> None:
         resume = proc.our_line("resume", run.folder)
         raise UserError(f"no script runs for {run.folder}", hint=f"Start it with `{resume}`.")
     stage = next((stage for stage in run.stages if stage.state == "running"), run.stages[-1])
-    with watcher.stage(stage.name) as on_line:
+    with contextlib.suppress(NotFinished), watcher.stage(stage.name) as on_line:
         launch.watch(run.folder, stage.launch.log, on_line=on_line)
+        raise NotFinished  # or failed: its own kohya-presets says how it ended
+    watcher.say(f"{stage.name}: its script has ended")
 
 
 def require_idle(folder: Path) -> None:
@@ -117,42 +136,58 @@ def require_idle(folder: Path) -> None:
         )
 
 
-def is_done(stage: Stage) -> bool:
-    """Return whether the stage's file is in place.
+def _how_it_is(stage: Stage) -> str:
+    """Return in words how the file of a finished stage is.
 
     Raises:
         UserError: another file is there now, which we must not overwrite.
     """
-    if stage.state != "done" or not stage.output.is_file():
-        return False
+    if not stage.output.is_file():
+        return f"{stage.output.name} is missing, but no later stage needs it"
     if weights.sha256(stage.output) != stage.sha256:
         raise UserError(
             f"{stage.output} has changed since {stage.name} wrote it",
             hint="Move it to another folder, then resume: the stage runs again.",
         )
-    return True
+    return f"{stage.output.name} is intact"
 
 
 def _carry_out(
     run: Run, stage: Stage, watcher: Watcher, notices: Notices, rate: float | None
 ) -> Stage:
     started = time.monotonic()
-    outcome, why = attempt.of(run, stage, watcher, notices, rate)
-    begun = next(s for s in manifest.read(run.folder).stages if s.name == stage.name)
-    stage = replace(
-        stage,
-        started=begun.started,
-        exit_code=outcome.returncode,
-        finished=manifest.now(),
-        seconds=round((stage.seconds or 0) + time.monotonic() - started, 1),
-    )
-    if outcome.returncode or not attempt.found(stage).is_file():
+    stage = replace(stage, seconds=(stage.seconds or 0) + attempt.seconds_unseen(stage))
+    run = run.with_stage(stage)
+    try:
+        outcome, why = attempt.of(run, stage, watcher, notices, rate)
+    except BaseException:  # what it took is paid for, also where it is interrupted
+        stage = _timed(run, stage, started)
+        manifest.write(run.with_stage(stage))
+        raise
+    stage = replace(_timed(run, stage, started), exit_code=outcome.returncode)
+    if attempt.has_failed(stage, outcome):
         attempt.say_unfinished(run, stage, watcher)
+        failure = attempt.failure(run, stage, outcome, why)
+        if not isinstance(failure, StoppedError):  # else it only waits to be continued
+            stage = replace(stage, state="failed")
+        manifest.write(run.with_stage(stage))
+        raise failure
+    try:
+        stage = _settled(run, stage)
+    except UserError:  # not "running": else each resume takes the same file up again
         manifest.write(run.with_stage(replace(stage, state="failed")))
-        raise attempt.failure(run, stage, outcome, why)
-    stage = _settled(run, stage)
+        raise
     manifest.write(run.with_stage(stage))
     return stage
+
+
+def _timed(run: Run, stage: Stage, started: float) -> Stage:
+    """Return a stage that has ended, as its start wrote it down, with the time that it took."""
+    begun = manifest.read(run.folder).stage(stage.name)
+    seconds = round((stage.seconds or 0) + time.monotonic() - started, 1)
+    return replace(
+        stage, state=begun.state, started=begun.started, finished=manifest.now(), seconds=seconds
+    )
 
 
 def _settled(run: Run, stage: Stage) -> Stage:

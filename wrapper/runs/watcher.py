@@ -9,6 +9,10 @@ from typing import Protocol
 from wrapper.system.launch import OnLine
 
 
+class NotFinished(Exception):
+    """Raised within a stage so that nobody is told that it is finished."""
+
+
 class Watcher(Protocol):
     """Receives the progress of a run."""
 
@@ -17,7 +21,7 @@ class Watcher(Protocol):
     ) -> AbstractContextManager[OnLine]:
         """Enter when a stage starts; the yielded function receives every line it prints.
 
-        `news` returns what is to stand beside its bar.
+        `news` returns what is to stand beside its bar. Left without an exception, it is finished.
         """
 
     def say(self, text: str) -> None:

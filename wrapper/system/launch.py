@@ -22,7 +22,7 @@ from typing import BinaryIO
 import psutil
 
 from kohya_presets.errors import UserError
-from wrapper.system import proc
+from wrapper.system import family, proc
 
 INTERRUPT_GRACE_SECONDS = 30.0  # what sd-scripts gets to finish writing a checkpoint
 SAVE_GRACE_SECONDS = 600.0  # and to finish a step and write a state: tens of GB on a slow disk
@@ -57,7 +57,12 @@ class Outcome:
 
 
 def run(
-    launch: Launch, *, on_line: OnLine, on_tick: OnTick | None = None, saves: bool = False
+    launch: Launch,
+    *,
+    on_line: OnLine,
+    on_tick: OnTick | None = None,
+    saves: bool = False,
+    stdin: int = subprocess.DEVNULL,
 ) -> Outcome:
     """Return how the process ended, with every line in the log and passed to `on_line`.
 
@@ -68,12 +73,13 @@ def run(
     started = time.monotonic()
     launch.log.parent.mkdir(parents=True, exist_ok=True)
     offset = launch.log.stat().st_size if launch.log.exists() else 0
-    child = _popen(launch)
+    child = _popen(launch, stdin)
     try:
-        alive = _ticking(lambda: child.poll() is None, lambda: _family(child.pid), on_tick)
+        alive = _ticking(_living(child, saves), lambda: family.of(child.pid), on_tick)
         tail = _follow(launch.log, offset, alive, on_line)
     except BaseException:
         left = [psutil.Process(child.pid)] if child.poll() is None else []
+        left += family.members(child.pid) if saves else []
         with _heard(launch.log, on_line if saves else None):
             stop(left, group=child.pid, saves=saves)
         child.wait()
@@ -117,8 +123,8 @@ def at_work(run_dir: Path) -> list[psutil.Process]:
 
 def stop(processes: list[psutil.Process], *, group: int | None = None, saves: bool = False) -> None:
     """End the processes and all they started: ask, then insist, then kill."""
-    family = {*processes, *(kin for p in processes for kin in _children(p))}
-    leaders = _leaders(processes)
+    kin = {*processes, *(each for p in processes for each in family.children(p))}
+    leaders = family.leaders(processes)
 
     def ask_to_end(process: psutil.Process) -> None:
         if saves and not WINDOWS:  # where it would end at once: there, Ctrl-Break is the word
@@ -133,14 +139,14 @@ def stop(processes: list[psutil.Process], *, group: int | None = None, saves: bo
     )
     try:
         for ask, grace in steps:
-            _each(family, ask)
-            _each(family, lambda process: process.resume())  # one that is paused hears nothing
-            _, alive = psutil.wait_procs(family, timeout=grace)
-            family = set(alive)
-            if not family:
+            _each(kin, ask)
+            _each(kin, lambda process: process.resume())  # one that is paused hears nothing
+            _, alive = psutil.wait_procs(kin, timeout=grace)
+            kin = set(alive)
+            if not kin:
                 break
     except KeyboardInterrupt:  # a second Ctrl-C: no more patience
-        _each(family, psutil.Process.kill)
+        _each(kin, psutil.Process.kill)
     if group is not None:
         _kill_group(group)
 
@@ -154,7 +160,7 @@ def _heard(log: Path, on_line: OnLine | None) -> Iterator[None]:
         _follow(log, offset, lambda: False, on_line)
 
 
-def _popen(launch: Launch) -> subprocess.Popen[bytes]:
+def _popen(launch: Launch, stdin: int) -> subprocess.Popen[bytes]:
     # In a group of its own: our Ctrl-C is not the child's, `stop` passes it on in its order.
     flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if WINDOWS else 0
     with launch.log.open("ab") as log:
@@ -163,7 +169,7 @@ def _popen(launch: Launch) -> subprocess.Popen[bytes]:
                 launch.argv,
                 cwd=launch.cwd,
                 env={**proc.environ(), **launch.env},
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=not WINDOWS,
@@ -184,6 +190,28 @@ def _follow(log: Path, offset: int, alive: Callable[[], bool], on_line: OnLine) 
     return tuple(tail)
 
 
+def _living(child: subprocess.Popen[bytes], saves: bool) -> Callable[[], bool]:
+    """Return what says whether a child lives, or what it has started still saves its state.
+
+    A machine that is taken back tells all processes to terminate. accelerate's launcher ends at
+    once then, and the trainer that it has started does not.
+    """
+    until: list[float] = []
+
+    def lives() -> bool:
+        if child.poll() is None:
+            return True
+        killed = child.returncode < 0
+        left = set(family.members(child.pid)) if saves and killed else set()
+        if left and not until:
+            until.append(time.monotonic() + SAVE_GRACE_SECONDS)
+            for ask in (psutil.Process.terminate, psutil.Process.resume):
+                _each(left, ask)  # the signal may have been for the launcher alone
+        return bool(left) and time.monotonic() < until[0]
+
+    return lives
+
+
 def _ticking(
     alive: Callable[[], bool], processes: Processes, on_tick: OnTick | None
 ) -> Callable[[], bool]:
@@ -196,14 +224,6 @@ def _ticking(
         return lives
 
     return asked
-
-
-def _family(number: int) -> list[psutil.Process]:
-    try:
-        leader = psutil.Process(number)
-    except psutil.Error:
-        return []
-    return [leader, *_children(leader)]
 
 
 def _lines(written: BinaryIO, alive: Callable[[], bool]) -> Iterator[str]:
@@ -232,13 +252,6 @@ def _marked(process: psutil.Process, run_dir: Path) -> bool:
         return False  # not ours to read, so not ours
 
 
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return list(process.children(recursive=True))
-    except psutil.Error:
-        return []
-
-
 def _each(processes: set[psutil.Process], ask: Callable[[psutil.Process], None]) -> None:
     for process in processes:
         # Windows: also an OSError, for a process of another console.
@@ -256,17 +269,6 @@ def _interrupt(process: psutil.Process, leaders: set[int]) -> None:
         process.send_signal(signal.SIGINT)
     elif process.pid in leaders:
         process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
-
-
-def _leaders(processes: list[psutil.Process]) -> set[int]:
-    """Return the numbers of those that none of the others has started."""
-    numbers = {process.pid for process in processes}
-    found = set()
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            if process.ppid() not in numbers:
-                found.add(process.pid)
-    return found
 
 
 def _kill_group(leader: int) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from kohya_presets.errors import UserError
 from tests.wrapper.runs import faked
 from tests.wrapper.runs.faked import Heard
 from tests.wrapper.runs.killing import kill_trainer, resume, wait_for
@@ -45,17 +47,48 @@ def left(folder: Path) -> set[str]:
     return {file.relative_to(folder).as_posix() for file in files}
 
 
-def test_a_list_has_a_row_for_each_run_and_skips_the_damaged(folder: Path) -> None:
+def test_a_list_has_a_row_for_each_run_also_for_a_damaged_one(folder: Path) -> None:
     (folder.parent / "broken").mkdir()
     (folder.parent / "broken" / "run.toml").write_text("format = ", "utf-8")
     faked.new(folder.with_name("azula"))
     rows = called("list", "--runs", folder.parent).stdout.splitlines()
     assert sorted(row.split()[:3] for row in rows) == [
         ["azula", "skynet", "miniature"],
+        ["broken", "?", "damaged"],
         ["korra", "skynet", "done"],
     ]
-    found = json.loads(called("list", "--runs", folder.parent, "--json").stdout)["runs"]
-    assert {Path(run["run"]).name for run in found} == {"azula", "korra"}
+    found = json.loads(called("list", "--runs", folder.parent, "--json").stdout)
+    assert {Path(run["run"]).name for run in found["runs"]} == {"azula", "korra"}
+    assert found["damaged"] == [str(folder.parent / "broken")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r"argv = \[.*?\]", "argv = []"),
+        (r"argv = \[.*?\]", "argv = [1]"),
+        (r"\[stage\.train\]", "[stage.trian]"),
+        (r"\[run\]", "[[run]]"),
+        (r"\A", "stage = 1\n"),
+        (r"(?s)\[stage\.miniature\].*", "[stage]\ntrain = 1\n"),
+        (r"(?s)\[stage\.miniature\].*", "[stage]\n"),
+        ('state = "done"', 'state = "asleep"'),
+        ('started = "', 'started = 1 # "'),
+        (r"seconds = ", 'seconds = "" # '),
+        (r"\[stage\.train\]", "[sd-scripts]\npatches = 1\n[stage.train]"),
+        (r"text_encoders = true", "text_encoders = 2"),
+    ],
+)
+def test_a_damaged_record_is_one_clear_error(old: str, new: str, folder: Path) -> None:
+    file = folder / "run.toml"
+    text, count = re.subn(old, new, file.read_text("utf-8"))
+    assert count
+    file.write_text(text, "utf-8")
+    for words in (("runs", "show"), ("runs", "clean"), ("runs", "remove"), ("resume",)):
+        found = CliRunner().invoke(cli, [*words, str(folder)])
+        assert isinstance(found.exception, UserError), words
+        assert "run.toml" in str(found.exception)
+    assert "damaged run.toml" in called("list", "--runs", folder.parent).stdout
 
 
 def test_a_run_is_shown_with_what_there_is_and_what_is_next(folder: Path) -> None:
@@ -77,6 +110,12 @@ def test_clean_without_a_kind_deletes_nothing(folder: Path) -> None:
     assert "add what to delete" in said.stderr
     called("clean", folder, "states", "--dry-run")
     assert left(folder) == before
+
+
+def test_what_the_run_was_planned_to_extract_goes_with_it(folder: Path) -> None:
+    (folder / "keep.json").write_text("{}", "utf-8")
+    called("remove", folder)
+    assert left(folder) == {"mine.txt", "starts.txt"}
 
 
 @pytest.mark.parametrize(

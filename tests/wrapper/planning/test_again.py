@@ -105,6 +105,14 @@ def test_a_finished_training_does_not_ask_for_its_images(run: Run, tmp_path: Pat
     assert [stage.state for stage in again.ready(run.folder).stages] == ["done", "planned"]
 
 
+def test_a_finished_training_without_its_model_is_repeated_only_if_asked(run: Run) -> None:
+    manifest.write(run.with_stage(replace(run.stages[0], state="done")))
+    said = refused(run, "training is finished, but its file")
+    assert f"kohya-presets resume {run.folder} --train-again" in said
+    again_, extract = again.ready(run.folder, train_again=True).stages
+    assert (again_.state, extract.state) == ("planned", "planned")
+
+
 def test_a_folder_that_was_moved_is_planned_where_it_is(run: Run) -> None:
     moved = run.folder.rename(run.folder.with_name("korra 2"))
     planned = again.ready(moved)

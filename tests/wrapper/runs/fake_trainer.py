@@ -9,9 +9,12 @@ how long, and when it may be killed.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from tests import tensors
 
@@ -23,6 +26,8 @@ def main() -> int:
     args = _parser().parse_args()
     with (args.run / "starts.txt").open("a", encoding="utf-8") as starts:
         starts.write(f"{args.stage}\n")
+    if args.saves:
+        signal.signal(signal.SIGTERM, _save_and_stop)
     print(f"{args.stage}: started", flush=True)
     if args.on_the_way:
         _save_on_the_way(args.file)
@@ -41,6 +46,12 @@ def main() -> int:
     return int(args.exit_code)
 
 
+def _save_and_stop(number: int, frame: FrameType | None) -> NoReturn:
+    time.sleep(1)
+    print("\nkohya-presets: stopped by SIGTERM after step 7, exit code 85", flush=True)
+    sys.exit(85)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
     parser.add_argument("stage")
@@ -56,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--exit-code", type=int, default=0)
     parser.add_argument("--on-the-way", action="store_true", help="checkpoint, state and sample")
     parser.add_argument("--checkpoints", type=int, default=0, help="saved on the way")
+    parser.add_argument(
+        "--saves", action="store_true", help="at SIGTERM: save for a moment, as the patch `resume`"
+    )
     parser.add_argument("--min_diff", help="of the extraction; changes nothing here")
     return parser
 

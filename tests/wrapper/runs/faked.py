@@ -57,6 +57,7 @@ class Heard:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.said: list[str] = []
+        self.finished: list[str] = []
         self.lines: dict[str, list[str]] = {}
 
     @contextmanager
@@ -64,6 +65,7 @@ class Heard:
         """Release the stage, and keep its lines."""
         release(self.folder, name)
         yield self.lines.setdefault(name, []).append
+        self.finished.append(name)
 
     def say(self, text: str) -> None:
         """Keep the line."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kohya_presets.errors import TrainerError, UserError
+from kohya_presets.errors import StoppedError, TrainerError, UserError
 from kohya_presets.loras import weights
 from tests import tensors
 from tests.wrapper.runs import faked
@@ -24,9 +28,10 @@ from tests.wrapper.runs.killing import (
     states,
     wait_for,
 )
-from wrapper.runs import manifest, runner
+from wrapper.runs import manifest, overview, runner, sources
 from wrapper.runs.manifest import Run
 from wrapper.system import launch
+from wrapper.system.launch import OnLine
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals")
 ONCE = Counter(STAGES)
@@ -99,11 +104,28 @@ def test_untrained_text_encoders_are_not_missed(folder: Path) -> None:
 def test_a_failing_stage_tells_its_last_words_and_its_log(folder: Path) -> None:
     last = "AttributeError: module 'torch.optim' has no attribute 'Nonesuch'"
     run = faked.new(folder, {"train": ("--makes=nothing", f"--say={last}", "--exit-code=3")})
+    heard = Heard(folder)
     with pytest.raises(TrainerError, match=r"train .* 3.* 'Nonesuch'") as caught:
-        runner.carry_out(run, Heard(folder))
+        runner.carry_out(run, heard)
     assert str(folder / "logs" / "train.log") in str(caught.value)
+    assert heard.finished == ["miniature"]
     assert states(folder)["train"] == "failed"
     assert faked.starts(folder) == Counter(("miniature", "train"))
+
+
+@pytest.mark.parametrize("said", ["", "--say=out of luck"], ids=["silent", "in words"])
+def test_a_failure_is_not_explained_by_an_earlier_attempt(said: str, folder: Path) -> None:
+    before = "--say=kohya-presets: stopped by SIGTERM after step 7, exit code 85"
+    run = faked.new(folder, {"train": ("--makes=nothing", before, "--exit-code=85")})
+    with pytest.raises(StoppedError):
+        runner.carry_out(run, Heard(folder))
+    assert overview.status(manifest.read(folder)).startswith("train stopped")
+    train = manifest.read(folder).stages[1]
+    words = f"import sys; sys.stderr.write({said.removeprefix('--say=')!r}); sys.exit(1)"
+    silent = replace(train.launch, argv=(sys.executable, "-c", words))
+    stopped = manifest.read(folder).with_stage(replace(train, launch=silent))
+    with pytest.raises(TrainerError, match=f"exit code 1: {said[6:] or 'it printed nothing'}"):
+        runner.carry_out(stopped, Heard(folder))
 
 
 def test_a_failed_stage_is_begun_again(folder: Path) -> None:
@@ -139,6 +161,7 @@ def test_an_unusable_file_is_an_error_and_stays_where_it_is(
         runner.carry_out(faked.new(folder, {"train": options}), Heard(folder))
     assert (folder / "work" / "train" / "korra.safetensors").is_file()
     assert not (folder / "model").exists()
+    assert states(folder)["train"] == "failed"
     assert faked.starts(folder) == Counter(("miniature", "train"))
 
 
@@ -171,6 +194,27 @@ def test_a_runs_folder_is_taken_once(folder: Path) -> None:
     with pytest.raises(UserError) as caught:
         faked.new(folder)
     assert "resume" in (caught.value.hint or "")
+
+
+@posix
+def test_a_kill_while_the_folder_is_made_leaves_the_name_free(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed_here(run: Run) -> str:
+        os._exit(1)
+
+    if (child := os.fork()) == 0:
+        monkeypatch.setattr(manifest, "text", killed_here)
+        faked.new(folder)
+    os.waitpid(child, 0)
+    carried_out(faked.new(folder))
+
+
+def test_a_folder_that_is_no_run_is_not_offered_to_be_resumed(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with pytest.raises(UserError, match="is not a run") as caught:
+        faked.new(folder)
+    assert "another --name" in (caught.value.hint or "")
 
 
 def test_what_training_saved_on_the_way_stays_in_the_run(folder: Path) -> None:
@@ -270,11 +314,71 @@ def test_an_interrupt_stops_every_process_and_leaves_a_run_to_resume(
     assert faked.starts(folder) == ONCE + Counter(["train"])
 
 
-def killed(run: Run, stage: str) -> None:
+@posix
+def test_the_time_of_every_attempt_is_counted(folder: Path) -> None:
+    class Impatient(Heard):
+        @contextmanager
+        def stage(self, name: str, news: Callable[[], str] = lambda: "") -> Iterator[OnLine]:
+            def heard(line: str) -> None:
+                if name == "train" and "/100" in line:
+                    time.sleep(1.2)
+                    raise KeyboardInterrupt
+
+            yield heard
+
+    faked.hold((run := faked.new(folder)).folder, "train")
+    with pytest.raises(KeyboardInterrupt):
+        runner.carry_out(run, Impatient(folder))
+    train = manifest.read(folder).stage("train")
+    assert (train.state, bool(train.finished)) == ("running", True)
+    assert (train.seconds or 0) > 1.2
+    killed(manifest.read(folder), "train", after=1.5)
+    kill_trainer(folder)
+    before = train.seconds or 0
+    resumed(folder)
+    done = manifest.read(folder).stage("train")
+    assert (done.seconds or 0) > before + 0.5, "the time of the attempt that was killed is missing"
+
+
+@posix
+def test_a_machine_that_is_taken_back_leaves_the_trainer_time_to_save(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "require_same_patches", lambda run: None)  # a fake has none
+    run = faked.new(folder, {"train": ("--saves",)}, stages=("train",))
+    (train,) = run.stages
+    trainer = [word.replace(str(train.makes), str(train.output)) for word in train.launch.argv]
+    launcher = f"import subprocess, sys; sys.exit(subprocess.run({trainer!r}).returncode)"
+    launched = replace(train.launch, argv=(sys.executable, "-c", launcher))
+    run = run.with_stage(replace(train, makes=train.output, launch=launched))
+    run = replace(run, facts={"sd-scripts": {"patches": ["resume"]}})
+    faked.hold(folder, "train")
+
+    class TakenBack(Heard):
+        """Tells the launcher and the trainer at once to terminate, as a machine does."""
+
+        @contextmanager
+        def stage(self, name: str, news: Callable[[], str] = lambda: "") -> Iterator[OnLine]:
+            def heard(line: str) -> None:
+                if line == "train: started":
+                    os.killpg(os.getpgid(launch.at_work(folder)[0].pid), signal.SIGTERM)
+
+            yield heard
+
+    heard = TakenBack(folder)
+    with pytest.raises(StoppedError, match="stopped by SIGTERM after step 7"):
+        runner.carry_out(run, heard)
+    assert "train: stopped by SIGTERM after step 7, exit code 85" in heard.said
+    assert launch.at_work(folder) == []
+
+
+def killed(run: Run, stage: str, *, after: float = 0) -> None:
     """Carry the run out in a process of its own, killed while that stage is at work."""
     faked.hold(run.folder, stage)
+    before = faked.starts(run.folder)[stage]
     begun = resume(run.folder)
-    wait_for(lambda: faked.starts(run.folder)[stage] == 1)
+    wait_for(lambda: faked.starts(run.folder)[stage] == before + 1)
+    time.sleep(after)
     begun.kill()
     begun.wait()
 

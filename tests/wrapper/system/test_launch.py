@@ -141,6 +141,82 @@ print("finished")
     assert launch.at_work(job.cwd) == []
 
 
+SAVING = """\
+import os, pathlib, signal, subprocess, sys, time
+if "trainer" not in sys.argv:  # accelerate's launcher: it ends at once when it is told to
+    child = subprocess.Popen([sys.executable, "-u", __file__, "trainer"])
+    sys.exit(child.wait())
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+print("ready", os.getpgid(0), os.getppid())
+while not asked:
+    time.sleep(0.02)
+time.sleep(0.6)
+pathlib.Path("saved").touch()
+print("stopped by SIGTERM")
+sys.exit(85)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups")
+@pytest.mark.parametrize("whom", ["all of its processes", "its launcher alone"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_trainer_whose_launcher_is_killed_may_still_save(
+    whom: str, number: signal.Signals, trainer: Trainer
+) -> None:
+    if number == signal.SIGKILL and whom != "its launcher alone":
+        pytest.skip("nobody can save then")
+    lines: list[str] = []
+
+    def told(line: str) -> None:
+        lines.append(line)
+        if line.startswith("ready"):
+            group, launcher = map(int, line.split()[1:])
+            if whom == "its launcher alone":
+                os.kill(launcher, number)
+            else:
+                os.killpg(group, number)
+
+    job = trainer(SAVING)
+    outcome = launch.run(job, on_line=told, saves=True)
+    assert (job.cwd / "saved").exists()
+    assert outcome.returncode == -number
+    assert lines[-1] == outcome.tail[-1] == "stopped by SIGTERM"
+    assert launch.at_work(job.cwd) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups")
+def test_a_trainer_may_save_where_its_launcher_and_we_are_told_to_end(trainer: Trainer) -> None:
+    def told(line: str) -> None:
+        if line.startswith("ready"):
+            group, launcher = map(int, line.split()[1:])
+            os.killpg(group, signal.SIGTERM)
+            psutil.wait_procs([psutil.Process(launcher)], timeout=5)
+            raise KeyboardInterrupt  # as a SIGTERM of ours does
+
+    job = trainer(SAVING)
+    with pytest.raises(KeyboardInterrupt):
+        launch.run(job, on_line=told, saves=True)
+    assert (job.cwd / "saved").exists()
+    assert launch.at_work(job.cwd) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups")
+def test_what_a_trainer_that_crashed_leaves_behind_is_ended_at_once(trainer: Trainer) -> None:
+    job = trainer("""\
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    time.sleep(60)
+    os._exit(0)
+sys.exit(1)
+""")
+    outcome = launch.run(job, on_line=str, saves=True)
+    assert (outcome.returncode, outcome.seconds < 20) == (1, True)
+    psutil.wait_procs(launch.at_work(job.cwd), timeout=5)  # the kill takes its moment
+    assert launch.at_work(job.cwd) == []
+
+
 def test_only_processes_of_this_run_are_found(trainer: Trainer, tmp_path: Path) -> None:
     assert launch.at_work(tmp_path) == []
     assert psutil.Process().is_running()

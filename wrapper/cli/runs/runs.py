@@ -26,15 +26,18 @@ def command() -> None:
 def list_runs(runs: Path, as_json: bool) -> None:
     """List the runs in a folder: preset, how far each is, size, when it started.
 
+    `runs show RUN` says what is wrong with a damaged one.
+
     \b
     Example:
         kohya-presets runs list
     """
-    found = list(contents.every(runs.expanduser()))
+    found, damaged = contents.every(runs.expanduser())
     if as_json:
-        print_json({"runs": [overview.values(run) for run in found]})
+        values = [overview.values(run) for run in found]
+        print_json({"runs": values, "damaged": [str(folder) for folder in damaged]})
         return
-    rows = [overview.line(run) for run in found]
+    rows = [*map(overview.line, found), *map(overview.damaged, damaged)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))

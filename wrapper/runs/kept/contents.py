@@ -27,7 +27,15 @@ KINDS = {
 }
 # All else that a run's folder has; a file of somebody else in it is never deleted.
 _OWN = (
-    *("preset.toml", "config.toml", "dataset.toml", "prompts.txt", "data.json", ".lock"),
+    *(
+        "preset.toml",
+        "config.toml",
+        "dataset.toml",
+        "prompts.txt",
+        "data.json",
+        "keep.json",
+        ".lock",
+    ),
     *("model", "lora", "extracted", "miniature", "observed", "work", "states", "samples", "logs"),
 )
 _EARLIER = "-earlier"
@@ -46,15 +54,16 @@ class Item:
         return {"kind": self.kind, "path": str(self.at), "bytes": self.size}
 
 
-def every(folder: Path) -> Iterator[Run]:
-    """Yield the runs in a folder, the one written last first; damaged ones are left out."""
-    found = []
+def every(folder: Path) -> tuple[list[Run], list[Path]]:
+    """Return the runs in a folder, the one written last first; and the folders of damaged ones."""
+    found, damaged = [], []
     for record in folder.glob(f"*/{manifest.NAME}"):
         try:
             found.append((record.stat().st_mtime, manifest.read(record.parent)))
         except (UserError, OSError):
-            continue
-    yield from (run for _, run in sorted(found, key=lambda pair: pair[0], reverse=True))
+            damaged.append(record.parent)
+    runs = [run for _, run in sorted(found, key=lambda pair: pair[0], reverse=True)]
+    return runs, sorted(damaged)
 
 
 def of(run: Run, kinds: Collection[str] = tuple(KINDS)) -> list[Item]:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from kohya_presets.errors import UserError
 from kohya_presets.loras import weights
+from kohya_presets.problems import listed, plural
 from wrapper.extraction import tool, verify
-from wrapper.runs.kept import states
+from wrapper.runs.kept import places, states
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.watcher import Watcher
-from wrapper.system import folders, launch
+from wrapper.system import folders, launch, proc
 from wrapper.watching import pauses
 from wrapper.watching.pauses import Processes
 
@@ -36,9 +37,9 @@ def while_training(
 ) -> Iterator[Keeper]:
     """Extract the LoRAs of the checkpoints that `stage` saves, and of those that it has saved.
 
-    What is left of them when training ends is extracted then. An interrupt stops that; `resume`
-    does the rest. A training that `is_paused` for another reason is left so. What is yielded wants
-    the ticks of the training's processes.
+    What is left of them when training is finished is extracted then. An interrupt or a failure
+    stops that; `resume` does the rest. A training that `is_paused` for another reason is left so.
+    What is yielded wants the ticks of the training's processes.
     """
     keeper = Keeper(run, stage, watcher, is_paused)
     keeper.start()
@@ -72,6 +73,9 @@ class Keeper:
         for part in self.made.glob("*.part.safetensors"):
             part.unlink()
         (self.made / tool.UNTIL).unlink(missing_ok=True)
+        for folder in (self.made, self.run.folder / "lora"):  # after a power cut: made again
+            for half in places.mark_unfinished(folder):
+                self.watcher.say(f"keep: {half.stem} was not whole; it is kept as {half.name}")
         self.collect()
         self.launch.log.parent.mkdir(parents=True, exist_ok=True)
         self.thread = threading.Thread(target=self._work, daemon=True)
@@ -87,15 +91,22 @@ class Keeper:
     def finish(self) -> None:
         """Wait for the LoRAs of all checkpoints that there are."""
         self.ended.set()
-        left = len(self.checkpoints())
-        if left:
-            self.watcher.say(f"keep: {left} more to extract")
+        if left := len(self.checkpoints()):
+            loras = plural(left, "more LoRA")
+            self.watcher.say(f"keep: training is finished; extracting {loras} of its checkpoints")
         self.made.mkdir(parents=True, exist_ok=True)
         (self.made / tool.UNTIL).touch()
         self.thread.join()
         self.collect()
         if not self.checkpoints():
             folders.delete(self.made)
+
+    def say_left(self) -> None:
+        """Say which checkpoints have no LoRA yet, of a training that has failed."""
+        self.collect()
+        if left := sorted(file.name for file in self.checkpoints() if self._is_whole(file)):
+            resume = proc.our_line("resume", self.run.folder)
+            self.watcher.say(f"keep: no LoRA yet of {listed(left)}; `{resume}` extracts it")
 
     def tick(self, processes: Processes) -> None:
         """Let training wait while there are as many checkpoints as there may be.
@@ -165,7 +176,12 @@ class Keeper:
                 self.refused.add(failed[1])
                 self.watcher.say(f"keep: {failed[0].removeprefix(states.SAYS)}, so it is kept")
 
-        outcome = launch.run(self.launch, on_line=heard)
+        its, ours = os.pipe()  # closed by the system if we are killed: so it learns of that
+        try:
+            outcome = launch.run(self.launch, on_line=heard, stdin=its)
+        finally:
+            os.close(its)
+            os.close(ours)
         if outcome.returncode and not self.ended.is_set():
             self.watcher.say(
                 f"keep: extraction stopped with exit code {outcome.returncode}; checkpoints are "

@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kohya_presets.errors import TrainerError
 from tests import tensors
+from tests.conftest import ROOT
 from tests.wrapper.runs import faked
 from tests.wrapper.runs.counting import counted
 from tests.wrapper.runs.faked import Heard
@@ -92,23 +94,57 @@ def test_what_an_earlier_attempt_left_is_finished_and_nothing_is_written_over(fo
     assert names(folder / "lora") == [f"korra-00000{n}.safetensors" for n in (1, 2, 4, 5, 6)]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a process learns of its parent's end")
-def test_a_kill_of_ours_ends_the_extraction_too(folder: Path) -> None:
-    run, made = run_of(folder, 1), folder / "work" / "keep"
+@pytest.mark.parametrize("after", ["0", "60"], ids=["while it waits", "while it extracts"])
+def test_a_kill_of_ours_ends_the_extraction_too(after: str, folder: Path) -> None:
+    run, made = run_of(folder, 1, "--after", after), folder / "work" / "keep"
     assert run.keeps is not None
-    words = [*run.keeps.argv]
-    code = f"import subprocess, sys, time; subprocess.Popen({words!r}); time.sleep(60)"
-    parent = psutil.Popen([sys.executable, "-c", code], env={**os.environ, **run.keeps.env})
-    wait_for(
-        lambda: (
-            bool(launch.at_work(made))
-            and any("kp_keep.py" in word for p in launch.at_work(made) for word in p.cmdline())
-        )
-    )
-    wait_for(made.is_dir)
+    (folder / "model").mkdir(parents=True)
+    tensors.write(folder / "model" / "korra-000001.safetensors", tensors.SDXL)
+    code = f"""
+import os
+from pathlib import Path, PosixPath, WindowsPath
+from wrapper.system import launch
+from wrapper.system.launch import Launch
+its, ours = os.pipe()
+launch.run({run.keeps!r}, on_line=str, stdin=its)
+"""
+    parent = psutil.Popen([sys.executable, "-c", code], cwd=ROOT)
+    log = run.keeps.log
+    word = "extracted the LoRA" if after == "0" else "extracting the LoRA"
+    wait_for(lambda: log.exists() and word in log.read_text("utf-8"))
+    assert launch.at_work(made)
     parent.kill()
     parent.wait()
+    started = time.monotonic()
     wait_for(lambda: not launch.at_work(made))
+    assert time.monotonic() - started < 20
+
+
+def test_a_failure_is_told_before_what_is_left_is_extracted(folder: Path) -> None:
+    run, heard = run_of(folder, 1, "--after", "30"), Heard(folder)
+    (train,) = run.stages
+    argv = (*train.launch.argv, "--makes=nothing", "--exit-code=3")
+    failing = run.with_stage(replace(train, launch=replace(train.launch, argv=argv)))
+    with pytest.raises(TrainerError, match="exit code 3"):
+        runner.carry_out(failing, heard)
+    said = "keep: no LoRA yet of korra-000001.safetensors; "
+    assert any(line.startswith(said) for line in heard.said)
+    assert not launch.at_work(folder / "work" / "keep")
+    assert names(folder / "model") == ["korra-000001.safetensors"]
+
+
+def test_a_lora_that_is_not_whole_is_made_again(folder: Path) -> None:
+    run, heard = run_of(folder, 2), Heard(folder)
+    tensors.write(folder / "model" / "korra-000004.safetensors", tensors.SDXL)
+    half = tensors.write(folder / "lora" / "korra-000004.safetensors", tensors.lora(16), cut=4)
+    before = half.read_bytes()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("wrapper.runs.attempt.places.set_aside", lambda _: None)
+        runner.carry_out(run, heard)
+    assert names(folder / "model") == ["korra.safetensors"]
+    assert "korra-000004.safetensors" in names(folder / "lora")
+    assert (folder / "lora" / "korra-000004.safetensors.part").read_bytes() == before
+    assert any("korra-000004.safetensors was not whole" in line for line in heard.said)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a process is found by its mark")

@@ -1,0 +1,96 @@
+"""A caption file, and what sd-scripts reads of it.
+
+library/train_util.py (library/dreambooth_dataset.py from v0.11.0 on): read_caption, which is the
+same in all releases, and process_caption. The file is opened as UTF-8 text, so a line ends at LF,
+CRLF or CR, and a byte-order mark stays.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from pathlib import Path
+
+from kohya_presets.dataset.subsets import Subset
+
+MARK = "\ufeff"
+_NUMBERS = 4  # parts of a name that face detection added: IMAGE_0_1_2_3
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption file: `lines` as they are in it, without their ends.
+
+    `fault` is why sd-scripts stops at it: "empty", "encoding", or "" where it does not.
+    """
+
+    file: Path
+    lines: tuple[str, ...]
+    fault: str = ""
+    wildcard: bool = False
+
+    @property
+    def text(self) -> str:
+        """What sd-scripts reads: the first line, or with enable_wildcard all that are not blank.
+
+        With wildcards, each step takes one of the lines at random.
+        """
+        if self.wildcard:
+            return "\n".join(line.strip() for line in self.lines if line.strip())
+        return self.lines[0].strip() if self.lines else ""
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The lines with text that sd-scripts does not read."""
+        return () if self.wildcard else tuple(line for line in self.lines[1:] if line.strip())
+
+    @property
+    def has_mark(self) -> bool:
+        """Whether a byte-order mark is a part of the caption: its first word is another one."""
+        return self.text.startswith(MARK)
+
+
+def of_bytes(file: Path, data: bytes, *, wildcard: bool = False) -> Caption:
+    """Return what sd-scripts reads of a caption file with these bytes."""
+    try:
+        text = codecs.decode(data, "utf-8")
+    except UnicodeDecodeError:
+        return Caption(file, (), "encoding", wildcard)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = tuple(text.removesuffix("\n").split("\n")) if text else ()
+    return Caption(file, lines, "" if text else "empty", wildcard)
+
+
+def candidates(image: Path, extension: str) -> tuple[Path, Path]:
+    """Return where sd-scripts looks for the caption of an image, in this order.
+
+    A path with four underscores or more is taken for one of a detected face: without its last four
+    parts it names a second candidate. The folders' names count too.
+    """
+    base = str(image.with_suffix("") if image.suffix else image)
+    parts = base.split("_")
+    face = "_".join(parts[:-_NUMBERS]) if len(parts) > _NUMBERS else base
+    return Path(base + extension), Path(face + extension)
+
+
+def find(image: Path, extension: str) -> Path | None:
+    """Return the caption file that sd-scripts takes for an image, or None."""
+    return next((file for file in candidates(image, extension) if file.is_file()), None)
+
+
+def trained(text: str, subset: Subset) -> str:
+    """Return the text that is trained, but for what each step changes by chance.
+
+    That is a caption with the subset's prefix and suffix, and secondary separators as the others.
+    """
+    prefix, suffix = (
+        subset.settings.dataset("caption_prefix"),
+        subset.settings.dataset("caption_suffix"),
+    )
+    found = " ".join(str(part) for part in (prefix, text, suffix) if part or part is text)
+    if not subset.has("enable_wildcard"):
+        found = found.split("\n")[0]
+    if secondary := subset.settings.dataset("secondary_separator"):
+        separator = subset.settings.dataset("caption_separator") or ","
+        found = found.replace(str(secondary), str(separator))
+    return found

@@ -1,0 +1,203 @@
+"""Files of images: what sd-scripts does not read, or reads as another picture than you see.
+
+It opens an image with Pillow and converts it to RGB (library/train_util.py, load_image;
+library/utils.py from v0.11.0 on). What it takes for an image is decided by the name's ending
+(IMAGE_EXTENSIONS, glob_images).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from kohya_presets.dataset import caption
+from kohya_presets.dataset.checks.check import Check, Finding, each
+from kohya_presets.dataset.collection import Collection, Item
+from kohya_presets.dataset.picture import FORMATS
+from kohya_presets.dataset.subsets import Subset
+from kohya_presets.files import image_folder
+
+_LOAD = "library/train_util.py, load_image"
+_NAMES = "library/train_util.py, IMAGE_EXTENSIONS and glob_images"
+_EXTRA = {".avif": "pillow-avif-plugin", ".jxl": "pillow-jxl-plugin"}  # read where installed
+
+
+def _is_deep(item: Item) -> bool:
+    return item.header.mode.startswith(("I", "F"))
+
+
+def _has_alpha(item: Item) -> bool:
+    return item.header.transparent and (item.pixels is None or item.pixels.transparent > 0)
+
+
+def _unread(collection: Collection) -> Iterator[Finding]:
+    for number, files in collection.beside.items():
+        extension = str(collection.subsets[number].settings.dataset("caption_extension") or ".txt")
+        images = [f for f in files if f.suffix.lower() in FORMATS and not _is_miswritten(f)]
+        captioned = tuple(f for f in images if caption.candidates(f, extension)[0].is_file())
+        for found, what in (
+            (captioned, "with a caption, but sd-scripts does not read such files"),
+            (tuple(f for f in images if f not in captioned), "that sd-scripts does not read"),
+        ):
+            if found:
+                yield Finding(what, found, hint=_how(found))
+
+
+def _how(files: tuple[Path, ...]) -> str | None:
+    endings = {file.suffix.lower() for file in files}
+    if len(endings) == 1 and (package := _EXTRA.get(*endings)):
+        return (
+            f"Convert them to PNG, or install {package} where sd-scripts runs: then it reads them."
+        )
+    return None
+
+
+def _is_miswritten(file: Path) -> bool:
+    return file.suffix.lower() in image_folder.SUFFIXES
+
+
+def _miswritten(collection: Collection) -> Iterator[Finding]:
+    for files in collection.beside.values():
+        if found := tuple(f for f in files if _is_miswritten(f) and f.is_file()):
+            yield Finding("whose ending has both capitals and small letters", found)
+
+
+def _alpha(collection: Collection) -> Iterator[Finding]:
+    for items in collection.by_subset():
+        subset = collection.subset(items[0])
+        if found := tuple(i.file for i in items if _has_alpha(i) and not _masked(subset)):
+            yield Finding("with transparent parts", found)
+
+
+def _no_alpha(collection: Collection) -> Iterator[Finding]:
+    for items in collection.by_subset():
+        subset = collection.subset(items[0])
+        if _masked(subset) and (found := tuple(i.file for i in items if not _has_alpha(i))):
+            yield Finding("without transparency, though alpha_mask is on", found)
+
+
+def _masked(subset: Subset) -> bool:
+    return subset.has("alpha_mask") or bool(subset.settings.tables["dataset"].get("alpha_mask"))
+
+
+CHECKS = (
+    Check(
+        "image-broken",
+        "error",
+        "an image cannot be opened",
+        "It stops: when it reads the sizes, or when it comes to the image.",
+        "Replace the file, or move it out of the folder.",
+        each(
+            lambda item: bool(item.header.fault) and not item.header.unsupported,
+            "that cannot be read",
+        ),
+        f"{_LOAD}; BaseDataset.get_image_size",
+    ),
+    Check(
+        "image-truncated",
+        "error",
+        "the end of an image is missing",
+        "It reads the size and begins to train. It stops when it comes to the image.",
+        "Replace the file, or move it out of the folder.",
+        each(
+            lambda item: (
+                item.pixels is not None and bool(item.pixels.fault) and not item.header.fault
+            ),
+            "whose pixels cannot all be read",
+        ),
+        _LOAD,
+    ),
+    Check(
+        "image-not-read",
+        "warning",
+        "a file of an image has an ending that sd-scripts does not read",
+        "It does not see the file, and says nothing.",
+        "Convert them to PNG or JPEG.",
+        _unread,
+        _NAMES,
+    ),
+    Check(
+        "image-ending",
+        "warning",
+        "an ending in mixed case, such as .Jpg",
+        "It does not see the file, and says nothing; on Windows it does.",
+        "Rename them: .jpg or .JPG.",
+        _miswritten,
+        _NAMES,
+    ),
+    Check(
+        "image-turned",
+        "warning",
+        "only EXIF tells how the image is turned",
+        "It ignores EXIF, and trains the pixels as they are stored: lying, or upside down.",
+        "Turn them for good, with a program that rewrites the pixels.",
+        each(lambda item: item.header.orientation > 1, "that only EXIF turns upright"),
+        _LOAD,
+    ),
+    Check(
+        "image-deep",
+        "warning",
+        "a grey image of 16 or 32 bits",
+        "Converted to 8 bits, every value above 255 becomes 255: most of the image is white.",
+        "Convert them to 8 bits, scaled.",
+        each(_is_deep, "of 16 or 32 bits"),
+        _LOAD,
+    ),
+    Check(
+        "image-transparent",
+        "warning",
+        "an image is transparent in parts",
+        "It drops the transparency, and trains the colours below: often black, white or rubbish.",
+        "Put them on a background that you choose.",
+        _alpha,
+        _LOAD,
+    ),
+    Check(
+        "image-opaque",
+        "note",
+        "alpha_mask is on, and an image has no transparency",
+        "All of the image counts for the loss.",
+        "Nothing, if that is what you want.",
+        _no_alpha,
+        "library/train_util.py, BaseDataset.__getitem__",
+    ),
+    Check(
+        "image-animated",
+        "warning",
+        "an image has several frames",
+        "It trains the first frame.",
+        "Save the frame that you want as an image of its own.",
+        each(lambda item: item.header.animated, "with several frames"),
+        _LOAD,
+    ),
+    Check(
+        "image-cmyk",
+        "warning",
+        "an image in the colours of a printer (CMYK)",
+        "It converts them without a profile: colours become harsh.",
+        "Convert them to sRGB with an image editor.",
+        each(lambda item: item.header.cmyk, "in CMYK"),
+        _LOAD,
+    ),
+    Check(
+        "image-profile",
+        "warning",
+        "an image has a colour profile that is not sRGB",
+        "It ignores profiles and trains the numbers as they are: colours get paler or stronger.",
+        "Convert them to sRGB.",
+        each(
+            lambda item: not item.header.icc_srgb and not item.header.cmyk,
+            "with a colour profile that is not sRGB",
+        ),
+        _LOAD,
+    ),
+    Check(
+        "image-misnamed",
+        "note",
+        "an image has the ending of another format",
+        "It reads the content, so it trains the image as any other.",
+        "Rename them, for other programs.",
+        each(lambda item: item.header.misnamed, "whose ending tells another format"),
+        _LOAD,
+    ),
+)
