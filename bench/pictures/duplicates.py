@@ -7,7 +7,7 @@ original. imagehash names no limit of its own: it gets the largest at which it i
 are. imagededup has one (10 bits). Its CNN is left out: its weights would have to be downloaded.
 
 Ours must find more than each rival does, at the rival's precision (with a lower limit, if need be).
-The limits of `kohya_presets.dataset.likeness` were chosen on another set (--first 0).
+The limits of `kohya_presets.dataset.alike.likeness` were chosen on another set (--first 0).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.pictures import changes, scenes
-from kohya_presets.dataset import dct_hash, likeness
-from kohya_presets.dataset.likeness import Near
+from kohya_presets.dataset.alike import dct_hash, likeness
+from kohya_presets.dataset.alike.likeness import Near
 from wrapper.data import pixels
 
 ORIGINALS = 456  # with 91 siblings and 1,452 changed ones: 1,999 pictures

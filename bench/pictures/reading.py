@@ -27,7 +27,7 @@ import psutil
 from PIL import Image
 
 from bench.pictures import scenes
-from kohya_presets.dataset import dct_hash
+from kohya_presets.dataset.alike import dct_hash
 from wrapper.data import headers, measure, pixels
 from wrapper.data.cache import Cache
 

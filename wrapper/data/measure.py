@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kohya_presets.dataset import dct_hash
+from kohya_presets.dataset.alike import dct_hash
 from kohya_presets.dataset.picture import Pixels
 from wrapper.data import headers
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kohya_presets.dataset import dct_hash
+from kohya_presets.dataset.alike import dct_hash
 from kohya_presets.dataset.picture import Group, Link, Pixels
 
 COARSE = 17  # of 63 bits: the lowest frequency of all is a brightness and is left out

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
-from kohya_presets.dataset import dct_hash, likeness
+from kohya_presets.dataset.alike import dct_hash, likeness
 from kohya_presets.dataset.picture import Pixels
 from tests.wrapper.data.odd_pictures import drawn, encoded
 
