@@ -17,7 +17,7 @@ from types import TracebackType
 from kohya_presets.dataset.picture import Pixels
 from wrapper.system import paths
 
-RULES = 1  # raise it whenever anything in `measure` or in `likeness.hashes` gives another answer
+RULES = 1  # raise it whenever anything in `measure` or in `dct_hash.hashes` gives another answer
 LAYOUT = 1  # of the table
 MOST = 200_000  # pictures; those that were measured first go first
 BATCH, BATCH_SECONDS = 100, 1.0  # what is lost at most if the power fails

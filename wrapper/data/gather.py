@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kohya_presets.dataset import caption, collection, likeness, tokens
+from kohya_presets.dataset import caption, collection, tokens
+from kohya_presets.dataset.alike import likeness
 from kohya_presets.dataset.buckets import Buckets
 from kohya_presets.dataset.caption import Caption
 from kohya_presets.dataset.collection import Collection, Item
