@@ -36,7 +36,7 @@ from PIL import Image
 from bench.pictures import changes, scenes
 from kohya_presets.dataset.alike import dct_hash, likeness
 from kohya_presets.dataset.alike.likeness import Near
-from wrapper.data import pixels
+from wrapper.data.reading import pixels
 
 ORIGINALS = 456  # with 91 siblings and 1,452 changed ones: 1,999 pictures
 REPEATS = 22  # of each change at each strength

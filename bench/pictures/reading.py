@@ -28,8 +28,8 @@ from PIL import Image
 
 from bench.pictures import scenes
 from kohya_presets.dataset.alike import dct_hash
-from wrapper.data import headers, measure, pixels
-from wrapper.data.cache import Cache
+from wrapper.data.reading import headers, measure, pixels
+from wrapper.data.reading.cache import Cache
 
 ROUNDS = 8
 PART = 8  # the loops read every so many-th of a slice

@@ -8,8 +8,9 @@ from kohya_presets.dataset.collection import Collection
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.dataset.tokens import Tokenizer
 from kohya_presets.errors import UserError
-from wrapper.data import gather, vocabulary
-from wrapper.data.cache import Cache
+from wrapper.data import gather
+from wrapper.data.reading import vocabulary
+from wrapper.data.reading.cache import Cache
 
 FEW = 6  # images that are read again sooner than they are looked up
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from kohya_presets.dataset import caption, collection, tokens
 from kohya_presets.dataset.alike import likeness
-from kohya_presets.dataset.buckets import Buckets
 from kohya_presets.dataset.caption import Caption
 from kohya_presets.dataset.collection import Collection, Item
 from kohya_presets.dataset.picture import Header
-from kohya_presets.dataset.placement import Refused
+from kohya_presets.dataset.sizes.buckets import Buckets
+from kohya_presets.dataset.sizes.placement import Refused
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.dataset.tokens import Tokenizer
 from kohya_presets.errors import UserError
-from wrapper.data import headers, pixels
-from wrapper.data.cache import Cache
+from wrapper.data.reading import headers, pixels
+from wrapper.data.reading.cache import Cache
 
 Progress = Callable[[str, int, int], None]  # what is read, how many are done, of how many
 

@@ -18,8 +18,8 @@ from kohya_presets.loras import escape, weights
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import releases
-from wrapper.data import listing
-from wrapper.planning import data, inputs
+from wrapper.data import listing, of_run
+from wrapper.planning import inputs
 from wrapper.planning.job import Plan
 from wrapper.runs import known, manifest
 from wrapper.runs.kept import gone
@@ -162,7 +162,7 @@ def _data(record: Run, preset: Preset) -> Iterator[str]:
     if then is not None:
         facts = record.facts.get("sd-scripts", {})
         release = str(facts.get("release") or facts.get("like") or releases.DEFAULT)
-        subsets = data.of(preset, Path(str(record.facts["data"]["folder"])), release)
+        subsets = of_run.of(preset, Path(str(record.facts["data"]["folder"])), release)
         yield from listing.changes(then, listing.of(subsets))
 
 

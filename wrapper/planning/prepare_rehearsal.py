@@ -9,9 +9,9 @@ from kohya_presets.errors import UserError
 from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training import trained
-from wrapper.planning import data, inputs, preflight, trainer, wishes
+from wrapper.data import of_run
+from wrapper.planning import inputs, preflight, trainer, wishes
 from wrapper.planning import request as requests
-from wrapper.planning.data import checked
 from wrapper.planning.request import Request
 from wrapper.rehearsal import adapt, changed, pictures
 from wrapper.rehearsal.adapt import Replacement
@@ -119,7 +119,7 @@ def _count(request: Request, talk: Talk) -> int:
     """Return the number of images to rehearse with; the user's own images are checked."""
     if request.data is None:
         return pictures.COUNT
-    images = checked(request, request.data.expanduser().resolve(), talk)
+    images = requests.images(request, request.data.expanduser().resolve(), talk)
     return min(images.count, pictures.MOST)
 
 
@@ -127,5 +127,5 @@ def _fill(request: Request, into: Path) -> None:
     if request.data is None:
         pictures.draw(into)
     else:
-        subsets = data.of(request.preset, request.data.expanduser().resolve(), request.release)
+        subsets = of_run.of(request.preset, request.data.expanduser().resolve(), request.release)
         pictures.copy_some(subsets, into, request.caption_extension)

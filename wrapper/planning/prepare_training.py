@@ -12,7 +12,6 @@ from kohya_presets.problems import Problem
 from wrapper.data import base_model, listing
 from wrapper.planning import disk, inputs, preflight, trainer, wishes
 from wrapper.planning import request as requests
-from wrapper.planning.data import checked
 from wrapper.planning.inputs import Inputs
 from wrapper.planning.job import Plan
 from wrapper.planning.request import Request
@@ -63,7 +62,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         raise runner.taken(request.folder)
     # Quick checks come before minutes of downloads.
     requests.stop_at(preflight.parts(preset), talk, preset.script)
-    images = checked(request, data, talk)
+    images = requests.images(request, data, talk)
     model = base_model.find(base, on_step=talk.say)
     requests.stop_at(_model(request, model.file), talk, "the base model")
     request, written = requests.with_room(request, asked, model.file, images.count, talk)

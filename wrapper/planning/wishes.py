@@ -16,7 +16,7 @@ from patches.registry import Patch
 from wrapper.checkouts import checkout as checkouts
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
-from wrapper.planning import data as data_of
+from wrapper.data import of_run
 from wrapper.planning.request import Request
 from wrapper.runs.kept import states
 from wrapper.screen.talk import Talk
@@ -83,7 +83,7 @@ def _from_file(file: Path) -> list[str]:
 def _from_captions(data: Path | None, preset: Preset) -> list[str]:
     """Return the first different captions as prompts, all from the same noise."""
     found: dict[str, None] = {}
-    for subset in data_of.of(preset, data, releases.DEFAULT) if data and data.exists() else ():
+    for subset in of_run.of(preset, data, releases.DEFAULT) if data and data.exists() else ():
         extension = str(subset.settings.dataset("caption_extension") or ".txt")
         for image in subset.images():
             if file := caption.find(image, extension):

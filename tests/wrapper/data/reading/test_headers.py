@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from tests.wrapper.data import odd_pictures
-from wrapper.data import headers
+from wrapper.data.reading import headers
 
 # What is said of each of these odd files; all else is as of a plain picture.
 SAID: dict[str, dict[str, Any]] = {

@@ -17,7 +17,7 @@ from PIL import Image
 
 from kohya_presets.dataset.alike import dct_hash
 from kohya_presets.dataset.picture import Pixels
-from wrapper.data import headers
+from wrapper.data.reading import headers
 
 AREA = 512 * 512  # pixels to which a picture is shrunk before it is measured
 NEARLY = 0.9  # of a side: so near, nothing is gained by shrinking once more

@@ -13,9 +13,9 @@ import pytest
 
 from kohya_presets.dataset.picture import Pixels
 from tests.wrapper.data import odd_pictures
-from wrapper.data import cache as caches
-from wrapper.data import measure, pixels
-from wrapper.data.cache import Cache
+from wrapper.data.reading import cache as caches
+from wrapper.data.reading import measure, pixels
+from wrapper.data.reading.cache import Cache
 from wrapper.system import proc
 
 COUNT = 60
@@ -108,7 +108,7 @@ def _workers() -> list[psutil.Process]:
 KILLS = """
 import os, signal, sys
 from pathlib import Path
-from wrapper.data import measure, pixels
+from wrapper.data.reading import measure, pixels
 
 def one(file):
     if file.name == "deadly.png":
@@ -140,8 +140,8 @@ def test_a_picture_that_kills_its_reader_gets_a_fault_and_the_others_none(tmp_pa
 INTERRUPTED = """
 import os, signal, sys, time
 from pathlib import Path
-from wrapper.data import pixels
-from wrapper.data.cache import Cache
+from wrapper.data.reading import pixels
+from wrapper.data.reading.cache import Cache
 
 if __name__ == "__main__":
     read = 0

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from kohya_presets.dataset.picture import Pixels
-from wrapper.data import cache as caches
-from wrapper.data.cache import Cache
+from wrapper.data.reading import cache as caches
+from wrapper.data.reading.cache import Cache
 from wrapper.system import paths, proc
 
 STAMP = (10, 20)
@@ -137,7 +137,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from kohya_presets.dataset.picture import Pixels
-from wrapper.data.cache import Cache
+from wrapper.data.reading.cache import Cache
 with Cache(Path(sys.argv[1])) as cache:
     for number in range(400):
         cache.keep(Pixels(Path(f"/{sys.argv[2]}/{number}.png"), "00"), (1, 2))

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 
 from tests.wrapper.data import odd_pictures
 from tests.wrapper.data.odd_pictures import drawn, encoded
-from wrapper.data import headers, measure
+from wrapper.data.reading import headers, measure
 
 CUT = [
     *("cut in half.jpg", "without its last byte.jpg", "without its last kilobyte.jpg"),

@@ -13,9 +13,9 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from kohya_presets.dataset.picture import Pixels
-from wrapper.data import cache as caches
-from wrapper.data import measure
-from wrapper.data.cache import Cache
+from wrapper.data.reading import cache as caches
+from wrapper.data.reading import measure
+from wrapper.data.reading.cache import Cache
 
 TOGETHER = 8  # files that a worker is given at a time
 AHEAD = 3  # such portions that wait for each worker
