@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kohya_presets.dataset import checks
 from kohya_presets.dataset import collection as collections
+from kohya_presets.dataset import subsets as subsets_of
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import plural
 from kohya_presets.sdscripts import options
-from kohya_presets.validate.report import Against
+from kohya_presets.validate.report import Against, Report
 from wrapper.data import checking, sources
 from wrapper.screen.talk import Talk
 from wrapper.system import proc
@@ -56,6 +57,38 @@ def checked(
         command = proc.our_line("dataset", "check", preset.name, "--data", data)
         talk.say(f"{plural(len(warnings), 'warning')}; more: `{command}`")
     return Data(collection)
+
+
+def reports(found: Sequence[Report], against: Against, data: Path | None) -> list[Report]:
+    """Return reports on presets and configs with what is wrong with their images, by headers alone.
+
+    A preset has the images in `data`, a dataset config those of its folders that are here.
+
+    Raises:
+        UserError: `data` is no folder and no dataset config.
+    """
+    return [_with_images(report, against, data) for report in found]
+
+
+def has_images(report: Report) -> bool:
+    """Return whether a dataset config was checked that names a folder which is here."""
+    near = Path(report.subject.split(", ")[-1])
+    found = subsets_of.of_settings(report.subsets, report.datasets, near) if report.datasets else []
+    return any(subset.folder and subset.folder.is_dir() for subset in found)
+
+
+def _with_images(report: Report, against: Against, data: Path | None) -> Report:
+    subsets: Sequence[Subset] = ()
+    if report.preset and data:
+        subsets = sources.of_data(report.preset, data, against)
+    elif has_images(report):
+        near = Path(report.subject.split(", ")[-1])
+        subsets = subsets_of.of_settings(report.subsets, report.datasets, near)
+    if not subsets:
+        return report
+    collection, _ = checking.collection(subsets, with_pixels=False, download=False)
+    told = checks.found(collection, ignore=against.ignore)
+    return replace(report, problems=(*report.problems, *(one.problem for one in told)))
 
 
 def of(preset: Preset, data: Path, release: str) -> tuple[Subset, ...]:
