@@ -6,6 +6,7 @@ library/train_util.py: DreamBoothDataset, FineTuningDataset, ControlNetDataset.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -127,10 +128,14 @@ def unused(subsets: Iterable[Subset]) -> dict[int, str]:
 
 def numbered(folder: Path) -> Iterator[tuple[Path, int, str]]:
     """Yield the folders named like `10_name`: path, repeats, and the name."""
-    for inside in sorted(folder.iterdir()) if folder.is_dir() else ():
-        named = _NUMBERED.fullmatch(inside.name)
-        if inside.is_dir() and named and int(named[1]) > 0:
-            yield inside, int(named[1]), named[2] or ""
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    for name in names:
+        named = _NUMBERED.fullmatch(name)
+        if named and int(named[1]) > 0:
+            yield folder / name, int(named[1]), named[2] or ""
 
 
 def _numbered(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from kohya_presets.dataset.collection import Collection
@@ -33,12 +34,13 @@ def collection(
         tokenizer = vocabulary.tokenizer(download=download)
     except UserError as error:
         notes.append(f"tokens of captions: {error}")
-    found = gather.collect(subsets, tokenizer=tokenizer, trigger=trigger, on_progress=on_progress)
-    if with_pixels and len(found.items) > FEW:
-        with Cache() as cache:
+    count = sum(len(gather.listed(subset)) for subset in subsets)
+    with Cache() if count > FEW else contextlib.nullcontext() as cache:
+        found = gather.collect(
+            subsets, tokenizer=tokenizer, trigger=trigger, cache=cache, on_progress=on_progress
+        )
+        if with_pixels:
             found = gather.with_pixels(found, cache, on_progress)
-    elif with_pixels:
-        found = gather.with_pixels(found, None, on_progress)
     if not with_pixels:
         notes.append("pixels: duplicates, sharpness and truncated images (--headers-only)")
     if unread := [item.file.name for item in found.items if item.header.unsupported]:

@@ -94,7 +94,7 @@ def _everywhere(collection: Collection) -> Iterator[Finding]:
     trigger = _words(collection.trigger or "")
     common = [
         word
-        for word, count in seen.most_common(12)
+        for word, count in sorted(seen.items(), key=lambda pair: (-pair[1], pair[0]))[:12]
         if count >= NEARLY_ALL * len(items) and word not in trigger and word not in _FUNCTION
     ]
     if common:
