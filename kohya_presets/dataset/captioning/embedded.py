@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from xml.etree import ElementTree
@@ -53,10 +54,8 @@ def of_description(text: str) -> Said:
 
     `text` has one letter for each byte, as Pillow gives it.
     """
-    try:
+    with contextlib.suppress(UnicodeError):  # Latin-1 then, or other letters already
         text = text.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        pass  # Latin-1 then, or other letters already
     return Said(text.strip("\0"), "EXIF ImageDescription")
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 # Directions of text and byte-order marks. Other format characters join emoji and letters.
-_INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb]")
+_INVISIBLE = re.compile(
+    "[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb]"
+)
 _UNWRITTEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, half a letter, ends of lines
 # <lora:NAME:1> loads a file in other programs. To the trainer it would be words.
 _NETWORK = re.compile(r"<(?:lora|lyco|hypernet|lokr|loha):[^<>\n]{1,200}>", re.IGNORECASE)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kohya_presets.errors import UserError
+from kohya_presets.loras import escape
 from kohya_presets.problems import plural
 from wrapper.data.captions import disk, undo
 from wrapper.data.captions.steps import Move, Plan, Write
@@ -30,13 +31,14 @@ def carry_out(plan: Plan, *, on_undo_file: Callable[[Path], None]) -> None:
     with _alone(plan.folder):
         file, mark = undo.new_file(plan.folder)
         undo.write(file, mark, plan.folder, plan.steps)
+        written = undo.read(file)  # nothing is changed that it could not tell
         on_undo_file(file)
         try:
             for step in plan.steps:
                 _do(step, mark)
         except OSError as error:
             _take_back(file, error)
-        for folder in undo.read(file).folders():
+        for folder in written.folders():
             disk.sync(folder)
 
 
@@ -125,7 +127,7 @@ def _take_back(file: Path, error: OSError) -> None:
 
 
 def _name(step: Written | Move) -> str:
-    return step.file.name if isinstance(step, Written) else step.new.name
+    return escape.controls(step.file.name if isinstance(step, Written) else step.new.name)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""One file replaced, moved or deleted: before and after a crash it is the old one or the new one."""
+"""One file replaced, moved or deleted: after a crash it is the old one or the new one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def move(old: Path, new: Path) -> None:
     Raises:
         OSError: it cannot be renamed, or the name is not free.
     """
-    if new.name in os.listdir(new.parent):  # noqa: PTH208 (the names as they are written)
+    # Where capitals do not count, a name that differs in them only seems to be there.
+    if os.path.lexists(new) and new.name in os.listdir(new.parent):  # noqa: PTH208 (as written)
         raise FileExistsError(17, "the name is not free", str(new))
     os.rename(old, new)  # noqa: PTH104 (as above)
 
