@@ -82,7 +82,8 @@ def write(
 
 
 def _caption(file: Path, text: str, source: str, *, overwrite: bool) -> Caption:
-    if file.is_symlink():  # which is another file of the user's, wherever that is
+    # A link is another file of the user's, wherever that is.
+    if file.is_symlink() or disk.is_read_only(file):
         return Caption(file, text, "kept", None, source)
     before = disk.read(file)
     if before is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ def _check(folder: Path | None, options: dict[str, Any]) -> None:
 def _check_texts(options: dict[str, Any]) -> None:
     texts = [*options["nouns"], options["prefix"], *sum(options["replacements"], ())]
     for text in (*texts, options["token"] or "", options["extension"]):
-        if not all(c.isprintable() or c == "\t" or c == "\u200d" for c in text):
+        if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text):
             raise click.UsageError(f"{text!r} has a line end or another control character.")
     if not all(old for old, _ in options["replacements"]):
         raise click.UsageError("--replace needs a text to look for, not an empty one.")
@@ -192,11 +193,11 @@ def _create(folder: Path, options: dict[str, Any]) -> None:
     for caption in planned:
         _show(caption)
     _tell_left(left)
+    written = [caption.file for caption in planned if caption.state in ("new", "overwritten")]
+    for note in edit.stale(written):
+        _tell(note)
     if not options["dry_run"]:
         caption_files.write(planned, on_undo_file=_tell_undo)
-    written = [caption.file for caption in planned if caption.state in ("new", "overwritten")]
-    for note in edit.notes(written) if options["dry_run"] else ():
-        _tell(note)
     would = "would write" if options["dry_run"] else "wrote"
     click.echo(f"{would} {len(written)} of {len(planned) + len(left)} captions", err=True)
 

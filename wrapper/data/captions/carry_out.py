@@ -16,6 +16,7 @@ from wrapper.data.captions.steps import Move, Plan, Write
 from wrapper.data.captions.undo import Undo, Written
 from wrapper.system import locks
 
+MEANWHILE = "another program has changed it meanwhile"
 SHOWN = 20  # names of changed files in a message
 
 
@@ -33,11 +34,13 @@ def carry_out(plan: Plan, *, on_undo_file: Callable[[Path], None]) -> None:
         undo.write(file, mark, plan.folder, plan.steps)
         written = undo.read(file)  # nothing is changed that it could not tell
         on_undo_file(file)
+        done = 0
         try:
             for step in plan.steps:
                 _do(step, mark)
+                done += 1
         except OSError as error:
-            _take_back(file, error)
+            _take_back(Undo(mark, plan.folder, written.steps[:done]), file, error)
         for folder in written.folders():
             disk.sync(folder)
 
@@ -105,25 +108,27 @@ def _do(step: Write | Move, mark: str) -> None:
     if isinstance(step, Move):
         stat = step.old.lstat()
         if (stat.st_size, stat.st_mtime_ns) != (step.size, step.mtime_ns):
-            raise OSError(0, "it has just been changed", str(step.old))
+            raise OSError(0, MEANWHILE, str(step.old))
         disk.move(step.old, step.new)
         return
     if step.file.is_symlink() or disk.read(step.file) != step.before:
-        raise OSError(0, "it has just been changed", str(step.file))
+        raise OSError(0, MEANWHILE, str(step.file))
     disk.replace(step.file, step.after, mark)
 
 
-def _take_back(file: Path, error: OSError) -> None:
+def _take_back(done: Undo, file: Path, error: OSError) -> None:
     """Undo what was done before a step failed, and say so."""
-    named = error.filename2 or error.filename
+    named = escape.controls(str(error.filename2 or error.filename))
     said = f"cannot change {named}: {error.strerror}"
     try:
-        _, steps = planned_undo(file)
-        _undo(undo.read(file), steps)
-    except (OSError, UserError) as second:
+        if not all(state == "new" for state in undo.states(done)):
+            raise OSError(0, "others were changed meanwhile")
+        _undo(done, done.steps[::-1])
+    except OSError as second:
         hint = f'When you have mended that: kohya-presets captions --undo "{file}"'
-        raise UserError(f"{said}. Some files are changed already ({second})", hint=hint) from error
-    raise UserError(f"{said}; nothing was changed") from error
+        said += f". {plural(len(done.steps), 'file')} changed before it: {second.strerror}"
+        raise UserError(said, hint=hint) from error
+    raise UserError(f"{said}; all files are as they were") from error
 
 
 def _name(step: Written | Move) -> str:

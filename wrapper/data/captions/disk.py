@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from pathlib import Path
 
 
@@ -31,7 +32,7 @@ def replace(file: Path, data: bytes, mark: str) -> None:
         if file.exists():
             shutil.copymode(file, made)
         os.replace(made, file)  # noqa: PTH105 (one name for tests on every Python)
-    except OSError:
+    except BaseException:
         made.unlink(missing_ok=True)
         raise
 
@@ -46,6 +47,11 @@ def move(old: Path, new: Path) -> None:
     if os.path.lexists(new) and new.name in os.listdir(new.parent):  # noqa: PTH208 (as written)
         raise FileExistsError(17, "the name is not free", str(new))
     os.rename(old, new)  # noqa: PTH104 (as above)
+
+
+def is_read_only(file: Path) -> bool:
+    """Return whether somebody has protected a file; a POSIX system would replace it even so."""
+    return file.exists() and not file.stat().st_mode & stat.S_IWUSR
 
 
 def sync(folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import codecs
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kohya_presets.dataset.captioning import edits as edits_of
@@ -37,23 +38,26 @@ def plan(folder: Path, edits: Edits, *, extension: str = ".txt") -> Plan:
             same.append(file)
         else:
             steps.append(Write(file, before, found.data))
-    files = [step.file for step in steps]
-    return Plan(folder.absolute(), tuple(steps), tuple(left), tuple(same), tuple(notes(files)))
+    notes = (*stale([step.file for step in steps]), *_marked(steps))
+    return Plan(folder.absolute(), tuple(steps), tuple(left), tuple(same), notes)
 
 
-def notes(files: list[Path]) -> Iterator[str]:
-    """Yield what to know about captions that change: what else goes by their old text."""
+def stale(files: Iterable[Path]) -> Iterator[str]:
+    """Yield what sd-scripts keeps of the old text of captions that change."""
     cached = [f for f in files if f.with_name(f.stem + _CACHED).exists()]
     if cached:
         yield (
             f"sd-scripts has the old text of {plural(len(cached), 'caption')} in its cache: delete "
             f"*{_CACHED} in the folder before you train"
         )
-    marked = [f for f in files if (disk.read(f) or b"").startswith(b"\xef\xbb\xbf")]
+
+
+def _marked(steps: Iterable[Write]) -> Iterator[str]:
+    marked = [step.file.name for step in steps if step.after.startswith(codecs.BOM_UTF8)]
     if marked:
         yield (
             f"{plural(len(marked), 'caption')} with a byte-order mark, which sd-scripts reads as "
-            f"part of the caption: {marked[0].name}{', ...' if marked[1:] else ''}"
+            f"part of the caption: {marked[0]}{', ...' if marked[1:] else ''}"
         )
 
 
@@ -61,6 +65,8 @@ def _read(file: Path) -> tuple[bytes | None, str]:
     """Return a caption's bytes, or None and why it is left alone."""
     if file.is_symlink():
         return None, "it is a link to another file"
+    if disk.is_read_only(file):
+        return None, "it is read-only"
     try:
         data = disk.read(file)
     except OSError as error:
