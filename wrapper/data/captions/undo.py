@@ -93,7 +93,7 @@ def read(file: Path) -> Undo:
         return Undo(found["mark"], Path(found["folder"]), steps)
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise wrong from None
 
 
