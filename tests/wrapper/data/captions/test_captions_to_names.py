@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -119,9 +118,9 @@ def test_a_taken_name_is_never_taken_over(tmp_path: Path) -> None:
 def test_capitals_alone_can_change(tmp_path: Path) -> None:
     folder = made(tmp_path / "set", {"KORRA": b"korra"})
     do(to_names.plan(folder))
-    assert sorted(os.listdir(folder)) == ["korra.png", "korra.txt"]
+    assert sorted(held(folder)) == ["korra.png", "korra.txt"]
     carry_out.take_back(undo_files()[0])
-    assert sorted(os.listdir(folder)) == ["KORRA.png", "KORRA.txt"]
+    assert sorted(held(folder)) == ["KORRA.png", "KORRA.txt"]
 
 
 BELONGS = (

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -105,10 +105,8 @@ def killed_at(call: int, monkeypatch: pytest.MonkeyPatch, *, after: bool) -> Ite
     with monkeypatch.context() as patched:
         for function in ("replace", "rename"):
             patched.setattr(os, function, dying(getattr(os, function)))
-        try:
+        with suppress(KilledError):
             yield count
-        except KilledError:
-            pass
 
 
 def emptied() -> None:
