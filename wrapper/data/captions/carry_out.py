@@ -138,7 +138,7 @@ def _name(step: Written | Move) -> str:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep other processes from changing captions of the same folder meanwhile."""
-    key = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    key = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     busy = UserError(
         f"captions of {folder} are being changed", hint="Wait until that has finished."
     )
