@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/checkouts": set(),
     "wrapper/environments": set(),
     "wrapper/rehearsal": {"PIL", "numpy"},
-    "wrapper/data": {"PIL", "httpx", "huggingface_hub"},
+    "wrapper/data": {"PIL", "httpx", "huggingface_hub", "numpy", "pillow_heif"},
     "wrapper/extraction": set(),
     "wrapper/watching": {"psutil"},
     "wrapper/runs": {"tomlkit"},

@@ -6,14 +6,14 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from kohya_presets.dataset import buckets, steps
 from kohya_presets.dataset import subsets as subsets_of
-from kohya_presets.dataset.buckets import Buckets, Placement
 from kohya_presets.dataset.caption import Caption
-from kohya_presets.dataset.picture import Header, Pixels
-from kohya_presets.dataset.steps import Epoch, Length, Picture
+from kohya_presets.dataset.picture import Group, Header, Pixels
+from kohya_presets.dataset.sizes import buckets, steps
+from kohya_presets.dataset.sizes.buckets import Buckets
+from kohya_presets.dataset.sizes.placement import Placement
+from kohya_presets.dataset.sizes.steps import Epoch, Length, Picture
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.dataset.tokens import Counted
 
@@ -33,6 +33,7 @@ class Item:
     counted: Counted | None = None
     weight_fault: str = ""  # why weighted_captions cannot read the caption
     placement: Placement | None = None
+    refused: str = ""  # why sd-scripts stops at a picture of this size
     pixels: Pixels | None = None
 
     @property
@@ -42,19 +43,12 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Images of one picture: the same file, or pictures that look alike."""
-
-    kind: Literal["exact", "near"]
-    files: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
 class Collection:
     """The subsets of one training, their images, and what else lies beside them.
 
     `beside` has the files of each subset's folder that are no image to sd-scripts. `trigger` is the
-    word that is to call the concept, where it is given; `trigger_tokens` how many tokens it has.
+    word that is to call the concept, where it is given; `trigger_tokens` how many tokens it has,
+    and `trigger_rank` the number of its token where it is one: see `tokens.Tokenizer.rank`.
     """
 
     subsets: tuple[Subset, ...]
@@ -63,6 +57,7 @@ class Collection:
     groups: tuple[Group, ...] = ()
     trigger: str | None = None
     trigger_tokens: int | None = None
+    trigger_rank: int | None = None
 
     @property
     def release(self) -> str:
@@ -92,15 +87,18 @@ class Collection:
     def epochs(self) -> Mapping[int, Epoch]:
         """What an epoch shows of each [[datasets]], by number; without images that are broken."""
         pictures: dict[int, list[Picture]] = {}
-        batch: dict[int, int] = {}
         for items in self.by_subset():
             for item in items:
                 subset = self.subset(item)
-                batch[subset.dataset] = int(subset.settings.dataset("batch_size") or 1)
                 if item.placement:
                     shown = Picture(item.placement.bucket, subset.repeats, subset.is_reg)
                     pictures.setdefault(subset.dataset, []).append(shown)
-        return {number: steps.epoch(found, batch[number]) for number, found in pictures.items()}
+        return {n: steps.epoch(found, self.batch(n)) for n, found in pictures.items()}
+
+    def batch(self, dataset: int) -> int:
+        """Return the batch size of one of the datasets."""
+        every = (s.settings.dataset("batch_size") for s in self.subsets if s.dataset == dataset)
+        return int(next(every, None) or 1)
 
     def length(self, *, processes: int = 1) -> Length:
         """Return how long the training is."""

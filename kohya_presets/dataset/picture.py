@@ -117,11 +117,10 @@ class Pixels:
 
     file: Path
     sha256: str = ""  # of the whole file; empty: it cannot be read
-    hash: str = ""  # 64 bits as 16 hexadecimal digits, see `likeness.hashes`
+    hash: str = ""  # 64 bits as 16 hexadecimal digits, see `dct_hash.hashes`
     mirrored: str = ""  # the hash of the picture mirrored left to right
-    turned: str = ""  # the hash of the picture turned 90° to the left
-    thumbnail: str = ""  # SIDE by SIDE bytes of grey, row by row, as base64
-    sharpness: float = 0.0  # variance of the Laplacian at 512 by 512 pixels in area; 0: flat
+    thumbnail: str = ""  # SIDE x SIDE bytes of grey, row by row, as base64
+    sharpness: float = 0.0  # variance of the Laplacian at 512 x 512 pixels in area; 0: flat
     brightness: float = 0.0  # mean grey, 0 (black) to 1 (white)
     colourfulness: float = 0.0  # Hasler and Süsstrunk 2003, equation 3: 0 grey, above 80 extreme
     transparent: float = 0.0  # the share of pixels that are more than half transparent
@@ -130,13 +129,37 @@ class Pixels:
     @property
     def truncated(self) -> bool:
         """Whether the file ends before its picture does."""
-        return self.fault is not None and "truncated" in self.fault
+        return self.fault is not None and "truncated" in self.fault.lower()
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything but the file, as JSON takes it."""
         found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del found["file"]
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Two pictures that are one: how it is known."""
+
+    one: Path
+    other: Path
+    exact: bool  # the same file, byte for byte
+    mirrored: bool = False  # one is the other mirrored left to right
+    bits: int = 0  # of `likeness.FINE_BITS` that differ, at most `likeness.FINE`
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pictures that are one picture, by links from each to another of the group."""
+
+    files: tuple[Path, ...]  # in the order in which they were given
+    links: tuple[Link, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether all are the same file, byte for byte."""
+        return all(link.exact for link in self.links)
 
 
 def promised(file: Path) -> str | None:

@@ -1,12 +1,18 @@
 """Tokens as sd-scripts counts them: CLIP's byte-pair encoding, and where a caption ends.
 
 The trainers use transformers' CLIPTokenizer in Python, with ftfy (all releases require it); the one
-of the package `tokenizers` gives other tokens for many captions. Both text encoders of SDXL have
-the same vocabulary. library/train_util.py: get_input_ids; library/strategy_base.py from v0.9.0 on.
+of the package `tokenizers` gives other tokens for many captions. Both text encoders of SDXL give a
+text the same tokens; only what fills the place after its end is another one. library/train_util.py:
+get_input_ids; from v0.10.0 on library/strategy_base.py: _get_input_ids, which cuts at the same
+place.
+
+Releases before v0.10.0 require ftfy 6.1.1, later ones 6.3.1, as we do. The two differ where a text
+was decoded with another encoding than it was written in, and nowhere else that was found.
 """
 
 from __future__ import annotations
 
+import difflib
 import functools
 import itertools
 import re
@@ -14,21 +20,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from kohya_presets.dataset import weights
+
 START, END = "<|startoftext|>", "<|endoftext|>"
 MERGES = 49152 - 256 - 2  # of the vocabulary's file, which has more
 ROOM = 75  # tokens of a caption beside start and end, without max_token_length
 _SPECIAL = re.compile(f"({re.escape(START)}|{re.escape(END)})")
 _LAST = "</w>"  # marks the last piece of a word
-# Words, single digits, and runs of other signs; English endings are words of their own.
-_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+# Words, single digits, and runs of other signs; English endings are words of their own. Start and
+# end are found here too if cleaning made them: of upper case, or of &lt;
+_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|"
+_WORDS += r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 class Counted(NamedTuple):
-    """How many tokens a caption has, how many are trained, and the text that is cut off."""
+    """How many tokens a caption has, how many are trained, and the text that is cut off.
+
+    `end` is the place in the text where `rest` begins, in characters; None: nothing is cut off.
+    """
 
     tokens: int
     room: int
     rest: str = ""
+    end: int | None = None
 
     @property
     def lost(self) -> int:
@@ -44,28 +58,43 @@ class Tokenizer:
 
     def ids(self, text: str) -> list[int]:
         """Return the tokens of a text, without start and end."""
-        found: list[int] = []
-        for part in _SPECIAL.split(text):
-            if part in (START, END):
-                found.append(self.numbers[part])
-            elif part:
-                found += [
-                    self.numbers[piece] for word in _words(part) for piece in self.pieces(word)
-                ]
-        return found
+        return [self.numbers[p] for _, word in _words(text) for p in self.pieces(word)]
 
     def count(self, text: str) -> int:
         """Return how many tokens a text has, without start and end."""
-        parts = _SPECIAL.split(text)
-        pieces = (len(self.pieces(word)) for part in parts[::2] for word in _words(part))
-        return sum(pieces) + len(parts) // 2
+        return sum(len(self.pieces(word)) for _, word in _words(text))
+
+    def end(self, text: str, room: int) -> int:
+        """Return the place in a text where its first `room` tokens end, in characters.
+
+        It can be within a word. In text that cleaning changes (see ftfy) it is the nearest place.
+        """
+        for part, word in _words(text):
+            pieces = self.pieces(word)
+            if len(pieces) > room:
+                size = sum(len(piece.removesuffix(_LAST)) for piece in pieces[:room])
+                letters = len(word.encode("utf-8")[:size].decode("utf-8", "ignore"))
+                return part.place_of(letters)
+            room -= len(pieces)
+        return len(text)
 
     def is_word(self, text: str) -> bool:
-        """Return whether a text is one token: a word that the model knows."""
-        return len(self.ids(text)) == 1
+        """Return whether a text is one token, a whole word of the vocabulary: see `rank`."""
+        return self.rank(text) is not None
+
+    def rank(self, text: str) -> int | None:
+        """Return the number of a text that is one token, else None.
+
+        CLIP's vocabulary took in the pairs that its texts had most often first: woman has 2308,
+        sks 48136 of 49407. A token with a high number is a word that the model hardly knows.
+        """
+        ids = self.ids(text)
+        return ids[0] if len(ids) == 1 else None
 
     def pieces(self, word: str) -> tuple[str, ...]:
         """Return the pieces of a word, each a token."""
+        if word in (START, END):
+            return (word,)
         known = self._pieces.get(word)
         if known is None:
             if len(self._pieces) > 100_000:  # words: some megabytes
@@ -108,16 +137,13 @@ def counted(tokenizer: Tokenizer, text: str, room: int, *, weighted: bool = Fals
     Raises:
         ValueError: sd-scripts cannot read a weight in it.
     """
-    if not weighted:
-        count = tokenizer.count(text)
-        return Counted(count, room, _rest(tokenizer, text, room) if count > room else "")
-    parts = weighted_parts(text)
-    counts = [tokenizer.count(part) for part in parts]
+    parts = weights.parts(text) if weighted else [weights.whole(text)]
+    counts = [tokenizer.count(part.text) for part in parts]
     before = 0
-    for number, (part, count) in enumerate(zip(parts, counts, strict=True)):
+    for part, count in zip(parts, counts, strict=True):
         if before + count > room:
-            rest = _rest(tokenizer, part, room - before)
-            return Counted(sum(counts), room, rest + "".join(parts[number + 1 :]))
+            end = part.place(tokenizer.end(part.text, room - before))
+            return Counted(sum(counts), room, text[end:], end)
         before += count
     return Counted(before, room)
 
@@ -125,49 +151,6 @@ def counted(tokenizer: Tokenizer, text: str, room: int, *, weighted: bool = Fals
 def room_of(max_token_length: int | None) -> int:
     """Return how many tokens of a caption are trained; sd-scripts takes 150 and 225 beside 75."""
     return max_token_length or ROOM
-
-
-_BRACKETS = re.compile(r"\\[()\[\]\\]|\\|\(|\[|:([+-]?[.\d]+)\)|\)|\]|[^\\()\[\]:]+|:")
-
-
-def weighted_parts(text: str) -> list[str]:
-    r"""Return the parts of a caption that `weighted_captions` tokenizes each on its own.
-
-    Brackets are weights: (word), (word:1.3), [word]; a backslash before one keeps it. Neighbours
-    of one weight are one part. BREAK is a word like others.
-
-    Raises:
-        ValueError: a weight is no number.
-    """
-    parts: list[tuple[str, float]] = []
-    round_open: list[int] = []
-    square_open: list[int] = []
-
-    def weigh(start: int, factor: float) -> None:
-        parts[start:] = [(part, weight * factor) for part, weight in parts[start:]]
-
-    for found in _BRACKETS.finditer(text):
-        word, weight = found[0], found[1]
-        if word.startswith("\\"):
-            parts.append((word[1:], 1.0))
-        elif word == "(":
-            round_open.append(len(parts))
-        elif word == "[":
-            square_open.append(len(parts))
-        elif weight is not None and round_open:
-            weigh(round_open.pop(), float(weight))
-        elif word == ")" and round_open:
-            weigh(round_open.pop(), 1.1)
-        elif word == "]" and square_open:
-            weigh(square_open.pop(), 1 / 1.1)
-        else:
-            parts.append((word, 1.0))
-    for start in round_open:
-        weigh(start, 1.1)
-    for start in square_open:
-        weigh(start, 1 / 1.1)
-    alike = itertools.groupby(parts, key=lambda part: part[1])
-    return ["".join(part for part, _ in same) for _, same in alike]
 
 
 def merges_of(text: str) -> tuple[tuple[str, str], ...]:
@@ -183,11 +166,51 @@ def merges_of(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((first, second) for first, second in pairs)
 
 
-def _words(text: str) -> Iterator[str]:
+@dataclass
+class _At:
+    """Where a word was found: in `clean`, which is what became of `raw`, at `start` of the text."""
+
+    start: int
+    raw: str
+    clean: str
+    word: int = 0
+
+    def place_of(self, letters: int) -> int:
+        """Return the place in the text of a word's letter."""
+        at, lower = self.word + letters, self.raw.lower()
+        if self.clean != lower:
+            at = _opposite(self.clean, lower, at)
+        if len(lower) != len(self.raw):  # the dotted I of Turkish gets two letters
+            at = len([*itertools.takewhile(lambda n: n <= at, _lengths(self.raw))])
+        return self.start + at
+
+
+def _words(text: str) -> Iterator[tuple[_At, str]]:
+    """Yield the words of a text, cleaned as CLIP's tokenizer does it, and where each is."""
     import ftfy  # with its tables it takes 20 ms
 
-    clean = " ".join(ftfy.fix_text(text).split()).lower()
-    return (found[0] for found in _pattern().finditer(clean))
+    start = 0
+    for raw in _SPECIAL.split(text):
+        special = raw in (START, END)
+        at = _At(start, raw, raw if special else ftfy.fix_text(raw).lower())
+        for found in _pattern().finditer(at.clean):
+            at.word = found.start()
+            yield at, found[0]
+        start += len(raw)
+
+
+def _lengths(text: str) -> Iterator[int]:
+    """Yield how long the beginning of a text is in lower case, with each letter."""
+    return itertools.accumulate(len(letter.lower()) for letter in text)
+
+
+def _opposite(first: str, second: str, at: int) -> int:
+    """Return the place in `second` that a place in `first`, another form of it, has become."""
+    matcher = difflib.SequenceMatcher(None, first, second, autojunk=False)
+    for _, start, end, there, there_end in matcher.get_opcodes():
+        if start <= at < end:
+            return min(there + at - start, there_end)
+    return len(second)
 
 
 @functools.cache
@@ -215,17 +238,3 @@ def _joined(pieces: Sequence[str], pair: tuple[str, str]) -> Iterator[str]:
         else:
             yield pieces[at]
             at += 1
-
-
-def _rest(tokenizer: Tokenizer, text: str, room: int) -> str:
-    """Return the end of a text that does not fit into `room` tokens.
-
-    A token has no place in the text, which is cleaned before: it is cut where words end.
-    """
-    ends = [found.end() for found in re.finditer(r"\w+|[^\w\s]", text)]
-    low, high = 0, len(ends)
-    while low < high:
-        middle = (low + high + 1) // 2
-        fits = tokenizer.count(text[: ends[middle - 1]]) <= room
-        low, high = (middle, high) if fits else (low, middle - 1)
-    return text[ends[low - 1] :].lstrip() if low else text

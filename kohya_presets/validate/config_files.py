@@ -111,7 +111,17 @@ def _report(
     problems += [problem for one in found for problem in rules.check(one)]
     size = report.memory(found[0], problems) if found[0].is_whole else None
     kept = report.without(against.ignore, problems)
-    return Report(subject, against.release, kept, found[0], memory=size, taken_for=taken_for)
+    numbers = configs.datasets(subsets) if subsets else ()
+    return Report(
+        subject,
+        against.release,
+        kept,
+        found[0],
+        memory=size,
+        taken_for=taken_for,
+        subsets=tuple(found),
+        datasets=tuple(numbers),
+    )
 
 
 def _unusable(config: ConfigFile) -> tuple[Problem, ...]:

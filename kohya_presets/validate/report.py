@@ -28,6 +28,8 @@ class Report:
     preset: Preset | None = None
     memory: Estimate | None = None  # of the GPU; None if there are errors
     taken_for: Recognized | None = None  # the script of a training config, if it was recognized
+    subsets: tuple[Settings, ...] = ()  # of a dataset config, the settings of each of its subsets
+    datasets: tuple[int, ...] = ()  # and the number of the dataset that it is in
 
     @property
     def has_errors(self) -> bool:

@@ -37,6 +37,10 @@ SECTIONS = {
         ),
     },
     "Training": {
+        "dataset": (
+            "runs.dataset",
+            "Check images and captions before you pay for a GPU.",
+        ),
         "captions": (
             "runs.captions",
             "Write a caption for each image in DIR, from the image's file name.",

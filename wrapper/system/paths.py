@@ -23,6 +23,15 @@ def home(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(platformdirs.user_data_dir("kohya-presets", appauthor=False))
 
 
+def cache(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of what can be made anew: in a chosen home, else the platform's own."""
+    if environ.get("KOHYA_PRESETS_HOME"):
+        return home(environ) / "cache"
+    import platformdirs  # slow, and no light command asks
+
+    return Path(platformdirs.user_cache_dir("kohya-presets", appauthor=False))
+
+
 def user_presets(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of the user's own presets."""
     return home(environ) / "presets"

@@ -66,7 +66,7 @@ def _alpha(collection: Collection) -> Iterator[Finding]:
     for items in collection.by_subset():
         subset = collection.subset(items[0])
         if found := tuple(i.file for i in items if _has_alpha(i) and not _masked(subset)):
-            yield Finding("that is transparent in parts", found)
+            yield Finding("with transparent parts", found)
 
 
 def _no_alpha(collection: Collection) -> Iterator[Finding]:

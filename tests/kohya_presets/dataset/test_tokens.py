@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kohya_presets.dataset import tokens
+from kohya_presets.dataset import tokens, weights
 from kohya_presets.dataset.tokens import Tokenizer
 
 # A vocabulary of a few pairs: the real one is compared in tests/upstream.
@@ -42,12 +42,12 @@ def test_what_does_not_fit_is_told_from_a_words_beginning() -> None:
     ],
 )
 def test_weights_make_parts(text: str, parts: list[str]) -> None:
-    assert tokens.weighted_parts(text) == parts
+    assert [part.text for part in weights.parts(text)] == parts
 
 
 def test_a_weight_that_is_no_number_is_told() -> None:
     with pytest.raises(ValueError, match="could not convert"):
-        tokens.weighted_parts("(a:1.2.3)")
+        weights.parts("(a:1.2.3)")
 
 
 def test_another_text_is_no_vocabulary() -> None:

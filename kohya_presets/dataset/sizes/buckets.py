@@ -1,8 +1,8 @@
-"""Which bucket sd-scripts puts a picture into, and what it cuts off.
+"""Which bucket sd-scripts puts a picture into.
 
 library/train_util.py (library/dataset.py from v0.11.0 on): BucketManager, BaseDataset.make_buckets,
-adjust_min_max_bucket_reso_by_steps, trim_and_resize_if_required; library/model_util.py:
-make_bucket_resolutions. All sizes are (width, height) in pixels.
+adjust_min_max_bucket_reso_by_steps, BaseDataset.__getitem__; library/model_util.py:
+make_bucket_resolutions; library/utils.py: resize_image. All sizes are (width, height) in pixels.
 """
 
 from __future__ import annotations
@@ -11,44 +11,15 @@ import bisect
 import functools
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from kohya_presets.dataset.sizes.placement import Placement, Refused, Size
 from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts.scripts import KNOWN
+from kohya_presets.training import settings as settings_of
 from kohya_presets.training.settings import Settings
 
-Size = tuple[int, int]
-
-
-class Placement(NamedTuple):
-    """What becomes of a picture: its bucket, and the size that it is scaled to before cropping."""
-
-    original: Size
-    bucket: Size
-    scaled: Size
-
-    @property
-    def scale(self) -> float:
-        """How much larger it gets: above 1 the trainer enlarges it."""
-        return max(s / o for s, o in zip(self.scaled, self.original, strict=True))
-
-    @property
-    def cropped(self) -> Size:
-        """The pixels of the scaled picture that are cut off, in width and in height."""
-        return self.scaled[0] - self.bucket[0], self.scaled[1] - self.bucket[1]
-
-    @property
-    def lost(self) -> float:
-        """The share of the picture that is cut off, from 0 to 1."""
-        return 1 - math.prod(self.bucket) / math.prod(self.scaled)
-
-    @property
-    def box(self) -> tuple[float, float, float, float]:
-        """What remains, as left, upper, right and lower pixel of the picture itself, centred."""
-        across = self.original[0] / self.scaled[0]
-        down = self.original[1] / self.scaled[1]
-        left, top = self.cropped[0] // 2, self.cropped[1] // 2
-        right, bottom = left + self.bucket[0], top + self.bucket[1]
-        return left * across, top * down, right * across, bottom * down
+# Commits between two releases whose buckets are not those of the release nearest to them.
+_LIKE = {"gui-v22.3.1": "v0.7.0", "b8896aad4002": "v0.8.8", "8ebe858f8963": "v0.9.1"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +27,9 @@ class Buckets:
     """The buckets of one dataset, from its settings.
 
     `smallest`, `largest` and `step` are those of the settings: a release may round the first two.
+    `multiple` is what the script wants `step` to be a multiple of. `exact` is true if pictures are
+    neither sorted into buckets nor cached: sd-scripts then scales none of them. With `random_crop`
+    the place of the crop is chance, and its size the same. `skip` is skip_image_resolution.
     """
 
     resolution: Size
@@ -65,18 +39,33 @@ class Buckets:
     largest: int = 1024
     step: int = 64
     release: str = releases.DEFAULT
+    multiple: int = 32
+    exact: bool = False
+    random_crop: bool = False
+    skip: Size | None = None
+    interpolation: str | None = None
 
     def fault(self) -> str | None:
-        """Return why sd-scripts stops when it makes these buckets, or None."""
+        """Return why sd-scripts stops when it makes these buckets, or None.
+
+        Of a dataset with metadata files, releases before v0.9.0 do not compare the smallest side.
+        """
         if not self.enabled:
             return None
+        if self.step < 1:
+            return f"bucket_reso_steps is {self.step}, less than 1"
         smallest, largest = self._limits
         if smallest > min(self.resolution):
             return f"min_bucket_reso is {smallest}, more than the resolution"
         if largest < max(self.resolution):
             return f"max_bucket_reso is {largest}, less than the resolution"
-        if self.step < 1 or self.step % 32:  # verify_bucket_reso_steps(32) of SDXL's scripts
-            return f"bucket_reso_steps is {self.step}, not a multiple of 32"
+        step = f"bucket_reso_steps ({self.step})"
+        if not self.no_upscale and self._divides_by_zero():
+            return f"min_bucket_reso is {self.smallest}, less than {step}"
+        if not self.no_upscale and min(map(min, self.sizes)) < 1:
+            return f"the resolution is too small for {step} and max_bucket_reso ({self.largest})"
+        if self.step % self.multiple:  # verify_bucket_reso_steps
+            return f"bucket_reso_steps is {self.step}, not a multiple of {self.multiple}"
         return None
 
     @functools.cached_property
@@ -84,7 +73,7 @@ class Buckets:
         """The sizes that a picture may get, sorted; with `no_upscale` any multiple of the step."""
         if not self.enabled:
             return (self.resolution,)
-        if releases.satisfies(options.nearest_release(self.release), "<0.7.1"):
+        if self._is("<0.7.1"):
             return tuple(sorted(self._of_old()))
         area = math.prod(self.resolution)
         side = int(math.sqrt(area) // self.step) * self.step
@@ -97,16 +86,56 @@ class Buckets:
         return tuple(sorted(found))
 
     def place(self, width: int, height: int) -> Placement:
-        """Return what becomes of a picture of this size."""
+        """Return what becomes of a picture of this size.
+
+        Raises:
+            Refused: sd-scripts stops at it.
+        """
+        if self.exact and not self.enabled:
+            return self._as_it_is(width, height)
         fits = self._shrunk if self.enabled and self.no_upscale else self._nearest
         bucket, scaled = fits(width, height)
-        return Placement((width, height), bucket, scaled)
+        by = None if scaled == (width, height) else self._by((width, height), scaled)
+        return Placement((width, height), bucket, scaled, by)
+
+    def skips(self, width: int, height: int) -> bool:
+        """Return whether skip_image_resolution leaves out a picture of this size: by its area."""
+        return self.skip is not None and width * height <= math.prod(self.skip)
+
+    def _is(self, spec: str) -> bool:
+        """Return whether the release is one of `spec`, as far as buckets are concerned."""
+        return _satisfies(self.release, spec)
+
+    def _divides_by_zero(self) -> bool:
+        """Return whether a side would be 0, in pixels or (v0.7.0) in whole steps."""
+        smallest, _ = self._limits
+        if self._is("<0.7.1"):
+            return smallest < self.step
+        return smallest < 1 and smallest % self.step == 0
+
+    def _as_it_is(self, width: int, height: int) -> Placement:
+        """Return a picture that has the resolution, or is large enough to be cut at random."""
+        wide, high = self.resolution
+        if width < wide or height < high:
+            raise Refused(f"it is smaller than {wide} x {high}, and nothing enlarges it")
+        if (width, height) != self.resolution and not self.random_crop:
+            raise Refused(f"it is larger than {wide} x {high}, and nothing scales or crops it")
+        return Placement((width, height), self.resolution, (width, height))
+
+    def _by(self, original: Size, scaled: Size) -> str:
+        """Return the interpolation with which a picture is scaled."""
+        if self._is("<0.9.0"):
+            return "area"
+        # v0.9 counts a side that stays as it is as enlarged.
+        most = -1 if self._is("<0.10.0") else 0
+        shrunk = all(s - o <= most for o, s in zip(original, scaled, strict=True))
+        return self.interpolation or ("area" if shrunk else "lanczos")
 
     @functools.cached_property
     def _limits(self) -> tuple[int, int]:
         """The smallest and the largest side; from v0.9.0 on rounded to whole steps, outwards."""
         smallest, largest = self.smallest, self.largest
-        if not releases.satisfies(options.nearest_release(self.release), "<0.9.0"):
+        if not self._is("<0.9.0"):
             smallest -= smallest % self.step
             largest += -largest % self.step
         return smallest, largest
@@ -154,34 +183,60 @@ class Buckets:
         if width * height > area:
             wide = self._steps(math.sqrt(area * ratio))
             high = self._steps(area / math.sqrt(area * ratio))
+            if not high or not self._steps(wide / ratio):
+                raise self._thin()
             by_width = wide / self._steps(wide / ratio)
             by_height = self._steps(high * ratio) / high
             if abs(by_width - ratio) < abs(by_height - ratio):
                 scaled = (wide, int(wide / ratio + 0.5))
             else:
                 scaled = (int(high * ratio + 0.5), high)
+        if min(scaled) < self.step:
+            raise self._thin()
         return (scaled[0] - scaled[0] % self.step, scaled[1] - scaled[1] % self.step), scaled
+
+    def _thin(self) -> Refused:
+        step = f"bucket_reso_steps ({self.step})"
+        return Refused(
+            f"a side is shorter than {step}, and bucket_no_upscale lets nothing enlarge it"
+        )
 
     def _steps(self, length: float) -> int:
         rounded = int(length + 0.5)
         return rounded - rounded % self.step
 
 
+@functools.cache
+def _satisfies(release: str, spec: str) -> bool:
+    return releases.satisfies(_LIKE.get(release) or options.nearest_release(release), spec)
+
+
 def of(settings: Settings) -> Buckets | None:
-    """Return the buckets of a dataset; None where its resolution is not known or malformed."""
-    if (sides := settings.sides()) is None:
+    """Return the buckets of a dataset; None where its resolution is not known or malformed.
+
+    If the training config is missing or faces are cropped, pictures count as cached.
+    """
+    if (resolution := settings.sides()) is None:
         return None
 
     def number(key: str, default: int) -> int:
         value = settings.dataset(key)
-        return value if isinstance(value, int) and value > 0 else default
+        return value if isinstance(value, int) else default
 
+    cached = any(settings.train(key) for key in ("cache_latents", "cache_latents_to_disk"))
+    unknown = not settings.is_whole or settings.dataset("face_crop_aug_range") is not None
+    kind = KNOWN.get(settings.script)
     return Buckets(
-        sides,
+        resolution,
         bool(settings.dataset("enable_bucket")),
         bool(settings.dataset("bucket_no_upscale")),
         number("min_bucket_reso", 256),
         number("max_bucket_reso", 1024),
         number("bucket_reso_steps", 64),
         settings.release,
+        kind.multiple if kind else 32,
+        exact=not cached and not unknown,
+        random_crop=bool(settings.dataset("random_crop")),
+        skip=settings_of.sides(settings.dataset("skip_image_resolution")),
+        interpolation=settings.dataset("resize_interpolation"),
     )

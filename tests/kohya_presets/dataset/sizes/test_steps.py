@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from kohya_presets.dataset import steps
-from kohya_presets.dataset.steps import Picture
+from kohya_presets.dataset.sizes import steps
+from kohya_presets.dataset.sizes.steps import Picture
 
 SQUARE, WIDE = (1024, 1024), (1216, 832)
 
@@ -43,3 +43,8 @@ def test_steps_count_where_no_epochs_are_given() -> None:
     found = steps.length(25, steps=1600)
     assert (found.steps, found.epochs) == (1600, 64)
     assert found.seconds(2.0) == 800
+    assert found.cost(2.0, 1.8) == pytest.approx(0.4)
+
+
+def test_epochs_win_over_steps() -> None:
+    assert steps.length(25, epochs=2, steps=1600).steps == 50

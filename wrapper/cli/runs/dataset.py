@@ -1,0 +1,102 @@
+"""`kohya-presets dataset`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from kohya_presets.errors import PresetError
+from wrapper.cli.group import Group
+from wrapper.cli.options import json_option, presets, presets_and_files, print_json, set_option
+from wrapper.cli.trainer_options import checkout_option, release_option
+from wrapper.planning import subjects
+
+# What needs Pillow, numpy and tables of letters is imported where it is used: the list of all
+# commands imports this module.
+
+
+@click.group("dataset", cls=Group)
+def command() -> None:
+    """Check images and captions before you pay for a GPU."""
+
+
+@command.command("check")
+@click.argument(
+    "names",
+    metavar="DIR...|FILE...|PRESET",
+    nargs=-1,
+    required=True,
+    shell_complete=presets_and_files,
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE",
+    help="With a preset: the folder of images, or a dataset config.",
+)
+@click.option("--trigger", metavar="TOKEN", help="The word that is to call the concept.")
+@release_option
+@checkout_option
+@set_option
+@click.option(
+    "--ignore", multiple=True, metavar="CODE", help="Ignore a check by its code (repeatable)."
+)
+@click.option("--advice", is_flag=True, help="Show the advice of the guide in full.")
+@click.option("--headers-only", is_flag=True, help="Do not decode images: find no duplicates.")
+@click.option(
+    "--gpus", type=click.IntRange(min=1), default=1, metavar="NUMBER", help="GPUs that train."
+)
+@click.option(
+    "--pace", type=click.FloatRange(min=0, min_open=True), help="Steps per second, to tell hours."
+)
+@click.option("--rate", type=click.FloatRange(min=0), metavar="MONEY", help="Cost of an hour.")
+@json_option
+def check(
+    names: tuple[str, ...],
+    data: Path | None,
+    trigger: str | None,
+    release: str,
+    checkout: Path | None,
+    overrides: tuple[str, ...],
+    ignore: tuple[str, ...],
+    advice: bool,
+    headers_only: bool,
+    gpus: int,
+    pace: float | None,
+    rate: float | None,
+    as_json: bool,
+) -> None:
+    """Tell what sd-scripts makes of images and captions: what it skips, cuts off, or stops at.
+
+    A folder alone is judged as the preset skynet trains it. Nothing is changed.
+
+    \b
+    Example:
+        kohya-presets dataset check ~/pictures/korra --trigger korra
+        kohya-presets dataset check dataset.toml
+        kohya-presets dataset check lion --data ~/pictures/korra
+    """
+    from kohya_presets.dataset import checks, told
+    from wrapper.data import checking, sources
+    from wrapper.screen.counting import Counting
+
+    checks.require(ignore)
+    against = subjects.against(release, checkout)
+    subsets = sources.subsets(names, presets(), against, data=data, overrides=overrides)
+    with Counting() as counting:
+        collection, notes = checking.collection(
+            subsets, trigger=trigger, with_pixels=not headers_only, on_progress=counting.tell
+        )
+    found = checks.found(collection, ignore=ignore)
+    if as_json:
+        print_json({**told.values(collection, found, processes=gpus), "not_checked": notes})
+    else:
+        click.echo(
+            told.text(collection, found, advice=advice, processes=gpus, pace=pace, rate=rate)
+        )
+        for note in notes:
+            click.echo(f"  not checked: {note}")
+    if any(one.check.severity == "error" for one in found):
+        sys.exit(PresetError.exit_code)

@@ -1,0 +1,138 @@
+"""Read the images and captions of a dataset's subsets: headers first, pixels where asked."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from kohya_presets.dataset import caption, collection, tokens
+from kohya_presets.dataset.alike import likeness
+from kohya_presets.dataset.caption import Caption
+from kohya_presets.dataset.collection import Collection, Item
+from kohya_presets.dataset.picture import Header
+from kohya_presets.dataset.sizes.buckets import Buckets
+from kohya_presets.dataset.sizes.placement import Refused
+from kohya_presets.dataset.subsets import Subset
+from kohya_presets.dataset.tokens import Tokenizer
+from kohya_presets.errors import UserError
+from wrapper.data.reading import headers, pixels
+from wrapper.data.reading.cache import Cache
+
+Progress = Callable[[str, int, int], None]  # what is read, how many are done, of how many
+
+
+def collect(
+    subsets: Sequence[Subset],
+    *,
+    tokenizer: Tokenizer | None = None,
+    trigger: str | None = None,
+    on_progress: Progress | None = None,
+) -> Collection:
+    """Return what the headers and captions of all images say."""
+    items = tuple(_items(subsets, tokenizer, on_progress))
+    beside = {number: _beside(subset, items, number) for number, subset in enumerate(subsets)}
+    found = Collection(tuple(subsets), items, beside, trigger=trigger)
+    if trigger and tokenizer:
+        count, rank = tokenizer.count(trigger), tokenizer.rank(trigger)
+        found = replace(found, trigger_tokens=count, trigger_rank=rank)
+    return found
+
+
+def with_pixels(
+    found: Collection, cache: Cache | None = None, on_progress: Progress | None = None
+) -> Collection:
+    """Return a collection with what the pixels of its images say.
+
+    Nothing is written but the cache. A Ctrl-C passes through; what was read by then is in it.
+    """
+    sound = [item.file for item in found.items if not _is_broken(item.header)]
+
+    def tell(done: int, count: int) -> None:
+        if on_progress:
+            on_progress("pixels", done, count)
+
+    measured = {one.file: one for one in pixels.read(sound, cache, on_progress=tell)}
+    items = tuple(replace(item, pixels=measured.get(item.file)) for item in found.items)
+    once = [measured[file] for file in dict.fromkeys(sound) if file in measured]
+    return replace(found, items=items, groups=likeness.groups(once))
+
+
+def _items(
+    subsets: Sequence[Subset], tokenizer: Tokenizer | None, on_progress: Progress | None
+) -> Iterator[Item]:
+    listed = [_listed(subset) for subset in subsets]
+    count, done = sum(map(len, listed)), 0
+    for number, (subset, images) in enumerate(zip(subsets, listed, strict=True)):
+        placed = collection.placements(subset)
+        for header in headers.read(images):
+            text, file = _caption(subset, images[header.file], header.file)
+            item = _placed(Item(number, header, file, text), placed)
+            yield _counted(item, subset, tokenizer) if tokenizer and text else item
+            done += 1
+            if on_progress and done % 100 in (0, count % 100):
+                on_progress("headers", done, count)
+
+
+def _listed(subset: Subset) -> dict[Path, str]:
+    """Return the images of a subset, with the caption of those that a metadata file has."""
+    try:
+        if subset.metadata:
+            return {entry.image: entry.caption for entry in subset.entries() if entry.image}
+        return dict.fromkeys(subset.images(), "")
+    except UserError:  # which a check tells
+        return {}
+
+
+def _caption(subset: Subset, listed: str, image: Path) -> tuple[str, Caption | None]:
+    """Return the caption that is trained, and its file."""
+    if subset.kind == "metadata":
+        return caption.trained(listed, subset), None
+    extension = str(subset.settings.dataset("caption_extension") or ".caption")
+    found = caption.find(image, extension)
+    if found is None:
+        return caption.trained(subset.class_tokens or "", subset), None
+    try:
+        data = found.read_bytes()
+    except OSError:
+        return "", None
+    read = caption.of_bytes(found, data, wildcard=subset.has("enable_wildcard"))
+    return caption.trained(read.text, subset), read
+
+
+def _placed(item: Item, made: Buckets | None) -> Item:
+    width, height = item.header.size
+    if made is None or width < 1 or height < 1 or made.skips(width, height):
+        return item
+    try:
+        return replace(item, placement=made.place(width, height))
+    except Refused as error:
+        return replace(item, refused=str(error))
+
+
+def _counted(item: Item, subset: Subset, tokenizer: Tokenizer) -> Item:
+    length = subset.settings.train("max_token_length")
+    room = tokens.room_of(length if isinstance(length, int) else None)
+    weighted = bool(subset.settings.train("weighted_captions"))
+    try:
+        return replace(item, counted=_count(tokenizer, item.text, room, weighted))
+    except ValueError as error:
+        return replace(item, weight_fault=str(error))
+
+
+@functools.lru_cache(maxsize=4096)
+def _count(tokenizer: Tokenizer, text: str, room: int, weighted: bool) -> tokens.Counted:
+    return tokens.counted(tokenizer, text, room, weighted=weighted)
+
+
+def _beside(subset: Subset, items: Sequence[Item], number: int) -> tuple[Path, ...]:
+    """Return the files in a subset's folder that are none of its images."""
+    if subset.kind == "metadata" or not subset.folder or not subset.folder.is_dir():
+        return ()
+    images = {item.file for item in items if item.subset == number}
+    return tuple(sorted(f for f in subset.folder.iterdir() if f not in images and f.is_file()))
+
+
+def _is_broken(header: Header) -> bool:
+    return header.fault is not None
