@@ -165,7 +165,7 @@ CHECKS = (
         "note",
         "nearly all images have the same shape",
         "It trains nearly all in one or few buckets.",
-        "Nothing; pictures of other shapes may come out worse.",
+        "Pictures of other shapes may come out worse.",
         _shape,
         _GUIDE,
     ),

@@ -346,6 +346,6 @@ def test_validate_tells_what_is_wrong_with_the_images_of_a_dataset_config(tmp_pa
     subset = 'image_dir = "images"\ncaption_extension = ".txt"\n'
     config.write_text(f"[[datasets]]\nresolution = 1024\n[[datasets.subsets]]\n{subset}", "utf-8")
     result = run("validate", config)
-    assert result.returncode == 3
+    assert result.exit_code == 3
     assert "[caption-empty]" in result.stdout
     assert "[caption-empty]" not in run("validate", config, "--ignore", "caption-empty").stdout
