@@ -305,3 +305,15 @@ def test_a_file_that_changes_between_plan_and_action_is_not_overwritten(folder: 
         carry_out.carry_out(plan, on_undo_file=lambda _: None)
     assert held(folder)["a.txt"] == b"a woman"
     assert held(folder)["c.txt"] == b"meanwhile"
+
+
+def test_what_a_killed_action_had_half_written_goes_with_the_undo(folder: Path) -> None:
+    before = held(folder)
+    PREFIX(folder)
+    mark = json.loads(undo_files()[0].read_text("utf-8"))["mark"]
+    for name, data in before.items():  # as if it had been killed at its first caption
+        (folder / name).write_bytes(data)
+    (folder / f".kohya-presets-{mark}.part").write_bytes(b"photo o")
+    (folder / ".kohya-presets-00000000.part").write_bytes(b"of another action")
+    assert carry_out.take_back(undo_files()[0]) == ()
+    assert sorted(held(folder).keys() - before.keys()) == [".kohya-presets-00000000.part"]
