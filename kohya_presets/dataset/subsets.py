@@ -78,7 +78,13 @@ class Subset:
         if not self.metadata:
             return ()
         separator = str(self.settings.dataset("caption_separator") or ",")
-        return metadata.read(self.metadata, self.folder, self.release, separator=separator)
+        return metadata.read(
+            self.metadata,
+            self.folder,
+            self.release,
+            separator=separator,
+            wildcard=self.has("enable_wildcard"),
+        )
 
 
 def of_folder(settings: Settings, folder: Path, *, number: int = 0) -> tuple[Subset, ...]:
