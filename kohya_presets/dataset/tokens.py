@@ -6,8 +6,8 @@ text the same tokens; only what fills the place after its end is another one. li
 get_input_ids; from v0.10.0 on library/strategy_base.py: _get_input_ids, which cuts at the same
 place.
 
-Releases before v0.10.0 require ftfy 6.1.1, later ones 6.3.1, as we do. The two differ where a text
-was decoded with another encoding than it was written in, and nowhere else that was found.
+Releases before v0.10.0 require ftfy 6.1.1, later ones 6.3.1; we use the newer. The two differ only
+where a text was, or looks, decoded with another encoding than it was written in.
 """
 
 from __future__ import annotations

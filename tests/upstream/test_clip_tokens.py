@@ -7,9 +7,10 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import ftfy
 import pytest
 
-from kohya_presets.dataset import tokens
+from kohya_presets.dataset import tokens, weights
 from kohya_presets.dataset.tokens import Tokenizer
 from kohya_presets.errors import UserError
 from tests.kohya_presets.dataset.odd_captions import CAPTIONS
@@ -44,13 +45,30 @@ WORDS = ("masterpiece", "best quality", "korra", "1girl", "long_hair", "photogra
 # These releases pin ftfy 6.1.1, which mends two of these captions in another way than 6.3.1. With
 # the same ftfy all are equal.
 OF_OLDER_FTFY = {"v0.8.7": 2, "v0.9.1": 2}
+# Start and end as they are, and those that cleaning makes: they are tokens all the same.
+ENDS = (
+    *("<|endoftext|>", "<|startoftext|>", "<|ENDOFTEXT|>", "&lt;|endoftext|&gt;"),
+    *("\uff1c|endoftext|\uff1e", "<|endoftext |>", "a<|EndOfText|>b", "</w>", "!!!", "!\u00d7!"),
+)
+# Decoded with another encoding than written in: ftfy 6.1 and 6.3 repair some differently.
+MOJIBAKE = (
+    *("caf\u00c3\u00a9 \u2013 \u201cx\u201d", "RUF MICH ZUR\u00c3\u0153CK"),
+    *(
+        word.encode("utf-8").decode("cp1251", "ignore")
+        for word in ("M\u043b\u043b h\u00e7", "na\u00efve")
+    ),
+    "\u043f\u0440\u0438\u0432\u0435\u0442 \u00e5".encode().decode("cp1252", "ignore"),
+    "\u00e5\u00e6 " + "\u043f\u0440\u0438\u0432\u0435\u0442".encode().decode("cp1252", "ignore"),
+)
 ASKED = """
-import transformers
+import ftfy, transformers
 
 with open(sys.argv[1], encoding="utf-8") as file:
     asked = json.load(file)
-tokenizer = transformers.CLIPTokenizer(sys.argv[2], sys.argv[3])
-tell([tokenizer(text).input_ids[1:-1] for text in asked])
+first, second = (transformers.CLIPTokenizer(sys.argv[2], sys.argv[3]) for _ in range(2))
+second.pad_token_id = 0  # as sd-scripts has it for text encoder 2
+tell([[ftfy.fix_text(text), *(t(text).input_ids[1:-1] for t in (first, second))]
+      for text in asked])
 """
 
 
@@ -106,13 +124,18 @@ def test_tokens_are_those_of_the_trainers_tokenizer(
     upstream: Callable[[str], Checkout],
     tmp_path: Path,
 ) -> None:
-    texts = captions(5000)
+    texts = [*captions(5000), *ENDS, *MOJIBAKE]
     asked = tmp_path / "asked.json"
     asked.write_text(json.dumps(texts), "utf-8")
     told = asking.ask(upstream(release), ASKED, str(asked), *map(str, files))
-    others = [text for text, ids in zip(texts, told, strict=True) if tokenizer.ids(text) != ids]
-    assert len(others) <= OF_OLDER_FTFY.get(release, 0), others
-    assert [tokenizer.count(text) for text in texts[:500]] == [len(ids) for ids in told[:500]]
+    assert [first for _, first, _ in told] == [second for *_, second in told]
+    others = {t for t, (_, ids, _) in zip(texts, told, strict=True) if tokenizer.ids(t) != ids}
+    # ftfy 6.1.1, which releases before v0.10.0 require, repairs some texts in another way.
+    otherwise = {t for t, (fixed, *_) in zip(texts, told, strict=True) if ftfy.fix_text(t) != fixed}
+    assert others <= otherwise
+    assert len(otherwise) <= (0 if release in ("v0.10.1", "v0.11.1") else 10)
+    alike = [(t, ids) for t, (_, ids, _) in zip(texts, told, strict=True) if t not in otherwise]
+    assert [tokenizer.count(text) for text, _ in alike] == [len(ids) for _, ids in alike]
 
 
 LENGTHS = """
@@ -161,8 +184,8 @@ def test_captions_end_where_the_trainer_cuts_them(
                 with pytest.raises(ValueError, match="could not convert string to float"):
                     tokens.counted(tokenizer, text, room, weighted=weighted)
                 continue
-            parts = tokens.weighted_parts(text) if weighted else [text]
-            ours = [number for part in parts for number in tokenizer.ids(part)]
+            parts = weights.parts(text) if weighted else [weights.whole(text)]
+            ours = [number for part in parts for number in tokenizer.ids(part.text)]
             found = tokens.counted(tokenizer, text, room, weighted=weighted)
             assert ours[:room] == ids, text
             assert found.tokens == len(ours)
