@@ -10,9 +10,11 @@ from pathlib import Path
 
 from kohya_presets.dataset.checks.check import Found
 from kohya_presets.dataset.collection import Collection, Item
+from kohya_presets.dataset.picture import Group
 from kohya_presets.dataset.placement import Size
 
 LONGEST = 2000  # characters of a caption, and of what is cut off, that are shown
+NAMED = 6  # others that are the same picture
 _JOINERS = "\u200c\u200d"  # letters of Persian and emoji need them
 _UNSEEN = ("Cc", "Cf", "Zl", "Zp", "Co", "Cn")  # control, format, separators, not characters
 
@@ -23,7 +25,7 @@ class Mark:
 
     code: str
     severity: str
-    what: str
+    what: str  # in general: what is special to the image, the card shows
     todo: str = ""
 
 
@@ -51,6 +53,8 @@ class Card:
     room: int | None
     sharpness: float | None
     marks: tuple[Mark, ...] = ()
+    alike: tuple[str, ...] = ()  # names of others that are the same picture
+    same: bool = False  # those are the same file, byte for byte
     fault: str = ""  # why it is not trained
     item: Item | None = field(default=None, compare=False, repr=False)
 
@@ -59,12 +63,15 @@ def of(collection: Collection, found: Sequence[Found]) -> list[Card]:
     """Return a card for each image, in the order of the subsets."""
     marks: dict[Path, list[Mark]] = {}
     for one in found:
-        mark = Mark(one.check.code, one.check.severity, visible(one.finding.what), _todo(one))
+        mark = Mark(
+            one.check.code, one.check.severity, one.check.says, visible(one.problem.hint or "")
+        )
         for file in dict.fromkeys(one.finding.files):
             marks.setdefault(file, []).append(mark)
     labels = folders(collection)
+    groups = {file: group for group in collection.groups for file in group.files}
     return [
-        _card(number, item, collection, labels[item.subset], marks)
+        _card(number, item, collection, labels[item.subset], marks, groups.get(item.file))
         for number, item in enumerate(collection.items)
     ]
 
@@ -107,21 +114,19 @@ def _written(said: str) -> str:
     return f"\u2039{said}\u203a"  # small angle quotation marks, which are rare in captions
 
 
-def _todo(one: Found) -> str:
-    return visible(one.problem.hint or "")
-
-
 def _card(
     number: int,
     item: Item,
     collection: Collection,
     folder: str,
     marks: Mapping[Path, Sequence[Mark]],
+    group: Group | None,
 ) -> Card:
     subset, placed, counted = collection.subset(item), item.placement, item.counted
     end = counted.end if counted and counted.end is not None else len(item.text)
     own = [*marks.get(item.file, ()), *(marks.get(item.caption.file, ()) if item.caption else ())]
     pixels = item.pixels
+    others = [file.name for file in group.files if file != item.file] if group else []
     return Card(
         number,
         visible(item.file.name),
@@ -139,6 +144,11 @@ def _card(
         counted.room if counted else None,
         round(pixels.sharpness, 1) if pixels and not pixels.fault else None,
         tuple(dict.fromkeys(own)),
+        (
+            *map(visible, others[:NAMED]),
+            *([f"{len(others) - NAMED} more"] if others[NAMED:] else []),
+        ),
+        group is not None and group.exact,
         visible(item.header.fault or item.refused),
         item,
     )

@@ -116,6 +116,7 @@
     clear();
     find("finding").value = code;
     update();
+    go(0);
     find("tools").scrollIntoView();
   }
 
@@ -192,10 +193,10 @@
   }
   addEventListener("hashchange", fromAddress);
 
-  // On paper nothing can be opened.
+  // On paper nothing can be opened. What is on each image is explained in the list of all.
   let closed = [];
   addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("details:not([open])")];
+    closed = [...document.querySelectorAll(".all, .row details")].filter((part) => !part.open);
     for (const part of closed) part.open = true;
   });
   addEventListener("afterprint", () => {
@@ -203,6 +204,8 @@
   });
 
   find("tools").hidden = false;
+  const all = document.querySelector(".all");
+  if (all && matchMedia("(max-width: 45rem)").matches) all.open = false;
   update();
   fromAddress();
 })();
