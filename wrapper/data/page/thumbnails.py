@@ -21,8 +21,9 @@ from wrapper.system import workers
 Progress = Callable[[int, int], None]  # how many are done, of how many
 Box = tuple[float, float, float, float]
 
-QUALITIES = (80, 65, 50, 35, 20)  # of WebP: the first that is small enough
-SMALLER = 0.7  # of a side, where even the last is not
+QUALITY = 80  # of WebP
+LOWER = {65: 0.75, 50: 0.6, 35: 0.48, 20: 0.33}  # and what is left of its bytes then, about
+SMALLER = 0.9  # of a side that should do, where even the lowest quality does not
 METHOD = 4  # WebP's effort: 6 takes twice the time for 2% less
 LONGEST = 2000  # pixels of a side
 NEARLY = 0.9  # of a side: so near, a JPEG need not be decoded larger
@@ -109,14 +110,23 @@ def _size(shape: tuple[int, int], area: float) -> tuple[int, int]:
 def _encoded(image: Image.Image, most: int) -> tuple[bytes, tuple[int, int]]:
     """Return a picture as WebP of at most so many bytes, and its size."""
     while True:
-        for quality in QUALITIES:
-            held = io.BytesIO()
-            image.save(held, "WEBP", quality=quality, method=METHOD)
-            if held.tell() <= most:
-                return held.getvalue(), image.size
+        made = _webp(image, QUALITY)
+        share = most / len(made)
+        lower = [quality for quality, left in LOWER.items() if left < share] or [min(LOWER)]
+        while len(made) > most and lower:
+            made = _webp(image, lower.pop(0))
+        if len(made) <= most:
+            return made, image.size
         if max(image.size) < 2:
             raise OSError(f"no thumbnail of {most} bytes can be made")
-        image = image.resize(_size(image.size, math.prod(image.size) * SMALLER**2))
+        by = min(SMALLER, SMALLER * math.sqrt(most / len(made)))
+        image = image.resize(_size(image.size, math.prod(image.size) * by**2))
+
+
+def _webp(image: Image.Image, quality: int) -> bytes:
+    held = io.BytesIO()
+    image.save(held, "WEBP", quality=quality, method=METHOD)
+    return held.getvalue()
 
 
 def _lost(wanted: Wanted) -> Made:
