@@ -131,14 +131,17 @@ def test_what_is_cut_off_is_marked(tmp_path: Path) -> None:
     assert cut[1:] == ["cut off: rest", "lines that are not read: unread"]
 
 
-def test_each_finding_says_what_and_what_to_do(page: Read) -> None:
-    assert page.texts["li.row"]
-    for row in page.texts["li.row"]:
-        assert "sd-scripts:" in row
-        assert "What to do:" in row
-    severities = ("error", "warning", "advice", "note")
-    for marks in page.texts["details.marks"]:
-        assert marks.strip().startswith(severities)
+def test_each_finding_says_what_and_what_to_do(tmp_path: Path) -> None:
+    sets.write(tmp_path / "set", {"one": "korra\nunread", "two": "korra, a second one"})
+    writing.write(*sets.known(tmp_path / "set"), tmp_path / "page.html")
+    page = Read((tmp_path / "page.html").read_text("utf-8"))
+    (row,) = (row for row in page.texts["li.row"] if "caption-lines" in row)
+    assert "warning 1 image whose caption has further lines" in " ".join(row.split())
+    assert "sd-scripts: It reads the first line only." in row
+    assert "What to do: Write captions in one line" in row
+    (marks,) = page.texts["details.marks"]
+    assert "caption-lines" in marks
+    assert "a caption has further lines. Write captions in one line" in marks
 
 
 def colours(block: str) -> dict[str, str]:
