@@ -5,8 +5,10 @@ python sheet_page.py CHROMIUM PAGE PICTURES...      PICTURES: a folder for scree
 
 from __future__ import annotations
 
+import http.server
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ def look(chromium: str, address: str, pictures: Path) -> dict[str, Any]:
             page.screenshot(path=pictures / f"{name}.png")
             told[name] = _used(page)
             page.screenshot(path=pictures / f"{name}-enlarged.png")
-            told[name] |= {"asked": asked, "wrong": wrong, "title": page.title()}
+            told[name] |= {"asked": [*asked], "wrong": [*wrong], "title": page.title()}
             told[name]["let out"] = _let_out(page)
             if name == "desktop":
                 page.keyboard.press("Escape")
@@ -83,6 +85,7 @@ def _typed(page: Any) -> dict[str, Any]:
         press(key)
         told["enlarged"].append(page.inner_text("#one h2"))
     press("Escape")
+    page.wait_for_timeout(200)  # the browser tells of it a moment later
     told["closed"] = not page.evaluate("document.getElementById('large').open")
     told["focus after"] = _focus(page)
     press("Enter")
@@ -100,7 +103,8 @@ def _names(page: Any) -> list[str]:
     """Return the names of the images that are shown, in their order."""
     found: list[str] = page.eval_on_selector_all(
         ".card",
-        "cards => cards.filter(c => c.checkVisibility()).map(c => c.querySelector('h2').textContent)",
+        "cards => cards.filter(card => card.checkVisibility())"
+        ".map(card => card.querySelector('h2').textContent)",
     )
     return found
 
@@ -111,36 +115,81 @@ def _focus(page: Any) -> str | None:
     return found
 
 
+TRIES = """async (there) => {
+    const ways = {
+        fetch: () => fetch(there + 'fetch', { mode: 'no-cors' }),
+        beacon: () => {
+            navigator.sendBeacon(there + 'beacon');
+            throw 'asks the server';
+        },
+        image: () => new Promise((done, failed) => {
+            const image = new Image();
+            image.onload = done;
+            image.onerror = failed;
+            image.src = there + 'image';
+        }),
+        frame: () => {
+            const frame = document.createElement('iframe');
+            frame.src = there + 'frame';
+            document.body.append(frame);
+            throw 'asks the server';
+        },
+        form: () => {
+            const form = document.createElement('form');
+            form.action = there + 'form';
+            document.body.append(form);
+            form.submit();
+            throw 'asks the server';
+        },
+        style: () => {
+            const style = document.createElement('style');
+            style.textContent = 'body { background: url(' + there + 'style) }';
+            document.head.append(style);
+            if (getComputedStyle(document.body).backgroundImage === 'none') throw 'no';
+        },
+        script: () => {
+            const script = document.createElement('script');
+            script.textContent = 'window.ran = true';
+            document.body.append(script);
+            if (!window.ran) throw 'no';
+        },
+        handler: () => {
+            const button = document.createElement('button');
+            button.setAttribute('onclick', 'window.clicked = true');
+            document.body.append(button);
+            button.click();
+            if (!window.clicked) throw 'no';
+        },
+    };
+    const out = [];
+    for (const [name, way] of Object.entries(ways)) {
+        try { await way(); out.push(name); } catch { /* as it should be */ }
+    }
+    return out;
+}"""
+
+
 def _let_out(page: Any) -> list[str]:
-    """Return the ways by which something could leave the page after all."""
-    code = """async () => {
-        const ways = {
-            fetch: () => fetch('http://127.0.0.1:9/'),
-            image: () => new Promise((done, failed) => {
-                const image = new Image();
-                image.onload = done; image.onerror = failed; image.src = 'http://127.0.0.1:9/a.png';
-            }),
-            script: () => new Promise((done, failed) => {
-                const script = document.createElement('script');
-                script.textContent = 'window.ran = true';
-                document.body.append(script);
-                window.ran ? done() : failed();
-            }),
-            handler: () => new Promise((done, failed) => {
-                const made = document.createElement('button');
-                made.setAttribute('onclick', 'window.clicked = true');
-                document.body.append(made); made.click(); made.remove();
-                window.clicked ? done() : failed();
-            }),
-        };
-        const out = [];
-        for (const [name, way] of Object.entries(ways)) {
-            try { await way(); out.push(name); } catch { /* as it should be */ }
-        }
-        return out;
-    }"""
-    found: list[str] = page.evaluate(code)
-    return found
+    """Return the ways by which something could run in the page or leave it, all tried."""
+    reached: list[str] = []
+
+    class Listening(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            reached.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listening) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found: list[str] = page.evaluate(TRIES, f"http://127.0.0.1:{server.server_port}/")
+        page.wait_for_timeout(500)
+        server.shutdown()
+    return [*found, *reached]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
   const collator = new Intl.Collator(undefined, { numeric: true });
   let shown = cards;
   let current = 0; // the place among the shown
+  let enlarged = 0;
 
   // What follows a card in which order; whatever was not measured comes last.
   const KEYS = {
@@ -87,7 +88,7 @@
 
   function enlarge(place) {
     if (!shown[place]) return;
-    choose(place);
+    enlarged = place;
     const { node } = shown[place];
     const frame = document.createElement("div");
     frame.className = "frame";
@@ -138,7 +139,7 @@
     const { target, key } = event;
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (large.open) {
-      const to = { ArrowLeft: current - 1, ArrowRight: current + 1 }[key];
+      const to = { ArrowLeft: enlarged - 1, ArrowRight: enlarged + 1 }[key];
       if (to !== undefined) {
         event.preventDefault();
         enlarge(to);
@@ -170,13 +171,13 @@
     const place = shown.findIndex((card) => card.node.contains(event.target));
     if (place >= 0 && place !== current) choose(place);
   });
-  find("before").addEventListener("click", () => enlarge(current - 1));
-  find("after").addEventListener("click", () => enlarge(current + 1));
+  find("before").addEventListener("click", () => enlarge(enlarged - 1));
+  find("after").addEventListener("click", () => enlarge(enlarged + 1));
   find("close").addEventListener("click", () => large.close());
   large.addEventListener("click", (event) => {
     if (event.target === large) large.close(); // beside it
   });
-  large.addEventListener("close", () => go(current));
+  large.addEventListener("close", () => go(enlarged)); // the browser goes back to the first
   for (const control of controls) control.addEventListener("input", update);
   find("tools").addEventListener("submit", (event) => event.preventDefault());
   find("tools").addEventListener("reset", (event) => {

@@ -54,9 +54,9 @@ def hostile(folder: Path) -> list[Path]:
 
 
 def known(
-    *folders: Path, overrides: Sequence[str] = ("dataset.resolution=64",), pixels: bool = False
+    *folders: Path, overrides: Sequence[str] = (), pixels: bool = False
 ) -> tuple[Collection, tuple[Found, ...]]:
-    """Return what is known of folders as skynet trains them, small, and what is found."""
+    """Return what is known of folders as skynet trains them, and what is found."""
     shipped = Catalogue((catalogue.SHIPPED,))
     against = subjects.against("v0.10.1")
     names = [str(folder) for folder in folders]

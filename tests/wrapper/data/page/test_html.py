@@ -139,8 +139,7 @@ def test_each_finding_says_what_and_what_to_do(tmp_path: Path) -> None:
     assert "warning 1 image whose caption has further lines" in " ".join(row.split())
     assert "sd-scripts: It reads the first line only." in row
     assert "What to do: Write captions in one line" in row
-    (marks,) = page.texts["details.marks"]
-    assert "caption-lines" in marks
+    (marks,) = (marks for marks in page.texts["details.marks"] if "caption-lines" in marks)
     assert "a caption has further lines. Write captions in one line" in marks
 
 

@@ -137,7 +137,7 @@ def test_a_thousand_images_are_less_than_15_megabytes(
         return [Made(one.number, b"\xff" * one.most, (320, 320)) for one in wanted]
 
     monkeypatch.setattr(thumbnails, "make", make)
-    (out,) = writing.write(*sets.known(folder, overrides=()), tmp_path / "page.html")
+    (out,) = writing.write(*sets.known(folder), tmp_path / "page.html")
     assert len(largest) == 1000
     assert min(largest) > 8000  # enough for a picture: see facts of WebP at 320 pixels
     assert 0.9 * WANTED < out.stat().st_size < WANTED
