@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import Any
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+# How many pictures are larger than their frames, or shown in another shape than their own.
+CUT_OFF = """frames => [...document.querySelectorAll(frames)].filter(frame => {
+    const [image, outer] = [frame.querySelector('img'), frame.getBoundingClientRect()];
+    const inner = image.getBoundingClientRect();
+    return inner.width > outer.width + 1 || inner.height > outer.height + 1
+        || getComputedStyle(image).objectFit !== 'contain';
+}).length"""
 SIZES = {"desktop": (1400, 1000), "phone": (390, 844)}
 
 
@@ -48,6 +55,7 @@ def look(chromium: str, address: str, pictures: Path) -> dict[str, Any]:
 def _used(page: Any) -> dict[str, Any]:
     """Use every control, by the mouse and by the keyboard; leave one image enlarged."""
     told: dict[str, Any] = {"at first": _names(page)}
+    told["cut off"] = page.evaluate(CUT_OFF, ".picture")
     told["too wide"] = page.evaluate("document.documentElement.scrollWidth > innerWidth")
     for control in ("finding", "bucket"):
         for value in _values(page, control):
@@ -81,6 +89,7 @@ def _typed(page: Any) -> dict[str, Any]:
         told["focus"].append(_focus(page))
     press("Enter")
     told["enlarged"] = [page.inner_text("#one h2")]
+    told["cut off, enlarged"] = page.evaluate(CUT_OFF, "#one .frame")
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft"):
         press(key)
         told["enlarged"].append(page.inner_text("#one h2"))

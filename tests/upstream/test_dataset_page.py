@@ -65,6 +65,10 @@ def test_it_fits_the_width(seen: dict[str, Any]) -> None:
     assert not seen["too wide"]
 
 
+def test_pictures_are_shown_whole(seen: dict[str, Any]) -> None:
+    assert seen["cut off"] == seen["cut off, enlarged"] == 0
+
+
 def test_filters_show_what_they_say(seen: dict[str, Any]) -> None:
     assert len(seen["at first"]) == len(seen["after reset"]) == 12
     assert seen["finding caption-lines"] == ["image 2.jpg"]

@@ -43,7 +43,8 @@ def write(folder: Path, captions: Mapping[str, str], *, ending: str = ".png") ->
     for number, (name, caption) in enumerate(captions.items()):
         files.append(folder / f"{name}{ending}")
         colour = (number * 37 % 256, number * 91 % 256, number * 53 % 256)
-        Image.new("RGB", (64 + 8 * (number % 5), 64), colour).save(files[-1])
+        size = (64 + 16 * (number % 5), 64)
+        Image.new("RGB", size if number % 2 else size[::-1], colour).save(files[-1])
         files[-1].with_suffix(".txt").write_text(caption, "utf-8", newline="\n")
     return files
 

@@ -113,7 +113,7 @@ def test_the_scripts_data_are_the_cards(page: Read) -> None:
     data = json.loads(page.texts["script"][0])
     names = [cards.visible(f"{name}.png") for name in sets.NAMES.values()]
     assert sorted(one["name"] for one in data) == sorted(names)
-    assert all(one["pixels"] in range(64 * 64, 64 * 96 + 1) for one in data)
+    assert all(one["pixels"] in range(64 * 64, 64 * 128 + 1) for one in data)
     assert all(one["tokens"] > 0 for one in data)
 
 
