@@ -52,8 +52,7 @@ def each(
     )
     while left:
         broken = yield from _until_broken(function, left, workers)
-        for thing in broken:
-            yield _alone(function, thing, lost)
+        yield from _one_by_one(function, broken, lost)
 
 
 def _until_broken(
@@ -84,15 +83,23 @@ def _until_broken(
     return []
 
 
-def _alone(
-    function: Callable[[Thing], Result], thing: Thing, lost: Callable[[Thing], Result]
-) -> Result:
-    """Return what a function returns in a worker that has nothing else to do."""
-    with _pool(1) as pool:
-        try:
-            return pool.submit(function, thing).result()
-        except BrokenProcessPool:
-            return lost(thing)
+def _one_by_one(
+    function: Callable[[Thing], Result],
+    things: Sequence[Thing],
+    lost: Callable[[Thing], Result],
+) -> Generator[Result, None, None]:
+    """Yield what a function returns in a worker that has one thing at a time to do."""
+    pool = _pool(1)
+    try:
+        for thing in things:
+            try:
+                found = pool.submit(function, thing).result()
+            except BrokenProcessPool:
+                found = lost(thing)
+                pool = _pool(1)
+            yield found
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _several(function: Callable[[Thing], Result], things: Sequence[Thing]) -> list[Result]:
