@@ -13,7 +13,7 @@ from kohya_presets.dataset.collection import Collection, Item
 from kohya_presets.dataset.picture import Group
 from kohya_presets.dataset.placement import Size
 
-LONGEST = 2000  # characters of a caption, and of what is cut off, that are shown
+LONGEST = 1200  # characters of a caption, and of what is cut off, that are shown
 NAMED = 6  # others that are the same picture
 _JOINERS = "\u200c\u200d"  # letters of Persian and emoji need them
 _UNSEEN = ("Cc", "Cf", "Zl", "Zp", "Co", "Cn")  # control, format, separators, not characters
