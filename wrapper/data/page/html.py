@@ -65,14 +65,14 @@ def sheet(
     """Return what all pages of a dataset say alike."""
     folders = tuple(dict.fromkeys(cards.folders(collection)))
     title = folders[0] if len(folders) == 1 else plural(len(folders), "folder")
-    problems = [one.problem for one in found]
+    problems = [same[0].problem for same in _together(found)]
     return Sheet(
         title,
         collection.release,
         len(collection.items),
         counts(problems) or "no errors, no warnings",
         any(subset.has("random_crop") for subset in collection.subsets),
-        tuple(_rows(found, pages)),
+        tuple(_rows(collection, found, pages)),
         tuple(map(cards.visible, notes)),
         tuple(files),
         folders,
@@ -161,7 +161,10 @@ def _buckets(page: Sequence[Card]) -> list[tuple[int, int, int]]:
     return [(*size, n) for size, n in each]
 
 
-def _rows(found: Sequence[Found], pages: Sequence[Sequence[Card]]) -> Iterator[Row]:
+def _rows(
+    collection: Collection, found: Sequence[Found], pages: Sequence[Sequence[Card]]
+) -> Iterator[Row]:
+    """Yield the findings: those that say the same, of several groups or folders, as one."""
     places = {
         file: number
         for number, page in enumerate(pages)
@@ -169,13 +172,18 @@ def _rows(found: Sequence[Found], pages: Sequence[Sequence[Card]]) -> Iterator[R
         if card.item
         for file in (card.item.file, *([card.item.caption.file] if card.item.caption else []))
     }
-    for one in found:
-        files = dict.fromkeys(one.finding.files)
+    groups = {frozenset(group.files) for group in collection.groups}
+    for same in _together(found):
+        one = same[0]
+        files = dict.fromkeys(file for each in same for file in each.finding.files)
         others = [cards.visible(file.name) for file in files if file not in places]
+        noun = "group" if frozenset(one.finding.files) in groups else "folder"
+        message = f"{plural(len(files), one.check.noun)} " if files else ""
+        message += one.finding.what + (f", in {len(same)} {noun}s" if len(same) > 1 else "")
         yield Row(
             one.check.severity,
             one.check.code,
-            cards.visible(_message(one)),
+            cards.visible(message),
             one.check.does,
             cards.visible(one.problem.hint or ""),
             tuple(others[:NAMED]),
@@ -185,10 +193,12 @@ def _rows(found: Sequence[Found], pages: Sequence[Sequence[Card]]) -> Iterator[R
         )
 
 
-def _message(one: Found) -> str:
-    """Return what is wrong, without the names of its first files, which the page shows."""
-    count = len(one.finding.files)
-    return f"{plural(count, one.check.noun)} {one.finding.what}" if count else one.finding.what
+def _together(found: Sequence[Found]) -> list[list[Found]]:
+    same: dict[tuple[str, ...], list[Found]] = {}
+    for one in found:
+        told = (one.check.code, one.finding.what, one.problem.hint or "")
+        same.setdefault(told, []).append(one)
+    return [*same.values()]
 
 
 @functools.cache

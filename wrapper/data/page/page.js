@@ -193,6 +193,10 @@
     button.addEventListener("click", () => only(button.dataset.code));
   }
   addEventListener("hashchange", fromAddress);
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest(".on a");
+    if (link?.href === location.href) fromAddress(); // no change of it, but maybe of the filter
+  });
 
   // On paper nothing can be opened. What is on each image is explained in the list of all.
   let closed = [];

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -141,6 +142,26 @@ def test_each_finding_says_what_and_what_to_do(tmp_path: Path) -> None:
     assert "What to do: Write captions in one line" in row
     (marks,) = (marks for marks in page.texts["details.marks"] if "caption-lines" in marks)
     assert "a caption has further lines. Write captions in one line" in marks
+
+
+def test_many_groups_of_the_same_picture_are_one_row(tmp_path: Path) -> None:
+    files = sets.write(tmp_path / "set", dict.fromkeys("abcdef", "korra"))
+    for number in range(3):
+        shutil.copy(files[number], files[number + 3])
+    writing.write(*sets.known(tmp_path / "set", pixels=True), tmp_path / "page.html")
+    rows = Read((tmp_path / "page.html").read_text("utf-8")).texts["li.row"]
+    (row,) = (row for row in rows if "duplicate" in row)
+    assert "6 images that are the same file, in 3 groups" in row
+
+
+def test_the_same_in_several_folders_is_one_row(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        sets.write(tmp_path / name, {name: "korra\nunread"})
+    writing.write(*sets.known(tmp_path / "one", tmp_path / "two"), tmp_path / "page.html")
+    page = Read((tmp_path / "page.html").read_text("utf-8"))
+    (row,) = (row for row in page.texts["li.row"] if "caption-lines" in row)
+    assert "2 images whose caption has further lines, in 2 folders" in row
+    assert {"one", "two"} <= set(page.texts["option"])  # of the folder
 
 
 def colours(block: str) -> dict[str, str]:
