@@ -27,9 +27,9 @@ import psutil
 from PIL import Image
 
 from bench.pictures import scenes
-from kohya_presets.dataset import likeness
-from wrapper.data import headers, measure, pixels
-from wrapper.data.cache import Cache
+from kohya_presets.dataset.alike import dct_hash
+from wrapper.data.reading import headers, measure, pixels
+from wrapper.data.reading.cache import Cache
 
 ROUNDS = 8
 PART = 8  # the loops read every so many-th of a slice
@@ -134,10 +134,10 @@ def _loop(file: Path) -> tuple[object, ...]:
     by = (measure.AREA / (image.width * image.height)) ** 0.5
     shrunk = image.resize((round(image.width * by), round(image.height * by)))
     grey = shrunk.convert("L")
-    small = np.asarray(grey.resize((likeness.SIDE, likeness.SIDE)))
+    small = np.asarray(grey.resize((dct_hash.SIDE, dct_hash.SIDE)))
     values = np.asarray(grey, np.float32)
     colours = measure.colourfulness(np.asarray(shrunk, np.float32))
-    return digest, likeness.hashes(small[None]), measure.sharpness(values), values.mean(), colours
+    return digest, dct_hash.hashes(small[None]), measure.sharpness(values), values.mean(), colours
 
 
 def _rates(rates: Sequence[float], unit: str) -> str:

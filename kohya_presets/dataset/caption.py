@@ -1,8 +1,8 @@
 """A caption file, and what sd-scripts reads of it.
 
-library/train_util.py (library/dreambooth_dataset.py from v0.11.0 on): read_caption, which is the
-same in all releases, and process_caption. The file is opened as UTF-8 text, so a line ends at LF,
-CRLF or CR, and a byte-order mark stays.
+library/train_util.py (from v0.11.0 on library/dreambooth_dataset.py): read_caption, which is the
+same in all releases but for enable_wildcard, new in v0.8.6. The file is opened as UTF-8 text, so a
+line ends at LF, CRLF or CR, and a byte-order mark stays. What becomes of the text is in `trained`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass
 from pathlib import Path
-
-from kohya_presets.dataset.subsets import Subset
 
 MARK = "\ufeff"
 _NUMBERS = 4  # parts of a name that face detection added: IMAGE_0_1_2_3
@@ -76,21 +74,3 @@ def candidates(image: Path, extension: str) -> tuple[Path, Path]:
 def find(image: Path, extension: str) -> Path | None:
     """Return the caption file that sd-scripts takes for an image, or None."""
     return next((file for file in candidates(image, extension) if file.is_file()), None)
-
-
-def trained(text: str, subset: Subset) -> str:
-    """Return the text that is trained, but for what each step changes by chance.
-
-    That is a caption with the subset's prefix and suffix, and secondary separators as the others.
-    """
-    prefix, suffix = (
-        subset.settings.dataset("caption_prefix"),
-        subset.settings.dataset("caption_suffix"),
-    )
-    found = " ".join(str(part) for part in (prefix, text, suffix) if part or part is text)
-    if not subset.has("enable_wildcard"):
-        found = found.split("\n")[0]
-    if secondary := subset.settings.dataset("secondary_separator"):
-        separator = subset.settings.dataset("caption_separator") or ","
-        found = found.replace(str(secondary), str(separator))
-    return found

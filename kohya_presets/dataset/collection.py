@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kohya_presets.dataset import buckets, steps
 from kohya_presets.dataset import subsets as subsets_of
-from kohya_presets.dataset.buckets import Buckets
 from kohya_presets.dataset.caption import Caption
 from kohya_presets.dataset.picture import Group, Header, Pixels
-from kohya_presets.dataset.placement import Placement
-from kohya_presets.dataset.steps import Epoch, Length, Picture
+from kohya_presets.dataset.sizes import buckets, steps
+from kohya_presets.dataset.sizes.buckets import Buckets
+from kohya_presets.dataset.sizes.placement import Placement
+from kohya_presets.dataset.sizes.steps import Epoch, Length, Picture
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.dataset.tokens import Counted
 

@@ -2,7 +2,8 @@
 
 library/train_util.py, FineTuningDataset. Until v0.9.1 a key is a path as it stands, or a name
 without its extension in `image_dir`; from v0.10.0 on it is a path, from `image_dir` where it is not
-a full one. From v0.10.6 on a name without its extension is found again.
+a full one. From v0.10.6 on a name without its extension is found again. How caption and tags become
+one text changed with v0.8.6 and v0.10.0.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ class Entry(NamedTuple):
     caption: str
 
 
-def read(file: Path, folder: Path | None, release: str, *, separator: str) -> tuple[Entry, ...]:
+def read(
+    file: Path, folder: Path | None, release: str, *, separator: str, wildcard: bool = False
+) -> tuple[Entry, ...]:
     """Return the images that a metadata file names, in its order.
+
+    `wildcard` is enable_wildcard: each line of a caption gets the tags.
 
     Raises:
         UserError: sd-scripts cannot read it, or it is not one.
@@ -48,9 +53,39 @@ def read(file: Path, folder: Path | None, release: str, *, separator: str) -> tu
         hint = "It is made by sd-scripts' tools, such as finetune/merge_captions_to_metadata.py."
         raise UserError(f"{file} is no metadata file: {error}", hint=hint) from None
     return tuple(
-        Entry(key, _image(key, folder, release), _caption(values, separator))
+        Entry(
+            key,
+            _image(key, folder, release),
+            caption(values, release, separator, wildcard=wildcard),
+        )
         for key, values in found.items()
     )
+
+
+def caption(
+    values: Mapping[str, Any], release: str, separator: str, *, wildcard: bool = False
+) -> str:
+    """Return caption and tags of an image as one text; with wildcards one of several lines."""
+    text, tags = values.get("caption"), values.get("tags")
+    nearest = options.nearest_release(release)
+    text, tags = (None if part is None else str(part) for part in (text, tags))
+    if releases.satisfies(nearest, ">=0.10.0"):
+        text = text or ""
+    elif text is None:
+        text, tags = tags or "", None
+    if wildcard and releases.satisfies(nearest, ">=0.8.6"):
+        if tags is None:
+            return text
+        # So tags without a caption are lost.
+        tags = tags.replace("\n", separator)
+        return "\n".join(f"{line}{separator}{tags}" for line in text.split("\n") if line.strip())
+    if not tags:
+        return text
+    if releases.satisfies(nearest, "<0.8.6"):
+        return f"{text}, {tags}"
+    if not text and releases.satisfies(nearest, ">=0.10.0"):
+        return tags
+    return f"{text}{separator}{tags}"
 
 
 def _lines(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -71,9 +106,3 @@ def _image(key: str, folder: Path | None, release: str) -> Path | None:
         return there
     named = (there.parent / (there.name + suffix) for suffix in sorted(image_folder.SUFFIXES))
     return next((file for file in named if file.is_file()), None)
-
-
-def _caption(values: Mapping[str, Any], separator: str) -> str:
-    """Return caption and tags as one text."""
-    parts = [values.get("caption"), values.get("tags")]
-    return separator.join(str(part) for part in parts if part)

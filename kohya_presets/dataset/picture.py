@@ -117,7 +117,7 @@ class Pixels:
 
     file: Path
     sha256: str = ""  # of the whole file; empty: it cannot be read
-    hash: str = ""  # 64 bits as 16 hexadecimal digits, see `likeness.hashes`
+    hash: str = ""  # 64 bits as 16 hexadecimal digits, see `dct_hash.hashes`
     mirrored: str = ""  # the hash of the picture mirrored left to right
     thumbnail: str = ""  # SIDE x SIDE bytes of grey, row by row, as base64
     sharpness: float = 0.0  # variance of the Laplacian at 512 x 512 pixels in area; 0: flat

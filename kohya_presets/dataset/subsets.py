@@ -6,6 +6,7 @@ library/train_util.py: DreamBoothDataset, FineTuningDataset, ControlNetDataset.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -77,7 +78,13 @@ class Subset:
         if not self.metadata:
             return ()
         separator = str(self.settings.dataset("caption_separator") or ",")
-        return metadata.read(self.metadata, self.folder, self.release, separator=separator)
+        return metadata.read(
+            self.metadata,
+            self.folder,
+            self.release,
+            separator=separator,
+            wildcard=self.has("enable_wildcard"),
+        )
 
 
 def of_folder(settings: Settings, folder: Path, *, number: int = 0) -> tuple[Subset, ...]:
@@ -125,15 +132,24 @@ def unused(subsets: Iterable[Subset]) -> dict[int, str]:
     return why
 
 
+def numbered(folder: Path) -> Iterator[tuple[Path, int, str]]:
+    """Yield the folders named like `10_name`: path, repeats, and the name."""
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    for name in names:
+        named = _NUMBERED.fullmatch(name)
+        if named and int(named[1]) > 0:
+            yield folder / name, int(named[1]), named[2] or ""
+
+
 def _numbered(
     folder: Path, settings: Settings, number: int, *, reg: bool = False
 ) -> Iterator[Subset]:
-    for inside in sorted(folder.iterdir()) if folder.is_dir() else ():
-        named = _NUMBERED.fullmatch(inside.name)
-        if inside.is_dir() and named and int(named[1]) > 0:
-            where, tokens = Place(inside), named[2] or ""
-            made = Subset(settings, inside, "folder", number, int(named[1]), reg, tokens)
-            yield replace(made, where=where)
+    for inside, repeats, tokens in numbered(folder):
+        made = Subset(settings, inside, "folder", number, repeats, reg, tokens)
+        yield replace(made, where=Place(inside))
 
 
 def _of_training(settings: Settings, near: Path) -> Iterator[Subset]:
@@ -180,9 +196,11 @@ def _whole(value: Any) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _path(value: Any, near: Path) -> Path | None:
-    """Return a path as sd-scripts would find it, started here or in the config's folder."""
-    if not isinstance(value, str) or not value:
-        return None
+def path(value: str, near: Path) -> Path:
+    """Return a path as sd-scripts would find it, started here or in the folder of `near`."""
     here, beside = Path(value).expanduser(), near.parent / value
     return beside if not here.exists() and beside.exists() else here
+
+
+def _path(value: Any, near: Path) -> Path | None:
+    return path(value, near) if isinstance(value, str) and value else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from kohya_presets.dataset.checks.check import Found
 from kohya_presets.dataset.collection import Collection
-from kohya_presets.dataset.steps import Length
+from kohya_presets.dataset.sizes.steps import Length
 from kohya_presets.problems import counts, plural
 
 SHOWN = 8  # buckets that are listed

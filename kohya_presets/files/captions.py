@@ -1,4 +1,4 @@
-"""Captions from file names, as in the guide's workflow: the name is the caption.
+"""Captions from file names, as in the guide's workflow: the name is the caption. And the reverse.
 
 Bulk-rename tools add a counter to files of one caption; it is not part of the caption.
 """
@@ -19,3 +19,13 @@ def from_name(stem: str) -> str:
     """
     name = stem.strip()
     return _COUNTER.sub("", name).strip() or name
+
+
+def to_name(caption: str, number: int = 0) -> str:
+    """Return a name without suffix from which `from_name` reads this caption.
+
+    `number` tells images of one caption apart; 0 is for the only one. A caption that ends as if
+    with a counter gets one even so: that one is taken off.
+    """
+    alone = number == 0 and from_name(caption) == caption
+    return caption if alone else f"{caption} ({number or 1})"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from kohya_presets.problems import Place, Problem, Severity, plural
 
@@ -27,7 +28,7 @@ class Found:
 
 def images(folder: Path) -> tuple[Path, ...]:
     """Return the images in `folder` itself, sorted by name."""
-    return tuple(sorted(f for f in folder.iterdir() if is_image(f)))
+    return tuple(folder / name for name in sorted(_names(folder)))
 
 
 def caption(image: Path, extension: str) -> Path:
@@ -84,11 +85,18 @@ def some(
 
 def is_image(file: Path) -> bool:
     """Return whether sd-scripts takes a file for an image."""
+    return _is_named_so(file.name) and file.is_file()
+
+
+def _is_named_so(name: str) -> bool:
     # sd-scripts finds a suffix in lower case or in upper case, but not in mixed case.
-    suffix = file.suffix
-    return (
-        suffix.lower() in SUFFIXES and suffix in (suffix.lower(), suffix.upper()) and file.is_file()
-    )
+    suffix = PurePath(name).suffix
+    return suffix.lower() in SUFFIXES and suffix in (suffix.lower(), suffix.upper())
+
+
+def _names(folder: Path) -> Iterator[str]:
+    with os.scandir(folder) as entries:  # which knows files from folders without asking again
+        yield from (e.name for e in entries if _is_named_so(e.name) and e.is_file())
 
 
 def _state(caption: Path) -> str:

@@ -37,15 +37,15 @@ def config(preset: Preset, paths: Paths, *, extra: Table | None = None) -> str:
         "output_name": paths.name,
         "dataset_config": str(paths.dataset_config),
     }
-    return _head(preset) + toml_text.table({**run, **preset.train, **(extra or {})})
+    return head(preset) + toml_text.table({**run, **preset.train, **(extra or {})})
 
 
 def dataset(preset: Preset, paths: Paths) -> str:
     """Return `dataset.toml`: one dataset with one subset, each key on the level it belongs to."""
-    subset = {"image_dir": str(paths.data), **_level(preset.dataset, "subset")}
+    subset = {"image_dir": str(paths.data), **level(preset.dataset, "subset")}
     return (
-        _head(preset)
-        + f"[[datasets]]\n{toml_text.table(_level(preset.dataset, 'dataset'))}\n"
+        head(preset)
+        + f"[[datasets]]\n{toml_text.table(level(preset.dataset, 'dataset'))}\n"
         + f"[[datasets.subsets]]\n{toml_text.table(subset)}"
     )
 
@@ -67,13 +67,15 @@ def arguments(table: Table) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _head(preset: Preset) -> str:
+def head(preset: Preset) -> str:
+    """Return the comment that each written file begins with."""
     return HEAD.format(name=preset.name)
 
 
-def _level(table: Table, level: str) -> Mapping[str, Any]:
+def level(table: Table, name: str) -> Mapping[str, Any]:
+    """Return what of a preset's [dataset] belongs to a level: "dataset" or "subset"."""
     known = options.dataset()
-    return {key: value for key, value in table.items() if known[key].level == level}
+    return {key: value for key, value in table.items() if known[key].level == name}
 
 
 def _word(value: Any) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from kohya_presets.dataset import buckets, steps, subsets
-from kohya_presets.dataset.buckets import Buckets
-from kohya_presets.dataset.placement import Placement, Refused
-from kohya_presets.dataset.steps import Picture
+from kohya_presets.dataset import subsets
+from kohya_presets.dataset.sizes import buckets, steps
+from kohya_presets.dataset.sizes.buckets import Buckets
+from kohya_presets.dataset.sizes.placement import Placement, Refused
+from kohya_presets.dataset.sizes.steps import Picture
 from kohya_presets.files import configs
 from kohya_presets.training.settings import Settings
 from tests.upstream import asking

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kohya_presets.dataset import steps
+from kohya_presets.dataset.sizes import steps
 from tests.upstream import asking
 from wrapper.checkouts.checkout import Checkout
 

@@ -20,6 +20,7 @@ Decorated = Callable[..., Any]
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+DATA = click.Path(path_type=Path)  # a folder of images, or a dataset config
 
 
 def presets() -> Catalogue:

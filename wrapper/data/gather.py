@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kohya_presets.dataset import caption, collection, likeness, tokens
-from kohya_presets.dataset.buckets import Buckets
+from kohya_presets.dataset import caption, collection
 from kohya_presets.dataset.caption import Caption
 from kohya_presets.dataset.collection import Collection, Item
-from kohya_presets.dataset.picture import Header
-from kohya_presets.dataset.placement import Refused
+from kohya_presets.dataset.sizes.buckets import Buckets
+from kohya_presets.dataset.sizes.placement import Refused
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.dataset.tokens import Tokenizer
 from kohya_presets.errors import UserError
-from wrapper.data import headers, pixels
-from wrapper.data.cache import Cache
+from wrapper.data import remembered
+from wrapper.data.reading import pixels
+from wrapper.data.reading.cache import Cache
 
 Progress = Callable[[str, int, int], None]  # what is read, how many are done, of how many
 
@@ -28,40 +28,55 @@ def collect(
     tokenizer: Tokenizer | None = None,
     trigger: str | None = None,
     cache: Cache | None = None,
-    with_pixels: bool = False,
     on_progress: Progress | None = None,
 ) -> Collection:
-    """Return what the headers and captions of all images say, and their pixels where asked for.
-
-    Nothing is written but the cache. A Ctrl-C passes through; what was read by then is in the
-    cache.
-    """
-    items = tuple(_items(subsets, tokenizer, on_progress))
+    """Return what the headers and captions of all images say. Nothing is written but the cache."""
+    items = list(_items(subsets, cache, on_progress))
+    if tokenizer:
+        items = remembered.counted(items, subsets, tokenizer, cache)
     beside = {number: _beside(subset, items, number) for number, subset in enumerate(subsets)}
-    found = Collection(tuple(subsets), items, beside, trigger=trigger)
+    found = Collection(tuple(subsets), tuple(items), beside, trigger=trigger)
     if trigger and tokenizer:
         count, rank = tokenizer.count(trigger), tokenizer.rank(trigger)
         found = replace(found, trigger_tokens=count, trigger_rank=rank)
-    return _with_pixels(found, cache, on_progress) if with_pixels else found
+    return found
+
+
+def with_pixels(
+    found: Collection, cache: Cache | None = None, on_progress: Progress | None = None
+) -> Collection:
+    """Return a collection with what the pixels of its images say.
+
+    Nothing is written but the cache. A Ctrl-C passes through; what was read by then is in it.
+    """
+    sound = [item.file for item in found.items if item.header.fault is None]
+
+    def tell(done: int, count: int) -> None:
+        if on_progress:
+            on_progress("pixels", done, count)
+
+    measured = {one.file: one for one in pixels.read(sound, cache, on_progress=tell)}
+    items = tuple(replace(item, pixels=measured.get(item.file)) for item in found.items)
+    once = [measured[file] for file in dict.fromkeys(sound) if file in measured]
+    return replace(found, items=items, groups=remembered.groups(once, cache))
 
 
 def _items(
-    subsets: Sequence[Subset], tokenizer: Tokenizer | None, on_progress: Progress | None
+    subsets: Sequence[Subset], cache: Cache | None, on_progress: Progress | None
 ) -> Iterator[Item]:
-    listed = [_listed(subset) for subset in subsets]
-    count, done = sum(map(len, listed)), 0
-    for number, (subset, images) in enumerate(zip(subsets, listed, strict=True)):
+    every = [listed(subset) for subset in subsets]
+    count, done = sum(map(len, every)), 0
+    for number, (subset, images) in enumerate(zip(subsets, every, strict=True)):
         placed = collection.placements(subset)
-        for header in headers.read(images):
+        for header in remembered.headers(list(images), cache):
             text, file = _caption(subset, images[header.file], header.file)
-            item = _placed(Item(number, header, file, text), placed)
-            yield _counted(item, subset, tokenizer) if tokenizer and text else item
+            yield _placed(Item(number, header, file, text), placed)
             done += 1
             if on_progress and done % 100 in (0, count % 100):
                 on_progress("headers", done, count)
 
 
-def _listed(subset: Subset) -> dict[Path, str]:
+def listed(subset: Subset) -> dict[Path, str]:
     """Return the images of a subset, with the caption of those that a metadata file has."""
     try:
         if subset.metadata:
@@ -71,10 +86,10 @@ def _listed(subset: Subset) -> dict[Path, str]:
         return {}
 
 
-def _caption(subset: Subset, listed: str, image: Path) -> tuple[str, Caption | None]:
+def _caption(subset: Subset, said: str, image: Path) -> tuple[str, Caption | None]:
     """Return the caption that is trained, and its file."""
     if subset.kind == "metadata":
-        return caption.trained(listed, subset), None
+        return caption.trained(said, subset), None
     extension = str(subset.settings.dataset("caption_extension") or ".caption")
     found = caption.find(image, extension)
     if found is None:
@@ -97,43 +112,11 @@ def _placed(item: Item, made: Buckets | None) -> Item:
         return replace(item, refused=str(error))
 
 
-def _counted(item: Item, subset: Subset, tokenizer: Tokenizer) -> Item:
-    length = subset.settings.train("max_token_length")
-    room = tokens.room_of(length if isinstance(length, int) else None)
-    weighted = bool(subset.settings.train("weighted_captions"))
-    try:
-        return replace(item, counted=_count(tokenizer, item.text, room, weighted))
-    except ValueError as error:
-        return replace(item, weight_fault=str(error))
-
-
-@functools.lru_cache(maxsize=4096)
-def _count(tokenizer: Tokenizer, text: str, room: int, weighted: bool) -> tokens.Counted:
-    return tokens.counted(tokenizer, text, room, weighted=weighted)
-
-
 def _beside(subset: Subset, items: Sequence[Item], number: int) -> tuple[Path, ...]:
     """Return the files in a subset's folder that are none of its images."""
     if subset.kind == "metadata" or not subset.folder or not subset.folder.is_dir():
         return ()
-    images = {item.file for item in items if item.subset == number}
-    return tuple(sorted(f for f in subset.folder.iterdir() if f not in images and f.is_file()))
-
-
-def _with_pixels(
-    found: Collection, cache: Cache | None, on_progress: Progress | None
-) -> Collection:
-    sound = [item.file for item in found.items if not _is_broken(item.header)]
-
-    def tell(done: int, count: int) -> None:
-        if on_progress:
-            on_progress("pixels", done, count)
-
-    measured = {one.file: one for one in pixels.read(sound, cache, on_progress=tell)}
-    items = tuple(replace(item, pixels=measured.get(item.file)) for item in found.items)
-    once = [measured[file] for file in dict.fromkeys(sound) if file in measured]
-    return replace(found, items=items, groups=likeness.groups(once))
-
-
-def _is_broken(header: Header) -> bool:
-    return header.fault is not None
+    images = {item.file.name for item in items if item.subset == number}
+    with os.scandir(subset.folder) as entries:
+        names = sorted(e.name for e in entries if e.name not in images and e.is_file())
+    return tuple(subset.folder / name for name in names)

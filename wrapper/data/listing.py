@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kohya_presets.files import image_folder
+from kohya_presets.dataset import caption
+from kohya_presets.dataset.subsets import Subset
 
 FILE = "data.json"  # in a run
 Listing = Mapping[str, str]  # name -> size of an image, hash of a caption's text
 
 
-def of(folder: Path, caption_extension: str) -> dict[str, str]:
-    """Return the images of a folder and their captions; an image by its size, to read none."""
+def of(subsets: Sequence[Subset]) -> dict[str, str]:
+    """Return the images of some subsets and their captions; an image by its size, to read none.
+
+    In one folder they are called by their names, in several by their paths.
+    """
     found: dict[str, str] = {}
-    for image in image_folder.images(folder) if folder.is_dir() else ():
-        found[image.name] = f"{image.stat().st_size} bytes"
-        caption = image_folder.caption(image, caption_extension)
-        if caption.is_file():
-            found[caption.name] = hashlib.sha256(caption.read_bytes()).hexdigest()[:16]
+    several = len(subsets) > 1
+    for subset in subsets:
+        extension = str(subset.settings.dataset("caption_extension") or ".txt")
+        for image in subset.images():
+            found[_name(image, several)] = f"{image.stat().st_size} bytes"
+            if (captioned := caption.find(image, extension)) and not subset.metadata:
+                found[_name(captioned, several)] = _digest(captioned)
+        if subset.metadata:
+            found[str(subset.metadata)] = _digest(subset.metadata)
     return found
+
+
+def _name(file: Path, several: bool) -> str:
+    return str(file) if several else file.name
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def text(listing: Listing) -> str:

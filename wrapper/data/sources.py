@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from kohya_presets.dataset import rendered
 from kohya_presets.dataset import subsets as subsets_of
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.errors import UserError
@@ -68,10 +69,7 @@ def of_data(preset: Preset, data: Path, against: Against) -> tuple[Subset, ...]:
     made = settings_of.of_preset(preset, against.release, against.additions)
     if not _is_config(data):
         return subsets_of.of_folder(made, data)
-    config = configs.read(data, is_dataset=True)
-    if config.is_unreadable or not configs.datasets(config):
-        why = config.problems[0].message if config.problems else "it has no [[datasets]]"
-        raise UserError(f"{data} is no dataset config: {why}")
+    config = rendered.read(data)
     each = [
         _filled(made, {key: value for key, (value, _) in one.items()})
         for one in configs.combined(config)

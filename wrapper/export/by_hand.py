@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from kohya_presets.dataset import rendered
 from kohya_presets.errors import PresetError
 from kohya_presets.files import render as texts
 from kohya_presets.presets.preset import Preset
@@ -47,7 +48,7 @@ def render(
     )
     files = {
         "config.toml": texts.config(preset, paths),
-        "dataset.toml": texts.dataset(preset, paths),
+        "dataset.toml": rendered.text(preset, paths),
         "command.txt": HEAD
         + _patching(preset)
         + "".join(f"{proc.command_line(c)}\n" for c in commands(preset, paths)),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kohya_presets.dataset import rendered
 from kohya_presets.files import render
 from kohya_presets.presets import preset as preset_files
 from kohya_presets.presets.preset import Preset, Table
@@ -70,7 +71,7 @@ def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | Non
     files = {
         "preset.toml": preset_files.to_toml(preset),
         "config.toml": render.config(preset, paths, extra=config),
-        "dataset.toml": render.dataset(preset, paths),
+        "dataset.toml": rendered.text(preset, paths),
     }
     train = _train(preset, name, site)
     stages = [train]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from kohya_presets.dataset import checks
 from kohya_presets.errors import UserError
-from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Place, Problem, listed
@@ -17,7 +17,7 @@ from kohya_presets.validate.report import Against
 from patches import registry
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
-from wrapper.data import images, named_files
+from wrapper.data import named_files
 from wrapper.environments import wanted
 from wrapper.environments.environment import NEEDED, Probe
 from wrapper.system import paths
@@ -29,9 +29,9 @@ def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> 
     """Yield what the checkout does not support, and what the rules say about the settings.
 
     Raises:
-        UserError: `ignore` has something that is no rule's code.
+        UserError: `ignore` has something that is the code of no rule and no check.
     """
-    silence.require(ignore)
+    silence.require({*ignore} - checks.CODES)
     yield from unknown_patches(preset)
     additions = registry.additions(paths.user_patches())
     against = Against(checkout.options_of, additions=additions, ignore=frozenset(ignore))
@@ -71,13 +71,6 @@ def patches(preset: Preset, checkout: Checkout) -> Iterator[Problem]:
             message += f": {status.why}" if status.why else ""
             other = hint if fits else "Use another release of sd-scripts."
             yield Problem("patch", "error", Place(preset.file), message, other)
-
-
-def inputs(preset: Preset, data: Path, base: Path) -> Iterator[Problem]:
-    """Yield what is wrong with the images, the captions and the base model."""
-    extension = preset.dataset.get("caption_extension", ".txt")
-    yield from images.problems(image_folder.scan(data, caption_extension=extension))
-    yield from model(preset, base)
 
 
 def model(preset: Preset, base: Path, *, ignore: Collection[str] = ()) -> Iterator[Problem]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kohya_presets.errors import ProblemsError, UserError
-from kohya_presets.files import image_folder
+from kohya_presets.errors import UserError
 from kohya_presets.presets.preset import Preset
-from kohya_presets.problems import errors
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training import trained
-from wrapper.data import images
+from wrapper.data import of_run
 from wrapper.planning import inputs, preflight, trainer, wishes
 from wrapper.planning import request as requests
 from wrapper.planning.request import Request
@@ -62,7 +60,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
         talk.warn("rehearsing with the stand-in scripts, not with sd-scripts: this tests less")
     checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
-    count = _count(request)
+    count = _count(request, talk)
     preset, changes = adapt.adapt(wishes.settled(request.preset), count)
     probe = trainer.probed(used, preset, checkout)
     missing = preflight.environment(preset, probe, cpu=True, python=used.python)
@@ -117,20 +115,17 @@ def _require_replaceable(folder: Path) -> None:
         runner.require_idle(folder)
 
 
-def _count(request: Request) -> int:
+def _count(request: Request, talk: Talk) -> int:
     """Return the number of images to rehearse with; the user's own images are checked."""
     if request.data is None:
         return pictures.COUNT
-    data = request.data.expanduser().resolve()
-    found = image_folder.scan(data, caption_extension=request.caption_extension)
-    if wrong := errors(images.problems(found)):
-        raise ProblemsError(f"the images in {data}", wrong)
-    return min(len(found.images), pictures.MOST)
+    images = requests.images(request, request.data.expanduser().resolve(), talk)
+    return min(images.count, pictures.MOST)
 
 
 def _fill(request: Request, into: Path) -> None:
     if request.data is None:
         pictures.draw(into)
     else:
-        data = request.data.expanduser().resolve()
-        pictures.copy_some(data, into, request.caption_extension)
+        subsets = of_run.of(request.preset, request.data.expanduser().resolve(), request.release)
+        pictures.copy_some(subsets, into, request.caption_extension)

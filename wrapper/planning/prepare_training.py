@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from kohya_presets.files import image_folder
 from kohya_presets.loras import weights
 from kohya_presets.problems import Problem
-from wrapper.data import base_model, images, listing
+from wrapper.data import base_model, listing
 from wrapper.planning import disk, inputs, preflight, trainer, wishes
 from wrapper.planning import request as requests
 from wrapper.planning.inputs import Inputs
@@ -63,11 +62,10 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         raise runner.taken(request.folder)
     # Quick checks come before minutes of downloads.
     requests.stop_at(preflight.parts(preset), talk, preset.script)
-    found = image_folder.scan(data, caption_extension=request.caption_extension)
-    requests.stop_at(images.problems(found), talk, f"the images in {data}")
+    images = requests.images(request, data, talk)
     model = base_model.find(base, on_step=talk.say)
     requests.stop_at(_model(request, model.file), talk, "the base model")
-    request, written = requests.with_room(request, asked, model.file, len(found.images), talk)
+    request, written = requests.with_room(request, asked, model.file, images.count, talk)
     preset = wishes.settled(request.preset)
     request = replace(request, preset=preset)
     talk.say(f"the run needs {disk.said(written)}")
@@ -91,7 +89,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         tensorboard=probe.tensorboard,
     )
     plan = inputs.plan(preset, planned_with)
-    images_now = listing.text(listing.of(data, request.caption_extension))
+    images_now = listing.text(listing.of(images.collection.subsets))
     plan = replace(plan, files={**plan.files, listing.FILE: images_now})
     talk.say(f"computing the checksum of {model.file.name}")
     facts = trainer.facts(checkout, used, probe) | {
@@ -103,7 +101,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
             "modified": model.file.stat().st_mtime_ns,
             "sha256": weights.sha256(model.file),
         },
-        "data": {"folder": str(data), "images": len(found.images)},
+        "data": {"folder": str(data), "images": images.count},
         inputs.TABLE: planned_with.table(),
     }
     return requests.started(request, "train", preset, checkout, plan, facts)

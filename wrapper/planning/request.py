@@ -15,6 +15,8 @@ from kohya_presets.training import settings
 from kohya_presets.training.trained import Training
 from patches import registry
 from wrapper.checkouts.checkout import Checkout
+from wrapper.data import of_run
+from wrapper.data.of_run import Data
 from wrapper.planning import disk, preflight, trainer
 from wrapper.planning.disk import Written
 from wrapper.planning.job import Plan
@@ -51,6 +53,16 @@ class Request:
     def caption_extension(self) -> str:
         """How the names of caption files end."""
         return str(self.preset.dataset.get("caption_extension", ".txt"))
+
+
+def images(request: Request, data: Path, talk: Talk) -> Data:
+    """Return the images and captions of a run, after all checks.
+
+    Raises:
+        ProblemsError: with everything at which sd-scripts would stop, or train without captions.
+    """
+    release = releases.DEFAULT if request.checkout else request.release
+    return of_run.checked(request.preset, data, talk, release=release, ignore=request.ignore)
 
 
 def validate(request: Request, talk: Talk) -> str | None:

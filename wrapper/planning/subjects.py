@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets import problems
+from kohya_presets.dataset import checks
 from kohya_presets.errors import UserError
 from kohya_presets.memory import estimate
 from kohya_presets.presets.catalogue import Catalogue
@@ -35,7 +36,7 @@ def against(
     Raises:
         UserError: there is no such release, folder, or rule code in `ignore`.
     """
-    silence.require(ignore)
+    silence.require({*ignore} - checks.CODES)
     known_as, patches = known(release), frozenset[str]()
     if folder is not None:
         found = checkout.open_folder(folder)

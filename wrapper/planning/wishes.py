@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from kohya_presets.dataset import caption
 from kohya_presets.errors import ProblemsError, UserError
-from kohya_presets.files import image_folder
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem
-from kohya_presets.sdscripts import scripts
+from kohya_presets.sdscripts import releases, scripts
 from patches import registry
 from patches.registry import Patch
 from wrapper.checkouts import checkout as checkouts
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
+from wrapper.data import of_run
 from wrapper.planning.request import Request
 from wrapper.runs.kept import states
 from wrapper.screen.talk import Talk
@@ -62,7 +63,7 @@ def _with_samples(request: Request, data: Path | None) -> Request:
     if request.samples is None:
         return request
     if request.samples == AUTO:
-        prompts = _from_captions(data, request.caption_extension)
+        prompts = _from_captions(data, request.preset)
     else:
         prompts = _from_file(Path(request.samples).expanduser())
     return replace(request, preset=replace(request.preset, samples={"prompts": prompts}))
@@ -79,14 +80,15 @@ def _from_file(file: Path) -> list[str]:
     return prompts
 
 
-def _from_captions(data: Path | None, extension: str) -> list[str]:
+def _from_captions(data: Path | None, preset: Preset) -> list[str]:
     """Return the first different captions as prompts, all from the same noise."""
     found: dict[str, None] = {}
-    for image in image_folder.images(data) if data is not None and data.is_dir() else ():
-        caption = image_folder.caption(image, extension)
-        if caption.is_file():
-            text = caption.read_text(encoding="utf-8", errors="replace").strip()
-            found |= {line: None for line in text.splitlines()[:1] if line}
+    for subset in of_run.of(preset, data, releases.DEFAULT) if data and data.exists() else ():
+        extension = str(subset.settings.dataset("caption_extension") or ".txt")
+        for image in subset.images():
+            if file := caption.find(image, extension):
+                text = caption.of_bytes(file, file.read_bytes()).text
+                found |= {text: None} if text else {}
     if not found:
         raise UserError(
             "--samples auto takes prompts from captions, but there are none",

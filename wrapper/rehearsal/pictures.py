@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from kohya_presets.dataset import caption
+from kohya_presets.dataset.subsets import Subset
 from kohya_presets.files import image_folder
 from wrapper.rehearsal.adapt import SEED, SIDE
 
@@ -26,14 +29,24 @@ def draw(folder: Path, count: int = COUNT) -> None:
         color = tuple(dice.randrange(256) for _ in range(3))
         ImageDraw.Draw(picture).ellipse((box[0], box[0], box[1] + 8, box[1] + 8), fill=color)
         picture.save(folder / f"a disc ({number + 1}).png")
-        caption = folder / f"a disc ({number + 1}).txt"
-        caption.write_text(f"a disc, number {number + 1}", encoding="utf-8", newline="\n")
+        beside = folder / f"a disc ({number + 1}).txt"
+        beside.write_text(f"a disc, number {number + 1}", encoding="utf-8", newline="\n")
 
 
-def copy_some(data: Path, folder: Path, caption_extension: str) -> None:
-    """Copy the first `MOST` images of `data` with their captions into `folder`."""
+def copy_some(subsets: Sequence[Subset], folder: Path, caption_extension: str) -> None:
+    """Copy the first `MOST` images of some subsets with their captions into `folder`.
+
+    Images of several folders get a number in front, since two may have the same name.
+    """
     folder.mkdir(parents=True)
-    for image in image_folder.images(data)[:MOST]:
-        shutil.copy2(image, folder)
-        if (caption := image_folder.caption(image, caption_extension)).is_file():
-            shutil.copy2(caption, folder)
+    images = [(subset, image) for subset in subsets for image in subset.images()]
+    for number, (subset, image) in enumerate(images[:MOST]):
+        name = f"{number:02} {image.name}" if len(subsets) > 1 else image.name
+        shutil.copy2(image, folder / name)
+        beside = image_folder.caption(folder / name, caption_extension)
+        extension = str(subset.settings.dataset("caption_extension") or caption_extension)
+        if subset.metadata:
+            told = {entry.image: entry.caption for entry in subset.entries()}
+            beside.write_text(told.get(image) or " ", encoding="utf-8", newline="\n")
+        elif found := caption.find(image, extension):
+            shutil.copy2(found, beside)

@@ -20,14 +20,15 @@ def usable(text: str) -> str:
     Raises:
         UserError: it cannot; the message says why.
     """
-    if fault := _fault(text):
+    if found := fault(text):
         hint = 'Choose another name: without / \\ : * ? " < > | and line ends, no dash at the '
         hint += "beginning, no dot or space at the beginning or end."
-        raise UserError(f"{text!r} cannot be used as a file name: {fault}", hint=hint)
+        raise UserError(f"{text!r} cannot be used as a file name: {found}", hint=hint)
     return text
 
 
-def _fault(text: str) -> str | None:
+def fault(text: str, *, longest: int = LONGEST) -> str | None:
+    """Return why a name cannot be used everywhere; `longest` is in bytes of UTF-8."""
     if not text.strip(". "):
         return "it is empty"
     if any(unicodedata.category(letter) in _CONTROL for letter in text):
@@ -40,6 +41,6 @@ def _fault(text: str) -> str | None:
         return "it begins with a dash, so commands take it for an option"
     if _DEVICE.fullmatch(text.partition(".")[0].strip()):
         return "Windows keeps this name for a device"
-    if len(text.encode("utf-8")) > LONGEST:
-        return f"it is longer than {LONGEST} bytes"
+    if len(text.encode("utf-8")) > longest:
+        return f"it is longer than {longest} bytes"
     return None

@@ -54,7 +54,18 @@ def words(lines: Sequence[str]) -> str:
     # accelerate reports the trainer's failure a second time, after the trainer's own error.
     errors = [line for line in every if _RAISED.match(line) or _LAUNCHER.search(line)]
     own = [line for line in errors if _is_raised(line)]
-    return (own or errors or every or ["it printed nothing"])[-1][:LONGEST]
+    if not own and errors:
+        return _of_launcher(errors[-1])
+    return (own or every or ["it printed nothing"])[-1][:LONGEST]
+
+
+def _of_launcher(line: str) -> str:
+    """Return what accelerate's launcher says of the trainer, without its whole command."""
+    if killed := re.search(r"died with <Signals\.(\w+)", line):
+        return f"the trainer was killed ({killed[1]})"
+    if ended := re.search(r"returned non-zero exit status (-?\d+)", line):
+        return f"the trainer ended with exit code {ended[1]}"
+    return line[:LONGEST]
 
 
 def folded(lines: Iterable[str]) -> str:

@@ -82,7 +82,8 @@ def found(check: Check, finding: Finding) -> Found:
         named = ", ".join(file.name for file in files[:NAMED]) + (", ..." if files[NAMED:] else "")
         message = f"{plural(len(files), check.noun)} {finding.what}: {named}"
         where = finding.where or Place(files[0].parent)
-    problem = Problem(check.code, check.severity, where, message, finding.hint or check.todo)
+    hint = finding.hint or check.todo or None
+    problem = Problem(check.code, check.severity, where, message, hint)
     return Found(check, finding, problem)
 
 

@@ -157,7 +157,7 @@ CHECKS = (
         "note",
         "alpha_mask is on, and an image has no transparency",
         "All of the image counts for the loss.",
-        "Nothing, if that is what you want.",
+        "",
         _no_alpha,
         "library/train_util.py, BaseDataset.__getitem__",
     ),

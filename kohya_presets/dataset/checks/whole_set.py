@@ -94,7 +94,7 @@ def _everywhere(collection: Collection) -> Iterator[Finding]:
     trigger = _words(collection.trigger or "")
     common = [
         word
-        for word, count in seen.most_common(12)
+        for word, count in sorted(seen.items(), key=lambda pair: (-pair[1], pair[0]))[:12]
         if count >= NEARLY_ALL * len(items) and word not in trigger and word not in _FUNCTION
     ]
     if common:
@@ -165,7 +165,7 @@ CHECKS = (
         "note",
         "nearly all images have the same shape",
         "It trains nearly all in one or few buckets.",
-        "Nothing; pictures of other shapes may come out worse.",
+        "Pictures of other shapes may come out worse.",
         _shape,
         _GUIDE,
     ),

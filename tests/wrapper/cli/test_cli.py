@@ -336,3 +336,16 @@ def test_one_broken_patch_of_yours_is_listed_with_its_fault(tmp_path: Path, home
         for name, fault in {"mine": "summary is missing", "other": "toml-syntax"}.items():
             about = result.stdout.split(f"cannot be used: patch '{name}'")[1]
             assert fault in about.split("cannot be used")[0]
+
+
+def test_validate_tells_what_is_wrong_with_the_images_of_a_dataset_config(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (1024, 1024)).save(tmp_path / "images" / "a.png")
+    (tmp_path / "images" / "a.txt").write_bytes(b"")
+    config = tmp_path / "dataset.toml"
+    subset = 'image_dir = "images"\ncaption_extension = ".txt"\n'
+    config.write_text(f"[[datasets]]\nresolution = 1024\n[[datasets.subsets]]\n{subset}", "utf-8")
+    result = run("validate", config)
+    assert result.exit_code == 3
+    assert "[caption-empty]" in result.stdout
+    assert "[caption-empty]" not in run("validate", config, "--ignore", "caption-empty").stdout

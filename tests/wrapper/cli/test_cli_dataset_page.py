@@ -9,7 +9,7 @@ import pytest
 from kohya_presets.errors import UserError
 from tests.wrapper.cli.test_cli import run
 from tests.wrapper.data.page import sets
-from wrapper.data import vocabulary
+from wrapper.data.reading import vocabulary
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from tests import lora_files
 from tests.wrapper.cli.test_cli import run
 from tests.wrapper.cli.test_cli_lora import TO_Q, diagonal, models
 from wrapper.cli import cli
+from wrapper.rehearsal import pictures
 from wrapper.rehearsal.adapt import STANDIN
 
 PAGE = Path(__file__).parents[3] / "docs" / "json.md"
@@ -69,6 +70,11 @@ def test_the_page_has_each_command_with_json_and_no_other() -> None:
 )
 def test_each_key_is_described(words: tuple[str, ...]) -> None:
     described(*words)
+
+
+def test_each_key_of_a_checked_dataset_is_described(tmp_path: Path) -> None:
+    pictures.draw(tmp_path / "images")
+    described("dataset check", tmp_path / "images", "--headers-only")
 
 
 def test_each_key_of_a_lora_is_described(tmp_path: Path) -> None:

@@ -20,9 +20,13 @@ Make = Callable[[], bytes | None]
 SIZE = (96, 64)
 
 
-@functools.cache
 def drawn(number: int = 0, size: tuple[int, int] = SIZE) -> Image.Image:
     """Return a picture that differs from those of other numbers."""
+    return _drawn(number, size).copy()  # saving leaves settings of the encoder on an image
+
+
+@functools.cache
+def _drawn(number: int, size: tuple[int, int]) -> Image.Image:
     dice = np.random.default_rng(number)
     grid = dice.integers(0, 256, (6, 6, 3), dtype=np.uint8)
     image = Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC)
@@ -177,24 +181,40 @@ def _heic() -> bytes | None:
     return encoded(drawn(), "HEIF")
 
 
-JPEG = functools.partial(encoded, drawn(), "JPEG")
-PNG = functools.partial(encoded, drawn(), "PNG")
-WEBP = functools.partial(encoded, drawn(), "WEBP")
-GIF = functools.partial(encoded, drawn(), "GIF")
+def jpeg(**options: object) -> bytes:
+    """Return a sound JPEG."""
+    return encoded(drawn(), "JPEG", **options)
+
+
+def a_png(**options: object) -> bytes:
+    """Return a sound PNG."""
+    return encoded(drawn(), "PNG", **options)
+
+
+def webp(**options: object) -> bytes:
+    """Return a sound WebP."""
+    return encoded(drawn(), "WEBP", **options)
+
+
+def gif() -> bytes:
+    """Return a sound GIF."""
+    return encoded(drawn(), "GIF")
+
+
 _FTYP = b"\0\0\0\x1cftyp"
 
 ODD: dict[str, Make] = {
     # Ended too early.
-    "cut in half.jpg": lambda: _cut(JPEG(), 0.5),
-    "without its last byte.jpg": lambda: JPEG()[:-1],
-    "without its last kilobyte.jpg": lambda: JPEG(quality=98)[:-1024],
-    "cut progressive.jpg": lambda: _cut(JPEG(progressive=True), 0.6),
-    "cut in its header.jpg": lambda: JPEG()[:30],
-    "cut in half.png": lambda: _cut(PNG(), 0.5),
-    "without its end.png": lambda: PNG()[:-40],
-    "cut in its header.png": lambda: PNG()[:20],
-    "cut in half.webp": lambda: _cut(WEBP(), 0.5),
-    "cut in half.gif": lambda: _cut(GIF(), 0.5),
+    "cut in half.jpg": lambda: _cut(jpeg(), 0.5),
+    "without its last byte.jpg": lambda: jpeg()[:-1],
+    "without its last kilobyte.jpg": lambda: jpeg(quality=98)[:-1024],
+    "cut progressive.jpg": lambda: _cut(jpeg(progressive=True), 0.6),
+    "cut in its header.jpg": lambda: jpeg()[:30],
+    "cut in half.png": lambda: _cut(a_png(), 0.5),
+    "without its end.png": lambda: a_png()[:-40],
+    "cut in its header.png": lambda: a_png()[:20],
+    "cut in half.webp": lambda: _cut(webp(), 0.5),
+    "cut in half.gif": lambda: _cut(gif(), 0.5),
     "cut in half.bmp": lambda: _cut(encoded(drawn(), "BMP"), 0.5),
     "cut in half.tif": lambda: _cut(encoded(drawn(), "TIFF"), 0.5),
     "cut in half.avif": lambda: _cut(made, 0.5) if (made := _avif()) else None,
@@ -215,17 +235,17 @@ ODD: dict[str, Make] = {
         b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n"
     ),
     # Named as something else.
-    "webp in truth.jpg": WEBP,
-    "png in truth.jpg": PNG,
-    "jpeg in truth.png": JPEG,
-    "gif in truth.png": GIF,
+    "webp in truth.jpg": webp,
+    "png in truth.jpg": a_png,
+    "jpeg in truth.png": jpeg,
+    "gif in truth.png": gif,
     "bmp in truth.jpg": lambda: encoded(drawn(), "BMP"),
     "avif in truth.jpg": _avif,
     "heic in truth.jpg": _heic,
     "picture.heic": _heic,
     "picture.avif": _avif,
-    "no ending": JPEG,
-    "UPPER CASE.JPG": JPEG,
+    "no ending": jpeg,
+    "UPPER CASE.JPG": jpeg,
     "picture.jxl": lambda: b"\xff\x0a" + bytes(100),
     "picture.heif": lambda: _FTYP + b"heic\0\0\0\0mif1heic" + bytes(300),  # begins as one only
     # Colours and depth.
@@ -246,7 +266,7 @@ ODD: dict[str, Make] = {
     "grey alpha.png": lambda: _alpha("PNG", "LA"),
     "palette transparent.png": lambda: _palette(transparency=0),
     "palette with alphas.png": lambda: _palette(transparency=bytes(range(0, 256, 16))),
-    "one colour transparent.png": lambda: PNG(transparency=(1, 2, 3)),
+    "one colour transparent.png": lambda: a_png(transparency=(1, 2, 3)),
     "all transparent.png": lambda: encoded(Image.new("RGBA", SIZE, (200, 0, 0, 0)), "PNG"),
     "transparent.gif": lambda: encoded(drawn().quantize(16), "GIF", transparency=0),
     # Several frames.
@@ -258,16 +278,16 @@ ODD: dict[str, Make] = {
         drawn(), "MPO", save_all=True, append_images=[drawn(1)]
     ),
     # EXIF and profiles.
-    "turned 3.jpg": lambda: JPEG(exif=exif(3)),
-    "turned 6.jpg": lambda: JPEG(exif=exif(6)),
-    "turned 8.png": lambda: PNG(exif=exif(8)),
-    "turned 6.webp": lambda: WEBP(exif=exif(6)),
-    "nonsense exif.jpg": lambda: JPEG(exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"),
-    "turned 99.jpg": lambda: JPEG(exif=exif(99)),
-    "srgb profile.jpg": lambda: JPEG(icc_profile=profile("sRGB")),
-    "adobe profile.jpg": lambda: JPEG(icc_profile=profile("adobe")),
-    "p3 profile.png": lambda: PNG(icc_profile=profile("p3")),
-    "broken profile.jpg": lambda: JPEG(icc_profile=b"no profile at all"),
+    "turned 3.jpg": lambda: jpeg(exif=exif(3)),
+    "turned 6.jpg": lambda: jpeg(exif=exif(6)),
+    "turned 8.png": lambda: a_png(exif=exif(8)),
+    "turned 6.webp": lambda: webp(exif=exif(6)),
+    "nonsense exif.jpg": lambda: jpeg(exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"),
+    "turned 99.jpg": lambda: jpeg(exif=exif(99)),
+    "srgb profile.jpg": lambda: jpeg(icc_profile=profile("sRGB")),
+    "adobe profile.jpg": lambda: jpeg(icc_profile=profile("adobe")),
+    "p3 profile.png": lambda: a_png(icc_profile=profile("p3")),
+    "broken profile.jpg": lambda: jpeg(icc_profile=b"no profile at all"),
     # Sizes.
     "one pixel.png": lambda: encoded(Image.new("RGB", (1, 1), "red"), "PNG"),
     "a line.png": lambda: encoded(drawn(0, (2000, 2)), "PNG"),
@@ -275,10 +295,10 @@ ODD: dict[str, Make] = {
     "huge in its header.png": lambda: png(100_000, 100_000, 8, 2, bytes(1000)),
     "flat.png": lambda: encoded(Image.new("RGB", SIZE, (128, 128, 128)), "PNG"),
     # Damaged inside.
-    "hole.jpg": lambda: _holed(JPEG(quality=95)),
-    "hole.png": lambda: _holed(PNG()),
-    "wrong checksum.png": lambda: PNG()[:29] + bytes(4) + PNG()[33:],
-    "bytes behind.jpg": lambda: JPEG() + b"PK\x03\x04" + bytes(200),
+    "hole.jpg": lambda: _holed(jpeg(quality=95)),
+    "hole.png": lambda: _holed(a_png()),
+    "wrong checksum.png": lambda: a_png()[:29] + bytes(4) + a_png()[33:],
+    "bytes behind.jpg": lambda: jpeg() + b"PK\x03\x04" + bytes(200),
     "text bomb.png": lambda: png(
         *(8, 8, 8, 0, (b"\0" + bytes(8)) * 8),
         chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100_000_000), 9)),

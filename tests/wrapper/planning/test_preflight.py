@@ -73,10 +73,9 @@ def test_a_patch_that_is_missing_is_told_with_the_command(
     assert f"needs the patch ema: in {scripts} it does not fit: ema: expected" in problem.message
 
 
-def test_a_lora_as_base_and_no_images_are_both_told(shipped: Catalogue, tmp_path: Path) -> None:
+def test_a_lora_as_base_is_told(shipped: Catalogue, tmp_path: Path) -> None:
     base = tensors.write(tmp_path / "a.safetensors", tensors.lora())
-    found = preflight.inputs(shipped.load("skynet"), tmp_path / "gone", base)
-    assert codes(found) == [("no-folder", "error"), ("base", "error")]
+    assert codes(preflight.model(shipped.load("skynet"), base)) == [("base", "error")]
 
 
 @pytest.mark.parametrize(

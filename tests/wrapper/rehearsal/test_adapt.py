@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from kohya_presets.dataset import subsets
 from kohya_presets.files import image_folder
 from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.training.settings import Settings
 from wrapper.rehearsal import adapt, pictures
 
 
@@ -72,6 +74,9 @@ def test_images_are_drawn_alike_each_time(tmp_path: Path) -> None:
 
 def test_of_many_images_some_are_copied_with_their_captions(tmp_path: Path) -> None:
     pictures.draw(tmp_path / "many", count=30)
-    pictures.copy_some(tmp_path / "many", tmp_path / "some", ".txt")
+    many = subsets.of_folder(
+        Settings({"train": {}, "dataset": {"caption_extension": ".txt"}}), tmp_path / "many"
+    )
+    pictures.copy_some(many, tmp_path / "some", ".txt")
     assert len(image_folder.scan(tmp_path / "some").images) == pictures.MOST
     assert not list(image_folder.problems(image_folder.scan(tmp_path / "some")))

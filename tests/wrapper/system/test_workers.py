@@ -53,6 +53,11 @@ def test_few_things_need_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(workers.each(slowly, range(3), lost=lost, workers=2)) == [0, 1, 2]
 
 
+def test_workers_leave_ctrl_c_to_the_process_that_asked_them() -> None:
+    with workers._pool(1) as pool:
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
 INTERRUPTED = """
 import sys
 from tests.wrapper.system.test_workers import lost, slowly

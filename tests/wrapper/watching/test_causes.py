@@ -347,3 +347,6 @@ def test_the_trainers_own_error_counts_and_not_the_launchers() -> None:
     assert log_end.words(log("ValueError: too many values")) == "ValueError: too many values"
     assert log_end.words(["a", "b "]) == "b"
     assert log_end.words([]) == "it printed nothing"
+    died = f"subprocess.CalledProcessError: Command '{['x' * 400]}' died with <Signals.SIGKILL: 9>."
+    assert log_end.words(["a", died]) == "the trainer was killed (SIGKILL)"
+    assert log_end.words(LAUNCHER) == "the trainer ended with exit code 1"

@@ -6,14 +6,20 @@ from pathlib import Path
 
 import click
 
-from wrapper.cli.options import FOLDER, force_option, preset_argument, presets, set_option
+from wrapper.cli.options import DATA, FOLDER, force_option, preset_argument, presets, set_option
 from wrapper.export import by_hand
 
 
 @click.command("render")
 @preset_argument()
 @click.option("--out", type=FOLDER, required=True, help="Folder to write the files to.")
-@click.option("--data", type=FOLDER, default=Path("data"), show_default=True, help="Image folder.")
+@click.option(
+    "--data",
+    type=DATA,
+    default=Path("data"),
+    show_default=True,
+    help="Folder of images, or a dataset config.",
+)
 @click.option(
     "--base",
     metavar="MODEL",

@@ -10,6 +10,7 @@ import click
 from kohya_presets.errors import PresetError
 from kohya_presets.sdscripts import scripts
 from wrapper.cli.options import (
+    DATA,
     ignore_option,
     json_option,
     presets,
@@ -34,6 +35,9 @@ from wrapper.planning import subjects
 @set_option
 @ignore_option
 @click.option(
+    "--data", type=DATA, metavar="DIR|FILE", help="Check these images and captions with PRESET too."
+)
+@click.option(
     "--images", type=click.IntRange(min=1), metavar="NUMBER", help="Number of training images."
 )
 @click.option("--advice", is_flag=True, help="Show the advice of the guide and of other users.")
@@ -50,6 +54,7 @@ def command(
     checkout: Path | None,
     overrides: tuple[str, ...],
     ignore: tuple[str, ...],
+    data: Path | None,
     images: int | None,
     advice: bool,
     script: str | None,
@@ -61,7 +66,8 @@ def command(
     with a misspelled option. A warning: a setting has no effect, or another one than it says.
     Advice is what the guide and other users would do. If there are errors, the exit code is 3.
 
-    A training config and its dataset config are checked as one.
+    A training config and its dataset config are checked as one, with the images that they name, if
+    these are here.
 
     \b
     Example:
@@ -70,6 +76,10 @@ def command(
     """
     against = subjects.against(release, checkout, ignore=ignore, images=images)
     reports = subjects.every(names, presets(), against, overrides, script)
+    if data or any(report.datasets for report in reports):
+        from wrapper.data import of_run  # Pillow, for those who have images here
+
+        reports = of_run.reports(reports, against, data)
     if as_json:
         print_json({"reports": [subjects.values(report) for report in reports]})
     else:

@@ -8,7 +8,7 @@ import click
 
 from wrapper.cli.ending import exit_if_standin, finish
 from wrapper.cli.options import (
-    FOLDER,
+    DATA,
     ignore_option,
     keep_option,
     notify_option,
@@ -29,7 +29,11 @@ from wrapper.watching.notify import address
 
 @click.command("rehearse")
 @preset_argument()
-@click.option("--data", type=FOLDER, help="Use some of these images.  [default: generated images]")
+@click.option(
+    "--data",
+    type=DATA,
+    help="Use some of these images: a folder, or a dataset config.  [default: generated images]",
+)
 @runs_option
 @site_options
 @click.option("--standin", is_flag=True, help="Use our small stand-in scripts, without sd-scripts.")

@@ -8,7 +8,7 @@ import click
 
 from wrapper.cli.ending import finish
 from wrapper.cli.options import (
-    FOLDER,
+    DATA,
     ignore_option,
     keep_option,
     notify_option,
@@ -30,7 +30,9 @@ from wrapper.watching.notify import address
 
 @click.command("train")
 @preset_argument()
-@click.option("--data", type=FOLDER, required=True, help="Folder with images and captions.")
+@click.option(
+    "--data", type=DATA, required=True, help="Folder with images and captions, or a dataset config."
+)
 @click.option(
     "--base",
     metavar="MODEL",

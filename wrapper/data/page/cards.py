@@ -11,7 +11,7 @@ from pathlib import Path
 from kohya_presets.dataset.checks.check import Found
 from kohya_presets.dataset.collection import Collection, Item
 from kohya_presets.dataset.picture import Group
-from kohya_presets.dataset.placement import Size
+from kohya_presets.dataset.sizes.placement import Size
 
 LONGEST = 1200  # characters of a caption, and of what is cut off, that are shown
 NAMED = 6  # others that are the same picture

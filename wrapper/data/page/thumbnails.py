@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from wrapper.data import headers
+from wrapper.data.reading import headers
 from wrapper.system import workers
 
 Progress = Callable[[int, int], None]  # how many are done, of how many

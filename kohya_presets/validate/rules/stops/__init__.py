@@ -3,6 +3,7 @@
 from kohya_presets.validate.rules.rule import Rule
 from kohya_presets.validate.rules.stops import (
     arguments,
+    buckets,
     files,
     images,
     loras,
@@ -15,6 +16,7 @@ RULES: tuple[Rule, ...] = (
     *arguments.RULES,
     *files.RULES,
     *images.RULES,
+    *buckets.RULES,
     *optimizers.RULES,
     *ranges.RULES,
     *schedules.RULES,

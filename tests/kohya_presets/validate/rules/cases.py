@@ -103,6 +103,11 @@ CASES = {
         "dataset.max_bucket_reso=1024",
         "max_bucket_reso must be equal or greater than resolution",
     ),
+    "bucket-below-step": Case(
+        "dataset.min_bucket_reso=32",
+        "dataset.min_bucket_reso=64",
+        "integer division or modulo by zero",
+    ),
     "bucket-steps": Case(
         "dataset.bucket_reso_steps=8", "dataset.bucket_reso_steps=32", "must be divisible by 32"
     ),

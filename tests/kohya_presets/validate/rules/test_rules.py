@@ -146,3 +146,28 @@ def test_all_time_steps_are_not_few() -> None:
 
     assert told(999)
     assert not told(1000)
+
+
+@pytest.mark.parametrize(
+    ("release", "key", "value", "expected"),
+    [
+        ("v0.8.8", "min_bucket_reso", 1050, "bucket-smallest"),
+        ("v0.9.0", "min_bucket_reso", 1050, None),  # rounded down to 1024
+        ("v0.9.0", "min_bucket_reso", 1088, "bucket-smallest"),
+        ("v0.8.8", "max_bucket_reso", 1000, "bucket-largest"),
+        ("v0.9.0", "max_bucket_reso", 1000, None),  # rounded up to 1024
+        ("v0.9.0", "max_bucket_reso", 960, "bucket-largest"),
+        ("v0.7.0", "min_bucket_reso", 32, "bucket-below-step"),
+        ("v0.8.8", "min_bucket_reso", 32, None),
+        ("v0.8.8", "min_bucket_reso", 0, "bucket-below-step"),
+        ("v0.9.0", "min_bucket_reso", 32, "bucket-below-step"),
+        ("v0.9.0", "min_bucket_reso", 64, None),
+    ],
+)
+def test_limits_of_buckets_are_rounded_as_each_release_rounds_them(
+    release: str, key: str, value: int, expected: str | None
+) -> None:
+    dataset = {"resolution": [1024, 1024], "enable_bucket": True, "max_bucket_reso": 2048}
+    made = Settings({"train": {}, "dataset": {**dataset, key: value}}, release=release)
+    codes = [p.code for p in rules.check(made) if p.code.startswith("bucket-")]
+    assert codes == ([expected] if expected else [])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kohya_presets.dataset.placement import Placement
+from kohya_presets.dataset.sizes.placement import Placement
 from wrapper.data.page import thumbnails
 from wrapper.data.page.thumbnails import Box, Wanted
 

@@ -12,7 +12,7 @@ import functools
 import math
 from dataclasses import dataclass
 
-from kohya_presets.dataset.placement import Placement, Refused, Size
+from kohya_presets.dataset.sizes.placement import Placement, Refused, Size
 from kohya_presets.sdscripts import options, releases
 from kohya_presets.sdscripts.scripts import KNOWN
 from kohya_presets.training import settings as settings_of

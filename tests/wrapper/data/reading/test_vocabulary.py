@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kohya_presets.errors import UserError
-from wrapper.data import vocabulary
+from wrapper.data.reading import vocabulary
 
 # As many pairs as CLIP's vocabulary has, made here: the real one is not in this repository.
 MADE = "#version: 0.2\n" + "".join(f"a{n} b{n}\n" for n in range(vocabulary.tokens.MERGES))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kohya_presets.dataset import buckets
-from kohya_presets.dataset.buckets import Buckets
-from kohya_presets.dataset.placement import Placement, Refused
+from kohya_presets.dataset.sizes import buckets
+from kohya_presets.dataset.sizes.buckets import Buckets
+from kohya_presets.dataset.sizes.placement import Placement, Refused
 from kohya_presets.training.settings import Settings
 
 BOTH = {"enabled": True, "largest": 2048}

@@ -15,7 +15,7 @@ from kohya_presets.errors import UserError
 from tests.kohya_presets.dataset.odd_captions import CAPTIONS
 from tests.upstream import asking
 from wrapper.checkouts.checkout import Checkout
-from wrapper.data import vocabulary
+from wrapper.data.reading import vocabulary
 
 pytestmark = [
     pytest.mark.upstream,

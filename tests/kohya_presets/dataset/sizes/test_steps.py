@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from kohya_presets.dataset import steps
-from kohya_presets.dataset.steps import Picture
+from kohya_presets.dataset.sizes import steps
+from kohya_presets.dataset.sizes.steps import Picture
 
 SQUARE, WIDE = (1024, 1024), (1216, 832)
 

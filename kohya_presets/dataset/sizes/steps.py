@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kohya_presets.dataset.placement import Size
+from kohya_presets.dataset.sizes.placement import Size
 
 
 class Picture(NamedTuple):

@@ -34,3 +34,14 @@ def test_a_trailing_counter_is_no_part_of_the_caption(stem: str, caption: str) -
 @given(st.text(max_size=30))
 def test_a_name_never_becomes_an_empty_caption(stem: str) -> None:
     assert bool(captions.from_name(stem)) == bool(stem.strip())
+
+
+@given(st.text(min_size=1, max_size=30).map(str.strip).filter(bool), st.integers(0, 2000))
+def test_a_name_made_of_a_caption_reads_as_that_caption_again(caption: str, number: int) -> None:
+    assert captions.from_name(captions.to_name(caption, number)) == caption
+
+
+def test_only_a_caption_that_ends_like_a_counter_gets_one_where_it_is_alone() -> None:
+    assert captions.to_name("korra in the snow") == "korra in the snow"
+    assert captions.to_name("korra in the snow", 3) == "korra in the snow (3)"
+    assert captions.to_name("apollo 11") == "apollo 11 (1)"

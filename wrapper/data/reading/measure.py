@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kohya_presets.dataset import likeness
+from kohya_presets.dataset.alike import dct_hash
 from kohya_presets.dataset.picture import Pixels
-from wrapper.data import headers
+from wrapper.data.reading import headers
 
 AREA = 512 * 512  # pixels to which a picture is shrunk before it is measured
 NEARLY = 0.9  # of a side: so near, nothing is gained by shrinking once more
@@ -44,6 +44,8 @@ def one(file: Path) -> Pixels:
             digest = _digest(opened)
             try:
                 return _measured(file, digest, opened)
+            except MemoryError:  # without a digest, so that it is tried again the next time
+                return Pixels(file, fault="there is not enough memory to read it")
             except headers.FAULTS as error:
                 return Pixels(file, digest, fault=headers.told(error))
     except OSError as error:
@@ -64,14 +66,14 @@ def _measured(file: Path, digest: str, opened: BinaryIO) -> Pixels:
         with Image.open(opened) as image:
             shrunk, transparent = _shrunk(image)
     grey = shrunk.convert("L")
-    small = grey.resize((likeness.SIDE, likeness.SIDE), Image.Resampling.BOX)
+    small = grey.resize((dct_hash.SIDE, dct_hash.SIDE), Image.Resampling.BOX)
     thumbnail = np.asarray(small)[None]
-    found = likeness.hashes(thumbnail)
+    found = dct_hash.hashes(thumbnail)
     return Pixels(
         file,
         digest,
         f"{found[0]:016x}",
-        f"{likeness.mirrored(found)[0]:016x}",
+        f"{dct_hash.mirrored(found)[0]:016x}",
         base64.b64encode(thumbnail.tobytes()).decode(),
         sharpness(np.asarray(grey, np.float32)),
         float(np.asarray(grey).mean()) / 255,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from kohya_presets.dataset.picture import Pixels
-from wrapper.data import cache as caches
-from wrapper.data import measure
-from wrapper.data.cache import Cache
+from wrapper.data.reading import cache as caches
+from wrapper.data.reading import measure
+from wrapper.data.reading.cache import Cache
 from wrapper.system import workers as workers_of
 
 Progress = Callable[[int, int], None]  # how many are done, of how many

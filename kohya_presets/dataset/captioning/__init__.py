@@ -1,0 +1,1 @@
+"""Captions changed in bulk, and captions that images hold themselves: text in, text out."""

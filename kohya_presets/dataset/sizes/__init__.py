@@ -1,0 +1,1 @@
+"""The size of a picture: its bucket, what is cut off, and how many steps follow."""

@@ -1,0 +1,1 @@
+"""Files of pictures, read with all cores, and what was read before."""
