@@ -6,6 +6,7 @@ library/train_util.py: DreamBoothDataset, FineTuningDataset, ControlNetDataset.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -57,7 +58,17 @@ class Subset:
 
     def has(self, key: str) -> bool:
         """Return whether a setting of the subset is on."""
-        return bool(self.settings.dataset(key))
+        return bool(self.get(key))
+
+    def get(self, key: str) -> Any:
+        """Return a dataset's setting in effect; asked for each of thousands of images."""
+        if key not in self._asked:
+            self._asked[key] = self.settings.dataset(key)
+        return self._asked[key]
+
+    @functools.cached_property
+    def _asked(self) -> dict[str, Any]:
+        return {}
 
     def images(self) -> tuple[Path, ...]:
         """Return the images that sd-scripts finds, sorted as it sorts them.

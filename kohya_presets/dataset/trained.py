@@ -6,6 +6,7 @@ chance (shuffling, dropping, warming up) takes tags away or moves them; it adds 
 
 from __future__ import annotations
 
+import functools
 import re
 
 from kohya_presets.dataset.subsets import Subset
@@ -75,8 +76,13 @@ def _separated(line: str, subset: Subset) -> str:
 
 
 def _word(subset: Subset, key: str) -> str:
-    return str(subset.settings.dataset(key) or "")
+    return str(subset.get(key) or "")
 
 
 def _is(subset: Subset, spec: str) -> bool:
-    return releases.satisfies(options.nearest_release(subset.release), spec)
+    return _satisfies(subset.release, spec)
+
+
+@functools.cache
+def _satisfies(release: str, spec: str) -> bool:
+    return releases.satisfies(options.nearest_release(release), spec)

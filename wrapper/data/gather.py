@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kohya_presets.dataset import caption, collection
+from kohya_presets.dataset import caption, collection, trained
 from kohya_presets.dataset.caption import Caption
 from kohya_presets.dataset.collection import Collection, Item
 from kohya_presets.dataset.sizes.buckets import Buckets
@@ -89,17 +89,17 @@ def listed(subset: Subset) -> dict[Path, str]:
 def _caption(subset: Subset, said: str, image: Path) -> tuple[str, Caption | None]:
     """Return the caption that is trained, and its file."""
     if subset.kind == "metadata":
-        return caption.trained(said, subset), None
-    extension = str(subset.settings.dataset("caption_extension") or ".caption")
+        return trained.text(said, subset), None
+    extension = str(subset.get("caption_extension") or ".caption")
     found = caption.find(image, extension)
     if found is None:
-        return caption.trained(subset.class_tokens or "", subset), None
+        return trained.text(subset.class_tokens or "", subset), None
     try:
         data = found.read_bytes()
     except OSError:
         return "", None
     read = caption.of_bytes(found, data, wildcard=subset.has("enable_wildcard"))
-    return caption.trained(read.text, subset), read
+    return trained.text(read.text, subset), read
 
 
 def _placed(item: Item, made: Buckets | None) -> Item:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.dataset import caption
+from kohya_presets.dataset import caption, trained
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.training.settings import Settings
 from tests.kohya_presets.dataset.odd_captions import CAPTIONS
@@ -45,10 +45,10 @@ def subset(**dataset: Any) -> Subset:
 
 
 def test_prefix_suffix_and_separators_are_trained() -> None:
-    assert caption.trained("korra", subset(caption_prefix="p", caption_suffix="s")) == "p korra s"
-    assert caption.trained("", subset(caption_prefix="p")) == "p "
+    assert trained.text("korra", subset(caption_prefix="p", caption_suffix="s")) == "p korra s"
+    assert trained.text("", subset(caption_prefix="p")) == "p "
     made = subset(secondary_separator=";;;", caption_separator=",")
-    assert caption.trained("a;;;b", made) == "a,b"
+    assert trained.text("a;;;b", made) == "a,b"
 
 
 def test_a_face_has_its_pictures_caption() -> None:
