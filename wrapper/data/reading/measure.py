@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-import signal
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,11 +25,6 @@ SEEN = 128  # alpha below which a pixel is more than half transparent
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 Planes = NDArray[np.float32]
-
-
-def ignore_interrupts() -> None:
-    """Leave Ctrl-C to the process that started this one: it stops when that one says so."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def several(files: Sequence[Path]) -> list[Pixels]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -173,11 +172,6 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_worker(tmp_path: Path) -> None:
     assert len(known) >= 19  # all but the one that was being looked at
     left = [p for p in psutil.process_iter(["cmdline"]) if str(script) in str(p.info["cmdline"])]
     assert not left
-
-
-def test_workers_leave_ctrl_c_to_the_process_that_asked_them() -> None:
-    with pixels._pool(1) as pool:
-        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
 
 
 # In a group of its own, so that the signal does not reach the tests.
