@@ -84,10 +84,18 @@ def some(
 
 def is_image(file: Path) -> bool:
     """Return whether sd-scripts takes a file for an image."""
-    # sd-scripts finds a suffix in lower case or in upper case, but not in mixed case.
+    return is_named_so(file) and file.is_file()
+
+
+def is_named_so(file: Path) -> bool:
+    """Return whether sd-scripts takes a name for an image's, whatever stands behind the name."""
+    # It finds a suffix in lower case or in upper case, but not in mixed case; and its glob does
+    # not see names that begin with a dot.
     suffix = file.suffix
     return (
-        suffix.lower() in SUFFIXES and suffix in (suffix.lower(), suffix.upper()) and file.is_file()
+        suffix.lower() in SUFFIXES
+        and suffix in (suffix.lower(), suffix.upper())
+        and not file.name.startswith(".")
     )
 
 
