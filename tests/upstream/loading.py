@@ -29,7 +29,7 @@ said = []
 logging.getLogger().addHandler(Notes(logging.INFO))
 tokenizer = transformers.CLIPTokenizer(sys.argv[2], sys.argv[3], model_max_length=77)
 try:
-    from library import strategy_base, strategy_sdxl
+    from library import strategy_base, strategy_sd, strategy_sdxl
 except ImportError:
     strategy_sdxl = None
 
@@ -45,6 +45,8 @@ def fault(stage, error):
 def loaded(one):
     said.clear()
     args = sdxl_train.setup_parser().parse_args(one["words"])
+    if args.resolution:
+        args.resolution = tuple(map(int, args.resolution.split(",")))  # prepare_dataset_args
     answer = {"stop": None, "images": [], "batches": [], "train": None, "length": None}
     stage = "config"
     try:
@@ -62,6 +64,10 @@ def loaded(one):
         stage = "read"
         if strategy_sdxl:
             strategy_base.TokenizeStrategy._strategy = strategy(args)
+            strategy_base.LatentsCachingStrategy._strategy = (
+                strategy_sd.SdSdxlLatentsCachingStrategy(False, False, 1, False)
+                if args.cache_latents else None
+            )
         made = config_util.generate_dataset_group_by_blueprint(blueprint.dataset_group)
         group = made[0] if isinstance(made, tuple) else made
         if strategy_sdxl:
@@ -83,7 +89,7 @@ def loaded(one):
             for info in whole.image_data.values()
         ]
         for index in range(len(dataset)):
-            answer["batches"].append(batch(dataset, whole, index))
+            answer["batches"].append(batch(dataset, whole, index, args))
     answer["train"], answer["length"] = group.num_train_images, len(group)
     stopped = [b["stop"] for b in answer["batches"] if "stop" in b]
     answer["stop"] = stopped[0] if stopped else None
@@ -96,7 +102,7 @@ def trace(error):
         at = at.tb_next
     return names
 
-def batch(dataset, whole, index):
+def batch(dataset, whole, index, args):
     at = whole.buckets_indices[index]
     bucket = whole.bucket_manager.buckets[at.bucket_index]
     start = at.batch_index * at.bucket_batch_size
@@ -104,6 +110,8 @@ def batch(dataset, whole, index):
     files = [os.path.basename(whole.image_data[key].absolute_path) for key in keys]
     try:
         item = dataset[index]
+        if args.weighted_captions and strategy_sdxl:  # as sdxl_train.py does with each batch
+            strategy(args).tokenize_with_weights(item["captions"])
     except Exception as error:
         return {"files": files, "stop": fault("batch", error)}
     images = ((item["images"] + 1) * 127.5).round().int()
@@ -125,7 +133,10 @@ def batch(dataset, whole, index):
 def trained(one):
     # The script itself, as far as it comes without a model.
     said.clear()
+    sdxl_train.setup_logging = lambda *_, **__: None  # lest it takes our handler away
     if strategy_sdxl:
+        strategy_base.TokenizeStrategy._strategy = None
+        strategy_base.LatentsCachingStrategy._strategy = None
         sdxl_train.strategy_sdxl = types.SimpleNamespace(
             SdxlTokenizeStrategy=lambda *_: types.SimpleNamespace(tokenizer1=None, tokenizer2=None)
         )
@@ -136,7 +147,7 @@ def trained(one):
         words += ["--dataset_config", one["config"]]
     args = sdxl_train.setup_parser().parse_args(words)
     try:
-        came_back = sdxl_train.train(args)
+        sdxl_train.train(args)
         stop = None
     except BaseException as error:
         stop = fault("train", error)
@@ -147,7 +158,6 @@ with open(sys.argv[1], encoding="utf-8") as file:
 answers = {name: loaded(one) for name, one in asked.items()}
 for name, one in asked.items():
     if one["train"]:
-        logging.getLogger().addHandler(Notes(logging.INFO))
         answers[name]["script"] = trained(one)
 tell(answers)
 """

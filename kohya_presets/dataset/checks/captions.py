@@ -198,10 +198,10 @@ CHECKS = (
     ),
     Check(
         "caption-mark",
-        "warning",
+        "note",
         "a caption begins with a byte-order mark",
-        "The mark becomes a part of the first word, which is then another word.",
-        "Save them as UTF-8 without BOM.",
+        "It takes the mark for text, but its tokenizer drops it: the same words are trained.",
+        "Nothing. Save them as UTF-8 without BOM, if other programs read them.",
         _of_file(
             lambda item: item.caption is not None and item.caption.has_mark,
             "whose caption begins with a byte-order mark",
@@ -243,6 +243,7 @@ CHECKS = (
         "Correct the weight, or write brackets with a backslash in front.",
         _weights,
         "library/strategy_base.py, TokenizeStrategy._get_weighted_input_ids",
+        ">=0.10.0",
     ),
     Check(
         "caption-weights-off",

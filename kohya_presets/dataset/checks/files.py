@@ -227,6 +227,7 @@ CHECKS = (
         "Nothing, if that is what you want.",
         _no_alpha,
         "library/train_util.py, BaseDataset.__getitem__",
+        ">=0.9.0",
     ),
     Check(
         "image-animated",
