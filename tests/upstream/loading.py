@@ -117,7 +117,7 @@ def batch(dataset, whole, index, args):
     images = ((item["images"] + 1) * 127.5).round().int()
     ids = item.get("input_ids")
     ids = item["input_ids_list"][0] if ids is None else ids
-    masks = item.get("alpha_masks")
+    masks, cond = item.get("alpha_masks"), item.get("conditioning_images")
     return {
         "files": files,
         "size": [images.shape[3], images.shape[2]],
@@ -128,6 +128,7 @@ def batch(dataset, whole, index, args):
         "least": images.amin(dim=(1, 2, 3)).tolist(),
         "tokens": [[n for n in one.flatten().tolist() if n < 49406] for one in ids],
         "mask": None if masks is None else [float(masks.min()), float(masks.max())],
+        "cond": None if cond is None else [float(cond.min()), float(cond.max())],
     }
 
 def trained(one):

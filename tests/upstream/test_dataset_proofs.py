@@ -110,6 +110,10 @@ PROOFS: dict[str, Proof] = {
     "mask-folder": lambda t, r, k: stops(t, "batch") and says(t, "not directory"),
     "mask-broken": lambda t, r, k: stops(t, "batch", "UnidentifiedImageError"),
     "mask-size": lambda t, r, k: stops(t, "batch", "size of conditioning image is not match"),
+    "mask-unused": lambda t, r, k: trains(t, "0.png", "1.png") and says(t, "extra conditioning"),
+    "mask-squeezed": lambda t, r, k: (
+        batches(t, "cond") == [[-1, 1]] and looks_like(t, drawn(0, (96, 64)))
+    ),
     "image-broken": lambda t, r, k: (
         stops(t, "batch", "UnidentifiedImageError")
         if is_old(r)
@@ -170,6 +174,7 @@ PROOFS: dict[str, Proof] = {
     "caption-choices-off": lambda t, r, k: (
         batches(t, "tokens") == [[k.ids("a {red|blue} lamp")]]
     ),
+    "caption-json": lambda t, r, k: batches(t, "tokens") == [[k.ids('{"caption": "a lamp"}')]],
     "caption-same": lambda t, r, k: captions(t) == [LAMP, LAMP] and trains(t, "0.png", "1.png"),
     "duplicate": lambda t, r, k: trains(t, "0.png", "again.png"),
     "look-alike": lambda t, r, k: trains(t, "0.png", "again.jpg"),

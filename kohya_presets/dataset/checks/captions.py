@@ -112,6 +112,11 @@ def _choices(collection: Collection) -> Iterator[Finding]:
             yield Finding("whose caption has choices {a|b}, which are off", found)
 
 
+def _structured(item: Item) -> bool:
+    text = item.text.strip(MARK + " ")
+    return text.startswith(('{"', '["', "[{")) and text.endswith(("}", "]"))
+
+
 def _same(collection: Collection) -> Iterator[Finding]:
     by_text: dict[str, list[Path]] = {}
     for items in collection.by_subset():
@@ -262,6 +267,15 @@ CHECKS = (
         "Use --set dataset.enable_wildcard=true, or write one choice.",
         _choices,
         "library/train_util.py, BaseDataset.process_caption",
+    ),
+    Check(
+        "caption-json",
+        "warning",
+        "a caption is JSON",
+        "It trains names, quotes and braces as words.",
+        "Write the caption alone into the file.",
+        _of_file(_structured, "whose caption is JSON"),
+        _READ,
     ),
     Check(
         "caption-same",

@@ -14,7 +14,7 @@ from pathlib import Path
 from kohya_presets.dataset import caption
 from kohya_presets.dataset.checks.check import Check, Finding, each
 from kohya_presets.dataset.collection import Collection, Item
-from kohya_presets.dataset.picture import FORMATS
+from kohya_presets.dataset.picture import FORMATS, recognized
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.files import image_folder
 
@@ -60,9 +60,18 @@ def _how(files: tuple[Path, ...]) -> str | None:
 
 
 def _is_other_image(file: Path) -> bool:
-    """Return whether a file beside the images has the ending of one, of another kind than they."""
+    """Return whether a file beside the images has the ending of one, of another kind than they.
+
+    What has no ending at all is opened.
+    """
     suffix = file.suffix.lower()
-    return suffix in FORMATS and suffix not in image_folder.SUFFIXES
+    if suffix or file.name.startswith("."):
+        return suffix in FORMATS and suffix not in image_folder.SUFFIXES
+    try:
+        with file.open("rb") as opened:
+            return recognized(opened.read(32)) is not None
+    except OSError:
+        return False
 
 
 def _miswritten(collection: Collection) -> Iterator[Finding]:
@@ -161,7 +170,7 @@ CHECKS = (
         "warning",
         "a file of an image has an ending that sd-scripts does not read",
         "It does not see the file, and says nothing.",
-        "Convert them to PNG or JPEG.",
+        "Convert them to PNG or JPEG, or give the right ending to a file that has none.",
         _unread,
         _NAMES,
     ),

@@ -9,6 +9,7 @@ from kohya_presets.dataset.checks.kinds import in_use, place
 from kohya_presets.dataset.collection import Collection
 from kohya_presets.files import image_folder
 
+SHIFTED = 0.05  # the share of an image that is cut off
 _MASKS = "library/train_util.py, ControlNetDataset"
 
 
@@ -55,6 +56,15 @@ def _other_size(collection: Collection) -> Iterator[Finding]:
             yield Finding("with another size than its image", other)
 
 
+def _squeezed(collection: Collection) -> Iterator[Finding]:
+    for items in collection.by_subset():
+        if not collection.subset(items[0]).has("enable_bucket"):
+            continue
+        masked = ((item.file, item.placement) for item in items if item.file in collection.masks)
+        if found := tuple(file for file, one in masked if one and one.lost > SHIFTED):
+            yield Finding("of which a part is cut off, but not of its mask", found)
+
+
 CHECKS = (
     Check(
         "mask-missing",
@@ -73,6 +83,18 @@ CHECKS = (
         "Move it out of the folder.",
         _extra,
         _MASKS,
+        "<0.10.2",
+        noun="mask",
+    ),
+    Check(
+        "mask-unused",
+        "warning",
+        "a mask in conditioning_data_dir belongs to no image",
+        "It does not use the mask, and names it in its log.",
+        "Give it the name of its image.",
+        _extra,
+        _MASKS,
+        ">=0.10.2",
         noun="mask",
     ),
     Check(
@@ -103,5 +125,15 @@ CHECKS = (
         _other_size,
         f"{_MASKS}.__getitem__",
         noun="mask",
+    ),
+    Check(
+        "mask-squeezed",
+        "warning",
+        "an image is cropped to its bucket, and its mask is not",
+        "It crops the image, but squeezes the whole mask into the bucket: they do not fit.",
+        "Crop images and masks to the shapes of buckets, or use v0.9.1 or v0.11.1.",
+        _squeezed,
+        f"{_MASKS}.__getitem__",
+        ">=0.10.0,<0.11.1",
     ),
 )

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image, ImageFilter
+
 from kohya_presets.sdscripts import releases
 from tests.kohya_presets.dataset.checks.folders import (
     LAMP,
@@ -105,6 +107,20 @@ def masks(*names: str, size: tuple[int, int] = (64, 64), form: str = "PNG") -> M
     return make
 
 
+def wide_masks(width: int) -> Make:
+    """Return a maker of an image of WIDTH x 64; its mask is white in the leftmost sixth only."""
+
+    def make(root: Path) -> Made:
+        images = folder(root / "img", LAMP, size=(width, 64))
+        mask = Image.new("L", (width, 64))
+        mask.paste(255, (0, 0, width // 6, 64))
+        (root / "masks").mkdir()
+        mask.save(root / "masks" / "0.png")
+        return Made(config(root, {"image_dir": images, "conditioning_data_dir": root / "masks"}))
+
+    return make
+
+
 def listed(
     values: object, *, file: str = "meta.json", cached: bool = False, text: str | None = None
 ) -> Make:
@@ -190,12 +206,21 @@ def twice(mirrored: bool = False, exact: bool = True) -> Make:
     return make
 
 
-def blurred(root: Path) -> Made:
-    """Make ten pictures of which one is blurred."""
-    images = folder(root / "img", *SCENES[:10], size=(512, 512))
-    soft = odd_pictures.drawn(3, (512, 512)).resize((4, 4)).resize((512, 512))
-    (images / "3.png").write_bytes(odd_pictures.encoded(soft, "PNG"))
-    return Made(images)
+def grainy(soft: int) -> Make:
+    """Return a maker of ten pictures with grain, of which the first `soft` have lost it."""
+
+    def make(root: Path) -> Made:
+        images = folder(root / "img", *SCENES[:10], size=(512, 512))
+        for number in range(10):
+            made = odd_pictures.drawn(number, (512, 512))
+            grain = Image.effect_noise(made.size, 60).convert("RGB")
+            made = Image.blend(made, grain, 0.5)
+            if number < soft:
+                made = made.filter(ImageFilter.GaussianBlur(4))
+            (images / f"{number}.png").write_bytes(odd_pictures.encoded(made, "PNG"))
+        return Made(images)
+
+    return make
 
 
 ONE = captions(LAMP)
@@ -225,6 +250,8 @@ CASES: dict[str, Case] = {
     # masks
     "mask-missing": Case(masks("0.png"), masks("0.png", "1.png")),
     "mask-extra": Case(masks("0.png", "1.png", "2.png"), masks("0.png", "1.png")),
+    "mask-unused": Case(masks("0.png", "1.png", "2.png"), masks("0.png", "1.png"), "v0.11.1"),
+    "mask-squeezed": Case(wide_masks(96), wide_masks(64)),
     "mask-folder": Case(masks(), masks("0.png", "1.png")),
     "mask-broken": Case(masks("0.png", "1.png", form=""), masks("0.png", "1.png")),
     "mask-size": Case(masks("0.png", "1.png", size=(32, 32)), masks("0.png", "1.png")),
@@ -294,15 +321,14 @@ CASES: dict[str, Case] = {
         captions("a {red|blue} lamp"),
         captions("a {red|blue} lamp", over="dataset.enable_wildcard=true"),
     ),
+    "caption-json": Case(captions('{"caption": "a lamp"}'), captions("{a lamp}, [a chair]")),
     "caption-same": Case(captions(LAMP, LAMP), captions(LAMP, "a chair")),
     # the whole set
     "set-size": Case(captions(*SCENES[:3]), captions(*SCENES, *(f"{s}, blue" for s in SCENES))),
     "duplicate": Case(twice(), EACH),
     "look-alike": Case(twice(exact=False), EACH),
     "set-shape": Case(EACH, sized(*[(64, 64), (128, 32)] * 5)),
-    "image-blurred": Case(
-        blurred, lambda root: Made(folder(root / "img", *SCENES[:10], size=(512, 512)))
-    ),
+    "image-blurred": Case(grainy(1), grainy(0)),
     "caption-style": Case(captions(*SCENES[:9], "lamp, table, red, indoors"), EACH),
     "caption-words": Case(EACH, captions(*WORDS)),
     "trigger-missing": Case(
