@@ -46,14 +46,16 @@ class Item:
 class Collection:
     """The subsets of one training, their images, and what else lies beside them.
 
-    `beside` has the files of each subset's folder that are no image to sd-scripts. `trigger` is the
-    word that is to call the concept, where it is given; `trigger_tokens` how many tokens it has,
-    and `trigger_rank` the number of its token where it is one: see `tokens.Tokenizer.rank`.
+    `beside` has what is in each subset's folder and is none of its `items`. `masks` has the mask of
+    an image, where its subset has masks. `trigger` is the word that is to call the concept, where
+    it is given; `trigger_tokens` how many tokens it has, and `trigger_rank` the number of its token
+    where it is one: see `tokens.Tokenizer.rank`.
     """
 
     subsets: tuple[Subset, ...]
     items: tuple[Item, ...] = ()
     beside: Mapping[int, tuple[Path, ...]] = field(default_factory=dict)
+    masks: Mapping[Path, Header] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
     trigger: str | None = None
     trigger_tokens: int | None = None

@@ -45,7 +45,7 @@ def read(
     except UnicodeDecodeError as error:
         raise UserError(f"the metadata file {file} is not UTF-8") from error
     try:
-        is_lines = file.suffix == ".jsonl"
+        is_lines = file.suffix == ".jsonl" and not _is(release, "<0.10.0")
         found = dict(_lines(text)) if is_lines else json.loads(text)
         if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
             raise ValueError("expected one table for each image")
@@ -98,11 +98,15 @@ def _image(key: str, folder: Path | None, release: str) -> Path | None:
     """Return the image that sd-scripts of this release takes for a key."""
     given = Path(key)
     there = given if given.is_absolute() or folder is None else folder / key
-    if releases.satisfies(options.nearest_release(release), _PATHS_ONLY):
+    if _is(release, _PATHS_ONLY):
         return there if there.is_file() else None
     if given.is_file():
         return given
-    if there.is_file() and not releases.satisfies(options.nearest_release(release), "<0.10.0"):
+    if there.is_file() and not _is(release, "<0.10.0"):
         return there
     named = (there.parent / (there.name + suffix) for suffix in sorted(image_folder.SUFFIXES))
     return next((file for file in named if file.is_file()), None)
+
+
+def _is(release: str, spec: str) -> bool:
+    return releases.satisfies(options.nearest_release(release), spec)

@@ -73,6 +73,7 @@ class Header:
     transparent: bool = False  # has an alpha channel, a transparent colour or palette entry
     fault: str | None = None  # why it cannot be opened
     unsupported: bool = False  # the fault is a format that is not read here
+    extended: bool = False  # a WebP with a header of its own for EXIF, a profile or frames (VP8X)
 
     @property
     def misnamed(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from kohya_presets.dataset import metadata
 from kohya_presets.dataset.metadata import Entry
+from kohya_presets.errors import UserError
 from kohya_presets.files import image_folder
 from kohya_presets.problems import Place
 from kohya_presets.sdscripts.scripts import CONTROL_NET, KNOWN
@@ -136,11 +137,18 @@ def unused(subsets: Iterable[Subset]) -> dict[int, str]:
             why[number] = "the dataset has this folder twice; the first one counts"
         elif not subset.metadata and not (subset.folder and subset.folder.is_dir()):
             why[number] = "there is no such folder"
-        elif not subset.images():
+        elif _is_empty(subset):
             why[number] = "there is no image in it"
         else:
             seen[what] = number
     return why
+
+
+def _is_empty(subset: Subset) -> bool:
+    try:
+        return not subset.images()
+    except UserError:  # of a metadata file, at which sd-scripts stops
+        return False
 
 
 def numbered(folder: Path) -> Iterator[tuple[Path, int, str]]:

@@ -85,18 +85,24 @@ def some(
 
 def is_image(file: Path) -> bool:
     """Return whether sd-scripts takes a file for an image."""
-    return _is_named_so(file.name) and file.is_file()
+    return is_named_so(file) and file.is_file()
 
 
-def _is_named_so(name: str) -> bool:
-    # sd-scripts finds a suffix in lower case or in upper case, but not in mixed case.
-    suffix = PurePath(name).suffix
-    return suffix.lower() in SUFFIXES and suffix in (suffix.lower(), suffix.upper())
+def is_named_so(file: PurePath) -> bool:
+    """Return whether sd-scripts takes a name for an image's, whatever stands behind the name."""
+    # It finds a suffix in lower case or in upper case, but not in mixed case; and its glob does
+    # not see names that begin with a dot.
+    suffix = file.suffix
+    return (
+        suffix.lower() in SUFFIXES
+        and suffix in (suffix.lower(), suffix.upper())
+        and not file.name.startswith(".")
+    )
 
 
 def _names(folder: Path) -> Iterator[str]:
     with os.scandir(folder) as entries:  # which knows files from folders without asking again
-        yield from (e.name for e in entries if _is_named_so(e.name) and e.is_file())
+        yield from (e.name for e in entries if is_named_so(PurePath(e.name)) and e.is_file())
 
 
 def _state(caption: Path) -> str:

@@ -10,13 +10,23 @@ from pathlib import Path
 from kohya_presets.dataset import caption, collection, trained
 from kohya_presets.dataset.caption import Caption
 from kohya_presets.dataset.collection import Collection, Item
+<<<<<<< HEAD
+=======
+from kohya_presets.dataset.picture import Header
+from kohya_presets.dataset.sizes import measured
+>>>>>>> proofs
 from kohya_presets.dataset.sizes.buckets import Buckets
 from kohya_presets.dataset.sizes.placement import Refused
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.dataset.tokens import Tokenizer
 from kohya_presets.errors import UserError
+<<<<<<< HEAD
 from wrapper.data import remembered
 from wrapper.data.reading import pixels
+=======
+from kohya_presets.files import image_folder
+from wrapper.data.reading import headers, pixels
+>>>>>>> proofs
 from wrapper.data.reading.cache import Cache
 
 Progress = Callable[[str, int, int], None]  # what is read, how many are done, of how many
@@ -35,7 +45,12 @@ def collect(
     if tokenizer:
         items = remembered.counted(items, subsets, tokenizer, cache)
     beside = {number: _beside(subset, items, number) for number, subset in enumerate(subsets)}
+<<<<<<< HEAD
     found = Collection(tuple(subsets), tuple(items), beside, trigger=trigger)
+=======
+    masks = {file: mask for subset in subsets for file, mask in _masks(subset)}
+    found = Collection(tuple(subsets), items, beside, masks, trigger=trigger)
+>>>>>>> proofs
     if trigger and tokenizer:
         count, rank = tokenizer.count(trigger), tokenizer.rank(trigger)
         found = replace(found, trigger_tokens=count, trigger_rank=rank)
@@ -70,7 +85,12 @@ def _items(
         placed = collection.placements(subset)
         for header in remembered.headers(list(images), cache):
             text, file = _caption(subset, images[header.file], header.file)
+<<<<<<< HEAD
             yield _placed(Item(number, header, file, text), placed)
+=======
+            item = _placed(Item(number, header, file, text), placed, subset.release)
+            yield _counted(item, subset, tokenizer) if tokenizer and text else item
+>>>>>>> proofs
             done += 1
             if on_progress and done % 100 in (0, count % 100):
                 on_progress("headers", done, count)
@@ -102,21 +122,46 @@ def _caption(subset: Subset, said: str, image: Path) -> tuple[str, Caption | Non
     return trained.text(read.text, subset), read
 
 
-def _placed(item: Item, made: Buckets | None) -> Item:
+def _placed(item: Item, made: Buckets | None, release: str) -> Item:
     width, height = item.header.size
     if made is None or width < 1 or height < 1 or made.skips(width, height):
         return item
+    seen = measured.believed(item.header, release)
     try:
-        return replace(item, placement=made.place(width, height))
+        return replace(item, placement=made.place(width, height, seen))
     except Refused as error:
         return replace(item, refused=str(error))
 
 
 def _beside(subset: Subset, items: Sequence[Item], number: int) -> tuple[Path, ...]:
-    """Return the files in a subset's folder that are none of its images."""
+    """Return what is in a subset's folder and is none of its images.
+
+    Among it are folders, and links to nothing, if they have an image's name.
+    """
     if subset.kind == "metadata" or not subset.folder or not subset.folder.is_dir():
         return ()
+<<<<<<< HEAD
     images = {item.file.name for item in items if item.subset == number}
     with os.scandir(subset.folder) as entries:
         names = sorted(e.name for e in entries if e.name not in images and e.is_file())
     return tuple(subset.folder / name for name in names)
+=======
+    images = {item.file for item in items if item.subset == number}
+    others = (file for file in subset.folder.iterdir() if file not in images)
+    return tuple(sorted(f for f in others if image_folder.is_named_so(f) or f.is_file()))
+
+
+def _masks(subset: Subset) -> Iterator[tuple[Path, Header]]:
+    """Yield the images of a subset that have a mask, each with its mask's header."""
+    if subset.kind != "masks" or not subset.masks or not subset.masks.is_dir():
+        return
+    first: dict[str, Path] = {}
+    for mask in image_folder.images(subset.masks):
+        first.setdefault(mask.stem, mask)
+    found = {image: first[image.stem] for image in subset.images() if image.stem in first}
+    yield from zip(found, headers.read(found.values()), strict=True)
+
+
+def _is_broken(header: Header) -> bool:
+    return header.fault is not None
+>>>>>>> proofs

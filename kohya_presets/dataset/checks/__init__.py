@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection as Names
 from collections.abc import Iterator
 
-from kohya_presets.dataset.checks import captions, check, files, kinds, sizes, whole_set
+from kohya_presets.dataset.checks import captions, check, files, kinds, masks, sizes, whole_set
 from kohya_presets.dataset.checks.check import Check, Found
 from kohya_presets.dataset.collection import Collection
 from kohya_presets.errors import UserError
@@ -13,6 +13,7 @@ from kohya_presets.problems import SEVERITIES, did_you_mean
 
 CHECKS: tuple[Check, ...] = (
     *kinds.CHECKS,
+    *masks.CHECKS,
     *files.CHECKS,
     *sizes.CHECKS,
     *captions.CHECKS,

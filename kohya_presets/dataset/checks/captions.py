@@ -112,6 +112,11 @@ def _choices(collection: Collection) -> Iterator[Finding]:
             yield Finding("whose caption has choices {a|b}, which are off", found)
 
 
+def _structured(item: Item) -> bool:
+    text = item.text.strip(MARK + " ")
+    return text.startswith(('{"', '["', "[{")) and text.endswith(("}", "]"))
+
+
 def _same(collection: Collection) -> Iterator[Finding]:
     by_text: dict[str, list[Path]] = {}
     for items in collection.by_subset():
@@ -198,10 +203,10 @@ CHECKS = (
     ),
     Check(
         "caption-mark",
-        "warning",
+        "note",
         "a caption begins with a byte-order mark",
-        "The mark becomes a part of the first word, which is then another word.",
-        "Save them as UTF-8 without BOM.",
+        "It takes the mark for text, but its tokenizer drops it: the same words are trained.",
+        "Nothing. Save them as UTF-8 without BOM, if other programs read them.",
         _of_file(
             lambda item: item.caption is not None and item.caption.has_mark,
             "whose caption begins with a byte-order mark",
@@ -243,6 +248,7 @@ CHECKS = (
         "Correct the weight, or write brackets with a backslash in front.",
         _weights,
         "library/strategy_base.py, TokenizeStrategy._get_weighted_input_ids",
+        ">=0.10.0",
     ),
     Check(
         "caption-weights-off",
@@ -261,6 +267,15 @@ CHECKS = (
         "Use --set dataset.enable_wildcard=true, or write one choice.",
         _choices,
         "library/train_util.py, BaseDataset.process_caption",
+    ),
+    Check(
+        "caption-json",
+        "warning",
+        "a caption is JSON",
+        "It trains names, quotes and braces as words.",
+        "Write the caption alone into the file.",
+        _of_file(_structured, "whose caption is JSON"),
+        _READ,
     ),
     Check(
         "caption-same",

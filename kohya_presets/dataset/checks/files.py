@@ -7,19 +7,26 @@ library/utils.py from v0.11.0 on). What it takes for an image is decided by the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from kohya_presets.dataset import caption
 from kohya_presets.dataset.checks.check import Check, Finding, each
 from kohya_presets.dataset.collection import Collection, Item
-from kohya_presets.dataset.picture import FORMATS
+from kohya_presets.dataset.picture import FORMATS, recognized
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.files import image_folder
 
 _LOAD = "library/train_util.py, load_image"
 _NAMES = "library/train_util.py, IMAGE_EXTENSIONS and glob_images"
+_FOREIGN = frozenset({"HEIF", "JXL", "SVG"})  # formats that the trainer's Pillow does not read
 _EXTRA = {".avif": "pillow-avif-plugin", ".jxl": "pillow-jxl-plugin"}  # read where installed
+
+
+def _is_broken(item: Item) -> bool:
+    header = item.header
+    return (bool(header.fault) and not header.unsupported) or header.format in _FOREIGN
 
 
 def _is_deep(item: Item) -> bool:
@@ -33,7 +40,7 @@ def _has_alpha(item: Item) -> bool:
 def _unread(collection: Collection) -> Iterator[Finding]:
     for number, files in collection.beside.items():
         extension = str(collection.subsets[number].settings.dataset("caption_extension") or ".txt")
-        images = [f for f in files if f.suffix.lower() in FORMATS and not _is_miswritten(f)]
+        images = [f for f in files if _is_other_image(f)]
         captioned = tuple(f for f in images if caption.candidates(f, extension)[0].is_file())
         for found, what in (
             (captioned, "with a caption, but sd-scripts does not read such files"),
@@ -52,14 +59,58 @@ def _how(files: tuple[Path, ...]) -> str | None:
     return None
 
 
-def _is_miswritten(file: Path) -> bool:
-    return file.suffix.lower() in image_folder.SUFFIXES
+def _is_other_image(file: Path) -> bool:
+    """Return whether a file beside the images has the ending of one, of another kind than they.
+
+    What has no ending at all is opened.
+    """
+    suffix = file.suffix.lower()
+    if suffix or file.name.startswith("."):
+        return suffix in FORMATS and suffix not in image_folder.SUFFIXES
+    try:
+        with file.open("rb") as opened:
+            return recognized(opened.read(32)) is not None
+    except OSError:
+        return False
 
 
 def _miswritten(collection: Collection) -> Iterator[Finding]:
     for files in collection.beside.values():
-        if found := tuple(f for f in files if _is_miswritten(f) and f.is_file()):
+        if found := tuple(f for f in files if _is_miswritten(f)):
             yield Finding("whose ending has both capitals and small letters", found)
+
+
+def _is_miswritten(file: Path) -> bool:
+    suffix = file.suffix
+    return suffix.lower() in image_folder.SUFFIXES and suffix not in (
+        suffix.lower(),
+        suffix.upper(),
+    )
+
+
+def _hidden(collection: Collection) -> Iterator[Finding]:
+    for files in collection.beside.values():
+        # macOS writes ._NAME beside NAME on disks of other systems: nobody misses it.
+        found = (f for f in files if f.name.startswith(".") and not f.name.startswith("._"))
+        if images := tuple(f for f in found if f.suffix.lower() in image_folder.SUFFIXES):
+            yield Finding("whose name begins with a dot", images)
+
+
+def _nowhere(collection: Collection) -> Iterator[Finding]:
+    for number, files in collection.beside.items():
+        if collection.subsets[number].kind == "metadata":
+            continue
+        if found := tuple(f for f in files if image_folder.is_named_so(f) and not f.is_file()):
+            yield Finding("that is a folder, or a link to nothing", found)
+
+
+def _same_name(collection: Collection) -> Iterator[Finding]:
+    for items in collection.by_subset():
+        if collection.subset(items[0]).kind == "metadata":
+            continue
+        several = Counter(item.file.with_suffix("") for item in items)
+        if same := tuple(i.file for i in items if several[i.file.with_suffix("")] > 1):
+            yield Finding("with the name of another one but for the ending", same)
 
 
 def _alpha(collection: Collection) -> Iterator[Finding]:
@@ -87,17 +138,24 @@ CHECKS = (
         "an image cannot be opened",
         "It stops: when it reads the sizes, or when it comes to the image.",
         "Replace the file, or move it out of the folder.",
-        each(
-            lambda item: bool(item.header.fault) and not item.header.unsupported,
-            "that cannot be read",
-        ),
+        each(_is_broken, "that cannot be read"),
         f"{_LOAD}; BaseDataset.get_image_size",
+    ),
+    Check(
+        "image-nowhere",
+        "error",
+        "a folder, or a link to nothing, has the name of an image",
+        "It takes it for an image, and stops when it reads the sizes.",
+        "Rename it, or move it out of the folder.",
+        _nowhere,
+        _NAMES,
+        noun="name",
     ),
     Check(
         "image-truncated",
         "error",
         "the end of an image is missing",
-        "It reads the size and begins to train. It stops when it comes to the image.",
+        "It reads the size only. It stops when it comes to the image, maybe after hours.",
         "Replace the file, or move it out of the folder.",
         each(
             lambda item: (
@@ -112,7 +170,7 @@ CHECKS = (
         "warning",
         "a file of an image has an ending that sd-scripts does not read",
         "It does not see the file, and says nothing.",
-        "Convert them to PNG or JPEG.",
+        "Convert them to PNG or JPEG, or give the right ending to a file that has none.",
         _unread,
         _NAMES,
     ),
@@ -124,6 +182,24 @@ CHECKS = (
         "Rename them: .jpg or .JPG.",
         _miswritten,
         _NAMES,
+    ),
+    Check(
+        "image-hidden",
+        "warning",
+        "the name of an image begins with a dot",
+        "It does not see the file, and says nothing.",
+        "Rename them.",
+        _hidden,
+        _NAMES,
+    ),
+    Check(
+        "image-same-name",
+        "note",
+        "images have the same name, but for the ending",
+        "It trains each of them, with the same caption.",
+        "Rename one, and its caption.",
+        _same_name,
+        "library/train_util.py, DreamBoothDataset: read_caption",
     ),
     Check(
         "image-turned",
@@ -160,6 +236,7 @@ CHECKS = (
         "",
         _no_alpha,
         "library/train_util.py, BaseDataset.__getitem__",
+        ">=0.9.0",
     ),
     Check(
         "image-animated",

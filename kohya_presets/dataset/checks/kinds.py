@@ -11,14 +11,16 @@ from kohya_presets.dataset.subsets import Subset
 from kohya_presets.errors import UserError
 from kohya_presets.files import image_folder
 from kohya_presets.problems import Place, plural
+from kohya_presets.sdscripts import options, releases
 
 CACHED = "metadata_cache.json"  # library/train_util.py, DreamBoothDataset.IMAGE_INFO_CACHE_FILE
+_STOPPING = ">=0.8.6,<0.8.8"  # at a folder that does not exist
 _DREAMBOOTH = "library/train_util.py, DreamBoothDataset"
 _METADATA = "library/train_util.py, FineTuningDataset"
-_MASKS = "library/train_util.py, ControlNetDataset"
 
 
-def _used(collection: Collection) -> Iterator[tuple[int, Subset]]:
+def in_use(collection: Collection) -> Iterator[tuple[int, Subset]]:
+    """Yield the subsets that sd-scripts does not leave out, with their numbers."""
     for number, subset in enumerate(collection.subsets):
         if number not in collection.unused:
             yield number, subset
@@ -36,16 +38,40 @@ def _nothing(collection: Collection) -> Iterator[Finding]:
                 hint = "Give the subfolder itself. Set repeats with --set dataset.num_repeats=N."
                 yield Finding(here, where=Place(folder), hint=hint)
                 continue
-        yield Finding(collection.unused[number], where=_place(subset))
+        if not _stops_without(subset):
+            yield Finding(collection.unused[number], where=place(subset))
+
+
+def _regularization_only(collection: Collection) -> Iterator[Finding]:
+    used = [subset for _, subset in in_use(collection)]
+    if used and all(subset.is_reg for subset in used):
+        yield Finding("there are regularization images only", where=place(used[0]))
 
 
 def _left_out(collection: Collection) -> Iterator[Finding]:
     if len(collection.unused) < len(collection.subsets):
         for number, why in collection.unused.items():
-            yield Finding(f"{why}, so it is left out", where=_place(collection.subsets[number]))
+            subset = collection.subsets[number]
+            if not _stops_without(subset):
+                yield Finding(f"{why}, so it is left out", where=place(subset))
 
 
-def _place(subset: Subset) -> Place:
+def _no_folder(collection: Collection) -> Iterator[Finding]:
+    for subset in collection.subsets:
+        if _stops_without(subset):
+            yield Finding(f"there is no folder {subset.folder}", where=place(subset))
+
+
+def _stops_without(subset: Subset) -> bool:
+    """Return whether a subset has no folder, and the release stops at that."""
+    gone = not subset.metadata and subset.repeats > 0 and bool(subset.folder)
+    gone = gone and not (subset.folder and subset.folder.is_dir())
+    nearest = options.nearest_release(subset.release)
+    return gone and releases.satisfies(nearest, _STOPPING)
+
+
+def place(subset: Subset) -> Place:
+    """Return where a subset is defined."""
     return subset.where if subset.where.file else Place(subset.metadata or subset.folder)
 
 
@@ -54,7 +80,7 @@ def _listing_unreadable(collection: Collection) -> Iterator[Finding]:
         try:
             subset.entries()
         except UserError as error:
-            yield Finding(str(error), where=_place(subset), hint=error.hint)
+            yield Finding(str(error), where=place(subset), hint=error.hint)
 
 
 def _listing_without_images(collection: Collection) -> Iterator[Finding]:
@@ -63,7 +89,7 @@ def _listing_without_images(collection: Collection) -> Iterator[Finding]:
         if lost:
             what = f"the metadata file names images that are not found: {', '.join(lost[:3])}"
             what += f" and {len(lost) - 3} more" if lost[3:] else ""
-            yield Finding(what, where=_place(subset))
+            yield Finding(what, where=place(subset))
 
 
 def _readable(collection: Collection) -> Iterator[Subset]:
@@ -79,31 +105,7 @@ def _listing_broken_releases(collection: Collection) -> Iterator[Finding]:
     for subset in _readable(collection):
         if not subset.settings.train("cache_latents"):
             what = "a metadata file works in these releases only with cache_latents"
-            yield Finding(what, where=_place(subset))
-
-
-def _masks_missing(collection: Collection) -> Iterator[Finding]:
-    for number, subset in _used(collection):
-        if subset.kind == "masks" and subset.masks and subset.masks.is_dir():
-            there = {mask.stem for mask in image_folder.images(subset.masks)}
-            without = tuple(i.file for i in collection.of(number) if i.file.stem not in there)
-            if without:
-                yield Finding(f"without a mask in {subset.masks}", without)
-
-
-def _masks_extra(collection: Collection) -> Iterator[Finding]:
-    for number, subset in _used(collection):
-        if subset.kind == "masks" and subset.masks and subset.masks.is_dir():
-            there = {item.file.stem for item in collection.of(number)}
-            masks = image_folder.images(subset.masks)
-            if extra := tuple(mask for mask in masks if mask.stem not in there):
-                yield Finding("that is a mask of no image", extra)
-
-
-def _masks_nowhere(collection: Collection) -> Iterator[Finding]:
-    for _, subset in _used(collection):
-        if subset.kind == "masks" and not (subset.masks and subset.masks.is_dir()):
-            yield Finding(f"there is no folder of masks {subset.masks}", where=_place(subset))
+            yield Finding(what, where=place(subset))
 
 
 def _numberless(collection: Collection) -> Iterator[Finding]:
@@ -115,25 +117,25 @@ def _numberless(collection: Collection) -> Iterator[Finding]:
         lost = [d for d in sorted(folder.iterdir()) if d.is_dir() and d not in taken]
         if lost := [d for d in lost if image_folder.images(d)]:
             named = ", ".join(inside.name for inside in lost[:3])
-            what = f"folders with images but without a number in front are not read: {named}"
+            what = f"folders with images but no number above 0 in front are not read: {named}"
             yield Finding(what, where=Place(folder))
 
 
 def _regularization_unused(collection: Collection) -> Iterator[Finding]:
     for number in {subset.dataset for subset in collection.subsets}:
         train, reg, where = 0, 0, None
-        for at, subset in _used(collection):
+        for at, subset in in_use(collection):
             if subset.dataset == number:
                 count = subset.repeats * len(collection.of(at))
                 train += 0 if subset.is_reg else count
                 reg += count if subset.is_reg else 0
-                where = _place(subset) if subset.is_reg else where
+                where = place(subset) if subset.is_reg else where
         if reg > train:
             yield Finding(f"{train} of {reg} regularization images are used", where=where)
 
 
 def _listed_before(collection: Collection) -> Iterator[Finding]:
-    for number, subset in _used(collection):
+    for number, subset in in_use(collection):
         if subset.folder and subset.has("cache_info") and (subset.folder / CACHED).is_file():
             here: tuple[Path, ...] = (subset.folder / CACHED,)
             what = f"the images are those that {CACHED} lists, and not those in the folder"
@@ -150,6 +152,25 @@ CHECKS = (
         "Give a folder with images in it.",
         _nothing,
         f"{_DREAMBOOTH}.load_dreambooth_dir; sdxl_train.py, train",
+    ),
+    Check(
+        "regularization-only",
+        "error",
+        "there are regularization images only",
+        'It says "No data found" and ends with exit code 0: no model, and no error.',
+        "Give training images, or write is_reg = false.",
+        _regularization_only,
+        f"{_DREAMBOOTH}.__init__; sdxl_train.py, train",
+    ),
+    Check(
+        "subset-no-folder",
+        "error",
+        "a folder of images does not exist",
+        'It stops with "not enough values to unpack" when it reads the images.',
+        "Correct the path, or delete the subset.",
+        _no_folder,
+        f"{_DREAMBOOTH}.load_dreambooth_dir",
+        _STOPPING,
     ),
     Check(
         "subset-left-out",
@@ -189,37 +210,10 @@ CHECKS = (
         ">=0.10.0,<0.10.6",
     ),
     Check(
-        "mask-missing",
-        "error",
-        "an image has no mask in conditioning_data_dir",
-        'It stops with "missing conditioning data" when it reads the images.',
-        "Add the masks, each with the name of its image.",
-        _masks_missing,
-        _MASKS,
-    ),
-    Check(
-        "mask-extra",
-        "error",
-        "a mask in conditioning_data_dir belongs to no image",
-        'It stops with "extra conditioning data" when it reads the images.',
-        "Move it out of the folder.",
-        _masks_extra,
-        _MASKS,
-    ),
-    Check(
-        "mask-folder",
-        "error",
-        "conditioning_data_dir is no folder",
-        "It warns, and stops at the first batch: there is no mask to load.",
-        "Correct the path.",
-        _masks_nowhere,
-        _MASKS,
-    ),
-    Check(
         "folder-without-number",
         "warning",
-        "a folder in train_data_dir has no number in front",
-        "It ignores the folder with a line in its log.",
+        "a folder in train_data_dir has no number in front, or 0",
+        "It ignores the folder. Only of one without a number, a line in its log says so.",
         "Rename it to 1_NAME; 1 is how often each image is repeated.",
         _numberless,
         "library/config_util.py, generate_dreambooth_subsets_config_by_subdirs",

@@ -9,6 +9,7 @@ from kohya_presets.dataset.checks.check import Check, Finding
 from kohya_presets.dataset.collection import Collection
 from kohya_presets.problems import plural
 
+STRETCHED = 1.05  # times as much in one direction as in the other
 MUCH = 0.2  # share of a picture that is cut off
 _BUCKETS = "library/train_util.py, BucketManager.select_bucket"
 _LOADED = "library/train_util.py, BaseDataset.__getitem__"
@@ -51,6 +52,13 @@ def _cut(collection: Collection) -> Iterator[Finding]:
             yield Finding(what, tuple(file for file, _ in placed))
 
 
+def _stretched(collection: Collection) -> Iterator[Finding]:
+    for items in collection.by_subset():
+        placed = ((item.file, item.placement) for item in items)
+        if found := tuple(f for f, one in placed if one and one.stretched > STRETCHED):
+            yield Finding("that is stretched or squeezed into a square bucket", found)
+
+
 def _alone(collection: Collection) -> Iterator[Finding]:
     for number, epoch in collection.epochs.items():
         batch = collection.batch(number)
@@ -71,6 +79,16 @@ CHECKS = (
         "Turn enable_bucket on, or crop the images to the resolution.",
         _refused,
         f"{_BUCKETS}; {_LOADED}",
+    ),
+    Check(
+        "image-stretched",
+        "warning",
+        "an image whose size is not found: a BMP, or an AVIF with another ending",
+        "It takes the image for a square, and squeezes the whole of it into a square bucket.",
+        "Convert them to PNG, or use v0.10.0 or newer.",
+        _stretched,
+        "library/train_util.py, BaseDataset.get_image_size; imagesize 1.4.1",
+        "<0.10.0",
     ),
     Check(
         "image-small",

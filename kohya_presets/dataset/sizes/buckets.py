@@ -85,8 +85,11 @@ class Buckets:
                 found |= {(width, height), (height, width)}
         return tuple(sorted(found))
 
-    def place(self, width: int, height: int) -> Placement:
+    def place(self, width: int, height: int, believed: Size | None = None) -> Placement:
         """Return what becomes of a picture of this size.
+
+        `believed` is the size that sd-scripts takes it to have, where that is another one: it sorts
+        the picture by that, and scales what it loads.
 
         Raises:
             Refused: sd-scripts stops at it.
@@ -94,7 +97,9 @@ class Buckets:
         if self.exact and not self.enabled:
             return self._as_it_is(width, height)
         fits = self._shrunk if self.enabled and self.no_upscale else self._nearest
-        bucket, scaled = fits(width, height)
+        if believed and min(believed) < 1 and self.no_upscale:
+            raise Refused("this release does not find its size, which bucket_no_upscale needs")
+        bucket, scaled = fits(*(believed or (width, height)))
         by = None if scaled == (width, height) else self._by((width, height), scaled)
         return Placement((width, height), bucket, scaled, by)
 

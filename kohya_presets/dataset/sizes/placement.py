@@ -38,6 +38,12 @@ class Placement(NamedTuple):
         return self.scale > 1
 
     @property
+    def stretched(self) -> float:
+        """How much more it is scaled in one direction than in the other, 1 or more."""
+        wide, high = (s / o for s, o in zip(self.scaled, self.original, strict=True))
+        return max(wide, high) / min(wide, high)
+
+    @property
     def cropped(self) -> Size:
         """The pixels of the scaled picture that are cut off, in width and in height."""
         return self.scaled[0] - self.bucket[0], self.scaled[1] - self.bucket[1]

@@ -43,12 +43,15 @@ def encoded(image: Image.Image, form: str, **options: object) -> bytes:
     return held.getvalue()
 
 
-def good(folder: Path, count: int) -> list[Path]:
-    """Write `count` sound pictures of differing content, size and format; return their files."""
+def good(folder: Path, count: int, *, first: int = 0, unit: int = 16) -> list[Path]:
+    """Write `count` sound pictures of differing content, size and format; return their files.
+
+    Their sides are 4 to 8 times `unit`. `first` is the number of the first.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for number in range(count):
-        size = (64 + 16 * (number % 5), 64 + 16 * (number // 5 % 4))
+    for number in range(first, first + count):
+        size = (unit * (4 + number % 5), unit * (4 + number // 5 % 4))
         form, ending = (("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp"))[number % 3]
         files.append(folder / f"good {number:04d}{ending}")
         files[-1].write_bytes(encoded(drawn(number + 1000, size), form))

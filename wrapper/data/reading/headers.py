@@ -109,6 +109,7 @@ def _described(
         srgb,
         image.has_transparency_data,
         fault,
+        extended=beginning[8:16] == b"WEBPVP8X",
     )
 
 
