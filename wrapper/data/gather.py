@@ -5,28 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from kohya_presets.dataset import caption, collection, trained
 from kohya_presets.dataset.caption import Caption
 from kohya_presets.dataset.collection import Collection, Item
-<<<<<<< HEAD
-=======
 from kohya_presets.dataset.picture import Header
 from kohya_presets.dataset.sizes import measured
->>>>>>> proofs
 from kohya_presets.dataset.sizes.buckets import Buckets
 from kohya_presets.dataset.sizes.placement import Refused
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.dataset.tokens import Tokenizer
 from kohya_presets.errors import UserError
-<<<<<<< HEAD
-from wrapper.data import remembered
-from wrapper.data.reading import pixels
-=======
 from kohya_presets.files import image_folder
+from wrapper.data import remembered
 from wrapper.data.reading import headers, pixels
->>>>>>> proofs
 from wrapper.data.reading.cache import Cache
 
 Progress = Callable[[str, int, int], None]  # what is read, how many are done, of how many
@@ -45,12 +38,8 @@ def collect(
     if tokenizer:
         items = remembered.counted(items, subsets, tokenizer, cache)
     beside = {number: _beside(subset, items, number) for number, subset in enumerate(subsets)}
-<<<<<<< HEAD
-    found = Collection(tuple(subsets), tuple(items), beside, trigger=trigger)
-=======
     masks = {file: mask for subset in subsets for file, mask in _masks(subset)}
-    found = Collection(tuple(subsets), items, beside, masks, trigger=trigger)
->>>>>>> proofs
+    found = Collection(tuple(subsets), tuple(items), beside, masks, trigger=trigger)
     if trigger and tokenizer:
         count, rank = tokenizer.count(trigger), tokenizer.rank(trigger)
         found = replace(found, trigger_tokens=count, trigger_rank=rank)
@@ -85,12 +74,7 @@ def _items(
         placed = collection.placements(subset)
         for header in remembered.headers(list(images), cache):
             text, file = _caption(subset, images[header.file], header.file)
-<<<<<<< HEAD
-            yield _placed(Item(number, header, file, text), placed)
-=======
-            item = _placed(Item(number, header, file, text), placed, subset.release)
-            yield _counted(item, subset, tokenizer) if tokenizer and text else item
->>>>>>> proofs
+            yield _placed(Item(number, header, file, text), placed, subset.release)
             done += 1
             if on_progress and done % 100 in (0, count % 100):
                 on_progress("headers", done, count)
@@ -140,15 +124,15 @@ def _beside(subset: Subset, items: Sequence[Item], number: int) -> tuple[Path, .
     """
     if subset.kind == "metadata" or not subset.folder or not subset.folder.is_dir():
         return ()
-<<<<<<< HEAD
     images = {item.file.name for item in items if item.subset == number}
     with os.scandir(subset.folder) as entries:
-        names = sorted(e.name for e in entries if e.name not in images and e.is_file())
-    return tuple(subset.folder / name for name in names)
-=======
-    images = {item.file for item in items if item.subset == number}
-    others = (file for file in subset.folder.iterdir() if file not in images)
-    return tuple(sorted(f for f in others if image_folder.is_named_so(f) or f.is_file()))
+        others = [entry for entry in entries if entry.name not in images]
+        names = [e.name for e in others if _is_named_so(e.name) or e.is_file()]
+    return tuple(subset.folder / name for name in sorted(names))
+
+
+def _is_named_so(name: str) -> bool:
+    return image_folder.is_named_so(PurePath(name))
 
 
 def _masks(subset: Subset) -> Iterator[tuple[Path, Header]]:
@@ -160,8 +144,3 @@ def _masks(subset: Subset) -> Iterator[tuple[Path, Header]]:
         first.setdefault(mask.stem, mask)
     found = {image: first[image.stem] for image in subset.images() if image.stem in first}
     yield from zip(found, headers.read(found.values()), strict=True)
-
-
-def _is_broken(header: Header) -> bool:
-    return header.fault is not None
->>>>>>> proofs
