@@ -226,7 +226,12 @@ def asked(made: Made, room: Path, *, train: bool = False, folders: bool = False)
     return Asked(file, tuple(words), train)
 
 
-SIZES = ("--resolution", "64,64", "--enable_bucket", "--min_bucket_reso", "32") + (
+SIZES = (
+    "--resolution",
+    "64,64",
+    "--enable_bucket",
+    "--min_bucket_reso",
+    "32",
     *("--max_bucket_reso", "128", "--bucket_reso_steps", "32", "--caption_extension", ".txt"),
 )
 

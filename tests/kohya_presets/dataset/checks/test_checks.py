@@ -40,7 +40,7 @@ def test_a_check_finds_what_it_is_for(
     assert code in codes(told)
     for one in told:
         assert one.problem.message, one
-        assert one.problem.hint, one
+        assert one.problem.hint or one.check.severity == "note", one
 
 
 @pytest.mark.parametrize("code", CASES)

@@ -45,7 +45,7 @@ PICTURES: dict[str, set[str]] = {
     "cmyk.jpg": {"image-cmyk"},
     **dict.fromkeys(("alpha.png", "alpha.webp", "grey alpha.png", "all transparent.png"), ALPHA),
     **dict.fromkeys(("palette transparent.png", "palette with alphas.png"), ALPHA),
-    **dict.fromkeys(("animated.webp", "animated.png"), {"image-animated"}),
+    **{key: {"image-animated"} for key in ("animated.webp", "animated.png")},
     **dict.fromkeys(("turned 3.jpg", "turned 6.jpg", "turned 8.png", "turned 6.webp"), TURNED),
     **dict.fromkeys(("adobe profile.jpg", "p3 profile.png", "broken profile.jpg"), PROFILE),
     # sd-scripts trains these as they look.
