@@ -90,19 +90,24 @@ def is_image(file: Path) -> bool:
 
 def is_named_so(file: PurePath) -> bool:
     """Return whether sd-scripts takes a name for an image's, whatever stands behind the name."""
+    return _is_named_so(file.name)
+
+
+def _is_named_so(name: str) -> bool:
     # It finds a suffix in lower case or in upper case, but not in mixed case; and its glob does
     # not see names that begin with a dot.
-    suffix = file.suffix
+    _, dot, ending = name.rpartition(".")
+    suffix = dot + ending
     return (
         suffix.lower() in SUFFIXES
         and suffix in (suffix.lower(), suffix.upper())
-        and not file.name.startswith(".")
+        and not name.startswith(".")
     )
 
 
 def _names(folder: Path) -> Iterator[str]:
     with os.scandir(folder) as entries:  # which knows files from folders without asking again
-        yield from (e.name for e in entries if is_named_so(PurePath(e.name)) and e.is_file())
+        yield from (e.name for e in entries if _is_named_so(e.name) and e.is_file())
 
 
 def _state(caption: Path) -> str:

@@ -67,3 +67,20 @@ def test_some_names_are_told_not_all(tmp_path: Path) -> None:
     put(tmp_path, **{f"{n}_png": None for n in "abcde"}, z_png="z")
     (problem,) = image_folder.problems(image_folder.scan(tmp_path))
     assert problem.message == "5 images without a caption: a.png, b.png, c.png, ..."
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("a.png", True),
+        ("a.JPEG", True),
+        ("a.Png", False),
+        ("png", False),
+        (".png", False),
+        ("a.b.webp", True),
+        ("a.png.txt", False),
+        ("a.", False),
+    ],
+)
+def test_a_name_is_an_images_by_its_ending(name: str, is_one: bool) -> None:
+    assert image_folder.is_named_so(Path(name)) is is_one
