@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from kohya_presets.errors import UserError
 from kohya_presets.files import image_folder
-from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts import options
 
 _PATHS_ONLY = ">=0.10.0,<0.10.6"
 
@@ -45,7 +45,7 @@ def read(
     except UnicodeDecodeError as error:
         raise UserError(f"the metadata file {file} is not UTF-8") from error
     try:
-        is_lines = file.suffix == ".jsonl" and not _is(release, "<0.10.0")
+        is_lines = file.suffix == ".jsonl" and not options.is_in(release, "<0.10.0")
         found = dict(_lines(text)) if is_lines else json.loads(text)
         if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
             raise ValueError("expected one table for each image")
@@ -67,13 +67,12 @@ def caption(
 ) -> str:
     """Return caption and tags of an image as one text; with wildcards one of several lines."""
     text, tags = values.get("caption"), values.get("tags")
-    nearest = options.nearest_release(release)
     text, tags = (None if part is None else str(part) for part in (text, tags))
-    if releases.satisfies(nearest, ">=0.10.0"):
+    if options.is_in(release, ">=0.10.0"):
         text = text or ""
     elif text is None:
         text, tags = tags or "", None
-    if wildcard and releases.satisfies(nearest, ">=0.8.6"):
+    if wildcard and options.is_in(release, ">=0.8.6"):
         if tags is None:
             return text
         # So tags without a caption are lost.
@@ -81,9 +80,9 @@ def caption(
         return "\n".join(f"{line}{separator}{tags}" for line in text.split("\n") if line.strip())
     if not tags:
         return text
-    if releases.satisfies(nearest, "<0.8.6"):
+    if options.is_in(release, "<0.8.6"):
         return f"{text}, {tags}"
-    if not text and releases.satisfies(nearest, ">=0.10.0"):
+    if not text and options.is_in(release, ">=0.10.0"):
         return tags
     return f"{text}{separator}{tags}"
 
@@ -98,15 +97,11 @@ def _image(key: str, folder: Path | None, release: str) -> Path | None:
     """Return the image that sd-scripts of this release takes for a key."""
     given = Path(key)
     there = given if given.is_absolute() or folder is None else folder / key
-    if _is(release, _PATHS_ONLY):
+    if options.is_in(release, _PATHS_ONLY):
         return there if there.is_file() else None
     if given.is_file():
         return given
-    if there.is_file() and not _is(release, "<0.10.0"):
+    if there.is_file() and not options.is_in(release, "<0.10.0"):
         return there
     named = (there.parent / (there.name + suffix) for suffix in sorted(image_folder.SUFFIXES))
     return next((file for file in named if file.is_file()), None)
-
-
-def _is(release: str, spec: str) -> bool:
-    return releases.satisfies(options.nearest_release(release), spec)

@@ -6,11 +6,10 @@ chance (shuffling, dropping, warming up) takes tags away or moves them; it adds 
 
 from __future__ import annotations
 
-import functools
 import re
 
 from kohya_presets.dataset.subsets import Subset
-from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts import options
 
 _CHOICE = re.compile(r"\{([^}]+)\}")
 _ARRANGING = ("shuffle_caption", "token_warmup_step", "caption_tag_dropout_rate")
@@ -80,9 +79,4 @@ def _word(subset: Subset, key: str) -> str:
 
 
 def _is(subset: Subset, spec: str) -> bool:
-    return _satisfies(subset.release, spec)
-
-
-@functools.cache
-def _satisfies(release: str, spec: str) -> bool:
-    return releases.satisfies(options.nearest_release(release), spec)
+    return options.is_in(subset.release, spec)

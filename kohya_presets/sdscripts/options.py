@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from kohya_presets.sdscripts import releases as ranges
+
 FACTS = Path(__file__).parent / "facts" / "options.json"
 _OWN = (
     *("sdxl_train.py", "sdxl_train_network.py"),
@@ -121,6 +123,16 @@ def releases_having(script: str) -> tuple[str, ...]:
 def nearest_release(release: str) -> str:
     """Return the release nearest to a commit between two releases; for a release, itself."""
     return _facts()["after"][release] if release not in _tags() else release
+
+
+@functools.cache
+def is_in(release: str, spec: str) -> bool:
+    """Return whether a release, or the one nearest to a commit, is in a range as ">=0.7.1,<0.11".
+
+    Raises:
+        ValueError: `spec` has another form.
+    """
+    return ranges.satisfies(nearest_release(release), spec)
 
 
 def releases() -> tuple[str, ...]:

@@ -15,8 +15,7 @@ from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.inherit import Laid
 from kohya_presets.presets.preset import SETTINGS, Preset, place
 from kohya_presets.problems import Problem, errors
-from kohya_presets.sdscripts import releases
-from kohya_presets.sdscripts.options import nearest_release
+from kohya_presets.sdscripts.options import is_in
 from kohya_presets.sdscripts.scripts import TRAINERS
 from kohya_presets.training import settings
 from kohya_presets.training.settings import Settings
@@ -79,7 +78,7 @@ def _settings_alone(found: Laid, against: Against) -> Iterator[Problem]:
 
 
 def _release(made: Preset, release: str) -> Iterator[Problem]:
-    if not releases.satisfies(nearest_release(release), made.releases):
+    if not is_in(release, made.releases):
         message = f"preset {made.name!r} needs sd-scripts {made.releases}, but this is {release}"
         where = made.place("preset", "releases")
         yield Problem("release", "error", where, message, "Use another --release or --checkout.")

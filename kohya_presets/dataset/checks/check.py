@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from kohya_presets.dataset.collection import Collection, Item
 from kohya_presets.problems import Place, Problem, Severity, listed, plural, values
-from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts import options
 
 NAMED = 3  # how many files a message names
 
@@ -45,7 +45,7 @@ class Check(NamedTuple):
 
     def holds_for(self, release: str) -> bool:
         """Return whether it is about this release, or commit between two."""
-        return releases.satisfies(options.nearest_release(release), self.releases)
+        return options.is_in(release, self.releases)
 
 
 class Found(NamedTuple):

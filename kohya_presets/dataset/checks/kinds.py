@@ -11,7 +11,7 @@ from kohya_presets.dataset.subsets import Subset
 from kohya_presets.errors import UserError
 from kohya_presets.files import image_folder
 from kohya_presets.problems import Place, plural
-from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts import options
 
 CACHED = "metadata_cache.json"  # library/train_util.py, DreamBoothDataset.IMAGE_INFO_CACHE_FILE
 _STOPPING = ">=0.8.6,<0.8.8"  # at a folder that does not exist
@@ -66,8 +66,7 @@ def _stops_without(subset: Subset) -> bool:
     """Return whether a subset has no folder, and the release stops at that."""
     gone = not subset.metadata and subset.repeats > 0 and bool(subset.folder)
     gone = gone and not (subset.folder and subset.folder.is_dir())
-    nearest = options.nearest_release(subset.release)
-    return gone and releases.satisfies(nearest, _STOPPING)
+    return gone and options.is_in(subset.release, _STOPPING)
 
 
 def place(subset: Subset) -> Place:

@@ -109,7 +109,7 @@ class Buckets:
 
     def _is(self, spec: str) -> bool:
         """Return whether the release is one of `spec`, as far as buckets are concerned."""
-        return _satisfies(self.release, spec)
+        return _is_in(self.release, spec)
 
     def _divides_by_zero(self) -> bool:
         """Return whether a side would be 0, in pixels or (v0.7.0) in whole steps."""
@@ -211,9 +211,8 @@ class Buckets:
         return rounded - rounded % self.step
 
 
-@functools.cache
-def _satisfies(release: str, spec: str) -> bool:
-    return releases.satisfies(_LIKE.get(release) or options.nearest_release(release), spec)
+def _is_in(release: str, spec: str) -> bool:
+    return options.is_in(_LIKE.get(release, release), spec)
 
 
 def of(settings: Settings) -> Buckets | None:

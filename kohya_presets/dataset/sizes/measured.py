@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from kohya_presets.dataset.picture import Header
 from kohya_presets.dataset.sizes.placement import Size
-from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts import options
 
 UNKNOWN = (-1, -1)
 _UNKNOWN_FORMATS = frozenset({"BMP", "AVIF", "ICO", "TGA", "PSD"})
@@ -19,5 +19,5 @@ def believed(header: Header, release: str) -> Size | None:
     """Return the size that sd-scripts takes a picture to have; None where it is the true one."""
     if header.extended:
         return header.width - 1, header.height - 1
-    old = releases.satisfies(options.nearest_release(release), "<0.10.0")
+    old = options.is_in(release, "<0.10.0")
     return UNKNOWN if old and header.format in _UNKNOWN_FORMATS else None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kohya_presets.problems import Problem, Severity
-from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts import options
 from kohya_presets.sdscripts.scripts import EMBEDDING, KNOWN, LORA, is_sdxl
 from kohya_presets.training.settings import Settings
 
@@ -51,8 +51,7 @@ class Rule(NamedTuple):
 
     def holds_for(self, release: str) -> bool:
         """Return whether the rule is about this release, or commit between two."""
-        near = options.nearest_release(release)
-        return release not in self.not_in and releases.satisfies(near, self.releases)
+        return release not in self.not_in and options.is_in(release, self.releases)
 
     def check(self, settings: Settings) -> Problem | None:
         """Return the problem that `settings` have, of a release that the rule holds for."""

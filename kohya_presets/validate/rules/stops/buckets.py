@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts import options
 from kohya_presets.sdscripts.scripts import KNOWN
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import NEVER, READING_IMAGES, Finding, Rule
@@ -71,7 +71,7 @@ def bucket_below_step(s: Settings) -> Finding | None:
 
 
 def _is(s: Settings, spec: str) -> bool:
-    return releases.satisfies(options.nearest_release(s.release), spec)
+    return options.is_in(s.release, spec)
 
 
 def _default(s: Settings, key: str) -> int | None:
