@@ -10,7 +10,7 @@ import functools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +67,11 @@ class Subset:
             self._asked[key] = self.settings.dataset(key)
         return self._asked[key]
 
+    @property
+    def caption_extension(self) -> str:
+        """How the names of caption files end, sd-scripts' own default where nothing says it."""
+        return str(self.get("caption_extension") or ".caption")
+
     @functools.cached_property
     def _asked(self) -> dict[str, Any]:
         return {}
@@ -89,7 +94,7 @@ class Subset:
         """
         if not self.metadata:
             return ()
-        separator = str(self.settings.dataset("caption_separator") or ",")
+        separator = str(self.get("caption_separator") or ",")
         return metadata.read(
             self.metadata,
             self.folder,
@@ -167,8 +172,8 @@ def _numbered(
     folder: Path, settings: Settings, number: int, *, reg: bool = False
 ) -> Iterator[Subset]:
     for inside, repeats, tokens in numbered(folder):
-        made = Subset(settings, inside, "folder", number, repeats, reg, tokens)
-        yield replace(made, where=Place(inside))
+        where = Place(inside)
+        yield Subset(settings, inside, "folder", number, repeats, reg, tokens, where=where)
 
 
 def _of_training(settings: Settings, near: Path) -> Iterator[Subset]:

@@ -94,8 +94,7 @@ def _caption(subset: Subset, said: str, image: Path) -> tuple[str, Caption | Non
     """Return the caption that is trained, and its file."""
     if subset.kind == "metadata":
         return trained.text(said, subset), None
-    extension = str(subset.get("caption_extension") or ".caption")
-    found = caption.find(image, extension)
+    found = caption.find(image, subset.caption_extension)
     if found is None:
         return trained.text(subset.class_tokens or "", subset), None
     try:

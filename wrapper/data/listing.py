@@ -22,10 +22,9 @@ def of(subsets: Sequence[Subset]) -> dict[str, str]:
     found: dict[str, str] = {}
     several = len(subsets) > 1
     for subset in subsets:
-        extension = str(subset.settings.dataset("caption_extension") or ".txt")
         for image in subset.images():
             found[_name(image, several)] = f"{image.stat().st_size} bytes"
-            if (captioned := caption.find(image, extension)) and not subset.metadata:
+            if (captioned := caption.find(image, subset.caption_extension)) and not subset.metadata:
                 found[_name(captioned, several)] = _digest(captioned)
         if subset.metadata:
             found[str(subset.metadata)] = _digest(subset.metadata)

@@ -44,9 +44,8 @@ def copy_some(subsets: Sequence[Subset], folder: Path, caption_extension: str) -
         name = f"{number:02} {image.name}" if len(subsets) > 1 else image.name
         shutil.copy2(image, folder / name)
         beside = image_folder.caption(folder / name, caption_extension)
-        extension = str(subset.settings.dataset("caption_extension") or caption_extension)
         if subset.metadata:
             told = {entry.image: entry.caption for entry in subset.entries()}
             beside.write_text(told.get(image) or " ", encoding="utf-8", newline="\n")
-        elif found := caption.find(image, extension):
+        elif found := caption.find(image, subset.caption_extension):
             shutil.copy2(found, beside)

@@ -54,7 +54,7 @@ def _by_folder(collection: Collection) -> Iterator[Finding]:
 
 def _orphans(collection: Collection) -> Iterator[Finding]:
     for number, files in collection.beside.items():
-        extension = str(collection.subsets[number].settings.dataset("caption_extension") or ".txt")
+        extension = collection.subsets[number].caption_extension
         taken = {item.caption.file for item in collection.of(number) if item.caption}
         stems = {file.stem for file in files if file.suffix != extension}
         orphans = (f for f in files if f.name.endswith(extension) and f not in taken)

@@ -39,7 +39,7 @@ def _has_alpha(item: Item) -> bool:
 
 def _unread(collection: Collection) -> Iterator[Finding]:
     for number, files in collection.beside.items():
-        extension = str(collection.subsets[number].settings.dataset("caption_extension") or ".txt")
+        extension = collection.subsets[number].caption_extension
         images = [f for f in files if _is_other_image(f)]
         captioned = tuple(f for f in images if caption.candidates(f, extension)[0].is_file())
         for found, what in (
