@@ -45,13 +45,6 @@ def text(
     return "\n".join(lines)
 
 
-def lines(found: Sequence[Found]) -> Iterator[str]:
-    """Yield one line for each error and each warning, for a command that only mentions them."""
-    for one in found:
-        if one.check.severity in ("error", "warning"):
-            yield f"{one.check.severity}: {one.problem}"
-
-
 def values(collection: Collection, found: Sequence[Found], *, processes: int = 1) -> dict[str, Any]:
     """Return the same as a table for JSON."""
     length = collection.length(processes=processes)

@@ -121,6 +121,7 @@ def _report(
         taken_for=taken_for,
         subsets=tuple(found),
         datasets=tuple(numbers),
+        near=(subsets or config).file,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from kohya_presets.memory import estimate
 from kohya_presets.memory.estimate import Estimate
@@ -30,6 +31,7 @@ class Report:
     taken_for: Recognized | None = None  # the script of a training config, if it was recognized
     subsets: tuple[Settings, ...] = ()  # of a dataset config, the settings of each of its subsets
     datasets: tuple[int, ...] = ()  # and the number of the dataset that it is in
+    near: Path | None = None  # the config that names the images
 
     @property
     def has_errors(self) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kohya_presets.dataset import checks
-from kohya_presets.dataset import collection as collections
-from kohya_presets.dataset import subsets as subsets_of
+from kohya_presets.dataset.collection import Collection
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.presets.preset import Preset
@@ -22,21 +21,9 @@ from wrapper.system import proc
 FEW = 500  # images whose pixels are read too: some seconds, for what would stop after an hour
 
 
-@dataclass(frozen=True)
-class Data:
-    """The images that a run trains with, as they were found."""
-
-    collection: collections.Collection
-
-    @property
-    def count(self) -> int:
-        """How many images there are."""
-        return len(self.collection.items)
-
-
 def checked(
-    preset: Preset, data: Path, talk: Talk, *, release: str, ignore: Collection[str] = ()
-) -> Data:
+    preset: Preset, data: Path, talk: Talk, *, release: str, ignore: Sequence[str] = ()
+) -> Collection:
     """Return the images of a run after all checks; warnings are told in a line each.
 
     `ignore` are codes of checks to leave out.
@@ -56,7 +43,7 @@ def checked(
     if warnings:
         command = proc.our_line("dataset", "check", preset.name, "--data", data)
         talk.say(f"{plural(len(warnings), 'warning')}; more: `{command}`")
-    return Data(collection)
+    return collection
 
 
 def reports(found: Sequence[Report], against: Against, data: Path | None) -> list[Report]:
@@ -70,21 +57,11 @@ def reports(found: Sequence[Report], against: Against, data: Path | None) -> lis
     return [_with_images(report, against, data) for report in found]
 
 
-def has_images(report: Report) -> bool:
-    """Return whether a dataset config was checked that names a folder which is here."""
-    near = Path(report.subject.split(", ")[-1])
-    found = subsets_of.of_settings(report.subsets, report.datasets, near) if report.datasets else []
-    return any(subset.folder and subset.folder.is_dir() for subset in found)
-
-
 def _with_images(report: Report, against: Against, data: Path | None) -> Report:
-    subsets: Sequence[Subset] = ()
+    subsets = sources.of_report(report) if report.datasets else ()
     if report.preset and data:
         subsets = sources.of_data(report.preset, data, against)
-    elif has_images(report):
-        near = Path(report.subject.split(", ")[-1])
-        subsets = subsets_of.of_settings(report.subsets, report.datasets, near)
-    if not subsets:
+    elif not any(subset.folder and subset.folder.is_dir() for subset in subsets):
         return report
     collection, _ = checking.collection(subsets, with_pixels=False, download=False)
     told = checks.found(collection, ignore=against.ignore)

@@ -16,7 +16,7 @@ from kohya_presets.presets.preset import Preset
 from kohya_presets.training import settings as settings_of
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate import config_files
-from kohya_presets.validate.report import Against
+from kohya_presets.validate.report import Against, Report
 
 USUAL = "skynet"  # whose settings a folder alone is judged with: SDXL at 1024 x 1024, with buckets
 
@@ -86,11 +86,17 @@ def _of_configs(paths: Sequence[Path], against: Against) -> tuple[Subset, ...]:
     reports = config_files.together(paths, against)
     found: list[tuple[Subset, ...]] = []
     for report in reports:
-        near = Path(report.subject.split(", ")[-1])
         if not report.subsets:
             raise UserError(f"{report.subject} names no images")
-        found.append(tuple(subsets_of.of_settings(report.subsets, report.datasets, near)))
+        found.append(of_report(report))
     return _renumbered(found)
+
+
+def of_report(report: Report) -> tuple[Subset, ...]:
+    """Return the subsets of the config that was checked; none for a preset."""
+    if report.near is None:
+        return ()
+    return tuple(subsets_of.of_settings(report.subsets, report.datasets, report.near))
 
 
 def _renumbered(found: Sequence[tuple[Subset, ...]]) -> tuple[Subset, ...]:

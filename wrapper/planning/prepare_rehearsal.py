@@ -120,7 +120,7 @@ def _count(request: Request, talk: Talk) -> int:
     if request.data is None:
         return pictures.COUNT
     images = requests.images(request, request.data.expanduser().resolve(), talk)
-    return min(images.count, pictures.MOST)
+    return min(len(images.items), pictures.MOST)
 
 
 def _fill(request: Request, into: Path) -> None:

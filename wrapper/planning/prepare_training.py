@@ -65,7 +65,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     images = requests.images(request, data, talk)
     model = base_model.find(base, on_step=talk.say)
     requests.stop_at(_model(request, model.file), talk, "the base model")
-    request, written = requests.with_room(request, asked, model.file, images.count, talk)
+    request, written = requests.with_room(request, asked, model.file, len(images.items), talk)
     preset = wishes.settled(request.preset)
     request = replace(request, preset=preset)
     talk.say(f"the run needs {disk.said(written)}")
@@ -89,7 +89,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         tensorboard=probe.tensorboard,
     )
     plan = inputs.plan(preset, planned_with)
-    images_now = listing.text(listing.of(images.collection.subsets))
+    images_now = listing.text(listing.of(images.subsets))
     plan = replace(plan, files={**plan.files, listing.FILE: images_now})
     talk.say(f"computing the checksum of {model.file.name}")
     facts = trainer.facts(checkout, used, probe) | {
@@ -101,7 +101,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
             "modified": model.file.stat().st_mtime_ns,
             "sha256": weights.sha256(model.file),
         },
-        "data": {"folder": str(data), "images": images.count},
+        "data": {"folder": str(data), "images": len(images.items)},
         inputs.TABLE: planned_with.table(),
     }
     return requests.started(request, "train", preset, checkout, plan, facts)

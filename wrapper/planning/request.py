@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kohya_presets.dataset.collection import Collection
 from kohya_presets.errors import PresetError, ProblemsError
 from kohya_presets.loras import weights
 from kohya_presets.presets.preset import Preset
@@ -16,7 +17,6 @@ from kohya_presets.training.trained import Training
 from patches import registry
 from wrapper.checkouts.checkout import Checkout
 from wrapper.data import of_run
-from wrapper.data.of_run import Data
 from wrapper.planning import disk, preflight, trainer
 from wrapper.planning.disk import Written
 from wrapper.planning.job import Plan
@@ -55,7 +55,7 @@ class Request:
         return str(self.preset.dataset.get("caption_extension", ".txt"))
 
 
-def images(request: Request, data: Path, talk: Talk) -> Data:
+def images(request: Request, data: Path, talk: Talk) -> Collection:
     """Return the images and captions of a run, after all checks.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kohya_presets.dataset.collection import Collection, Item
-from kohya_presets.problems import Place, Problem, Severity, listed, plural, values
+from kohya_presets.problems import Place, Problem, Severity, plural, values
 from kohya_presets.sdscripts import options
 
 NAMED = 3  # how many files a message names
@@ -29,8 +29,7 @@ class Check(NamedTuple):
     """One check. `says` is what is wrong, in one line; `does` what sd-scripts makes of it.
 
     `todo` is what to do about it. `citation` is where the behaviour stands: sd-scripts' file and
-    function, or a section of the guide. `needs` is "header", "pixels", "tokens" or "captions":
-    what must have been read.
+    function, or a section of the guide.
     """
 
     code: str
@@ -85,9 +84,3 @@ def found(check: Check, finding: Finding) -> Found:
     hint = finding.hint or check.todo or None
     problem = Problem(check.code, check.severity, where, message, hint)
     return Found(check, finding, problem)
-
-
-def names(files: tuple[Path, ...]) -> str:
-    """Return the first names as in a sentence."""
-    more = len(files) - NAMED
-    return listed([*(file.name for file in files[:NAMED]), *([f"{more} more"] if more > 0 else [])])
