@@ -13,7 +13,7 @@ from kohya_presets import secrets
 # another one than it says; others would choose otherwise; good to know.
 Severity = Literal["error", "warning", "advice", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice", "note")
-SHOWN = 3  # further places of a problem that are named
+SHOWN = 3  # places, files or names that a message names
 NAMED = 12  # further settings with the same problem that are named
 SHORT, LONG = 3, 8  # letters: of shorter words, one letter makes another word
 LAST = 10**9  # sorts problems without a line to the end
@@ -143,6 +143,18 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def first(names: Sequence[str], most: int = SHOWN) -> str:
+    """Return the first names, and how many more there are: "a, b, c and 2 more"."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def of_files(files: Sequence[Path], what: str, noun: str = "image") -> str:
+    """Return what is so of some files, the first of them named: "5 images WHAT: a, b, c, ..."."""
+    named = ", ".join(file.name for file in files[:SHOWN]) + (", ..." if files[SHOWN:] else "")
+    return f"{plural(len(files), noun)} {what}: {named}"
+
+
 def plural(count: int, noun: str) -> str:
     """Return "1 problem", "2 problems"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -184,17 +196,15 @@ def _general(problem: Problem, text: str | None) -> str:
     return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "KEY", text) if key else text
 
 
-def _others(same: Sequence[Problem], first: Problem) -> str:
+def _others(same: Sequence[Problem], told: Problem) -> str:
     """Return "line 4, line 12, line 20 and 397 more", with what else is another one there."""
-    keys = {problem.where.key for problem in same} - {first.where.key}
-    named = [_other(problem, first) for problem in same[: NAMED if keys else SHOWN]]
-    more = len(same) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more else "")
+    keys = {problem.where.key for problem in same} - {told.where.key}
+    return first([_other(problem, told) for problem in same], NAMED if keys else SHOWN)
 
 
-def _other(problem: Problem, first: Problem) -> str:
+def _other(problem: Problem, told: Problem) -> str:
     where = problem.where
-    if where.file != first.where.file or not where.line:
+    if where.file != told.where.file or not where.line:
         return str(where)
     line = f"line {where.line}"
-    return line if where.key == first.where.key else f"{where.key} ({line})"
+    return line if where.key == told.where.key else f"{where.key} ({line})"

@@ -8,7 +8,7 @@ from typing import Any
 from kohya_presets.dataset.checks.check import Found
 from kohya_presets.dataset.collection import Collection
 from kohya_presets.dataset.sizes.steps import Length
-from kohya_presets.problems import counts, plural
+from kohya_presets.problems import counts, first, plural
 
 SHOWN = 8  # buckets that are listed
 AN_HOUR = 3600
@@ -84,9 +84,8 @@ def _buckets(collection: Collection) -> Iterator[str]:
     for number, epoch in collection.epochs.items():
         sizes = sorted(epoch.pictures.items(), key=lambda pair: -pair[1])
         of = f" of dataset {number + 1}" if len(collection.epochs) > 1 else ""
-        shown = ", ".join(f"{w} x {h}: {count}" for (w, h), count in sizes[:SHOWN])
-        more = f" and {len(sizes) - SHOWN} more" if sizes[SHOWN:] else ""
-        yield f"  {plural(len(sizes), 'bucket')}{of}, pictures in each: {shown}{more}"
+        shown = first([f"{w} x {h}: {count}" for (w, h), count in sizes], SHOWN)
+        yield f"  {plural(len(sizes), 'bucket')}{of}, pictures in each: {shown}"
 
 
 def _steps(

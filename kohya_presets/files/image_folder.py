@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from kohya_presets.problems import Place, Problem, Severity, plural
+from kohya_presets.problems import Place, Problem, Severity, of_files, plural
 
 # Those that sd-scripts reads without an extra package.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
-NAMED = 3  # how many files a message names
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,7 @@ def some(
     code: str, severity: Severity, where: Place, files: tuple[Path, ...], what: str
 ) -> Problem:
     """Return the problem of some images, the first of them named."""
-    names = ", ".join(file.name for file in files[:NAMED]) + (", ..." if files[NAMED:] else "")
-    return Problem(code, severity, where, f"{plural(len(files), 'image')} {what}: {names}")
+    return Problem(code, severity, where, of_files(files, what))
 
 
 def is_image(file: Path) -> bool:

@@ -90,28 +90,6 @@ def _long(collection: Collection) -> Iterator[Finding]:
             yield Finding(what, tuple(file for file, _ in long))
 
 
-def _weights(collection: Collection) -> Iterator[Finding]:
-    for items in collection.by_subset():
-        if found := tuple(item.file for item in items if item.weight_fault):
-            yield Finding("whose caption has a weight that is no number", found)
-
-
-def _unweighted(collection: Collection) -> Iterator[Finding]:
-    for items in collection.by_subset():
-        if collection.subset(items[0]).settings.train("weighted_captions"):
-            continue
-        if found := tuple(item.file for item in items if _WEIGHT.search(item.text)):
-            yield Finding("whose caption has weights, which are off", found)
-
-
-def _choices(collection: Collection) -> Iterator[Finding]:
-    for items in collection.by_subset():
-        if not collection.subset(items[0]).has("enable_wildcard") and (
-            found := tuple(item.file for item in items if _CHOICE.search(item.text))
-        ):
-            yield Finding("whose caption has choices {a|b}, which are off", found)
-
-
 def _structured(item: Item) -> bool:
     text = item.text.strip(MARK + " ")
     return text.startswith(('{"', '["', "[{")) and text.endswith(("}", "]"))
@@ -246,7 +224,7 @@ CHECKS = (
         "weighted_captions is on, and a weight is no number",
         "It stops with a ValueError when it comes to the image.",
         "Correct the weight, or write brackets with a backslash in front.",
-        _weights,
+        each(lambda item: bool(item.weight_fault), "whose caption has a weight that is no number"),
         "library/strategy_base.py, TokenizeStrategy._get_weighted_input_ids",
         ">=0.10.0",
     ),
@@ -256,7 +234,11 @@ CHECKS = (
         "a caption has weights, and weighted_captions is off",
         "It trains brackets and numbers as words.",
         "Use --set train.weighted_captions=true, or delete the weights.",
-        _unweighted,
+        each(
+            lambda item: bool(_WEIGHT.search(item.text)),
+            "whose caption has weights, which are off",
+            where=lambda subset: not subset.settings.train("weighted_captions"),
+        ),
         "library/train_util.py, BaseDataset.__getitem__",
     ),
     Check(
@@ -265,7 +247,11 @@ CHECKS = (
         "a caption has choices {a|b}, and enable_wildcard is off",
         "It trains the braces and all choices as words.",
         "Use --set dataset.enable_wildcard=true, or write one choice.",
-        _choices,
+        each(
+            lambda item: bool(_CHOICE.search(item.text)),
+            "whose caption has choices {a|b}, which are off",
+            where=lambda subset: not subset.has("enable_wildcard"),
+        ),
         "library/train_util.py, BaseDataset.process_caption",
     ),
     Check(

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kohya_presets.dataset.collection import Collection, Item
-from kohya_presets.problems import Place, Problem, Severity, plural, values
+from kohya_presets.dataset.subsets import Subset
+from kohya_presets.problems import Place, Problem, Severity, of_files, values
 from kohya_presets.sdscripts import options
-
-NAMED = 3  # how many files a message names
 
 
 class Finding(NamedTuple):
@@ -61,12 +60,19 @@ class Found(NamedTuple):
         return {**values(self.problem), "files": files, "trainer": does, "source": source}
 
 
-def each(is_so: Callable[[Item], bool], what: str) -> Callable[[Collection], Iterator[Finding]]:
-    """Return a check that names the images of which `is_so` is true, in one finding a folder."""
+def each(
+    is_so: Callable[[Item], bool], what: str, where: Callable[[Subset], bool] = lambda _: True
+) -> Callable[[Collection], Iterator[Finding]]:
+    """Return a check that names the images of which `is_so` is true, in one finding a folder.
+
+    `where` tells which subsets it is about.
+    """
 
     def find(collection: Collection) -> Iterator[Finding]:
         for items in collection.by_subset():
-            if files := tuple(item.file for item in items if is_so(item)):
+            if where(collection.subset(items[0])) and (
+                files := tuple(item.file for item in items if is_so(item))
+            ):
                 yield Finding(what, files)
 
     return find
@@ -78,8 +84,7 @@ def found(check: Check, finding: Finding) -> Found:
     message = finding.what
     where = finding.where or Place()
     if files:
-        named = ", ".join(file.name for file in files[:NAMED]) + (", ..." if files[NAMED:] else "")
-        message = f"{plural(len(files), check.noun)} {finding.what}: {named}"
+        message = of_files(files, finding.what, check.noun)
         where = finding.where or Place(files[0].parent)
     hint = finding.hint or check.todo or None
     problem = Problem(check.code, check.severity, where, message, hint)

@@ -113,20 +113,6 @@ def _same_name(collection: Collection) -> Iterator[Finding]:
             yield Finding("with the name of another one but for the ending", same)
 
 
-def _alpha(collection: Collection) -> Iterator[Finding]:
-    for items in collection.by_subset():
-        subset = collection.subset(items[0])
-        if found := tuple(i.file for i in items if _has_alpha(i) and not _masked(subset)):
-            yield Finding("with transparent parts", found)
-
-
-def _no_alpha(collection: Collection) -> Iterator[Finding]:
-    for items in collection.by_subset():
-        subset = collection.subset(items[0])
-        if _masked(subset) and (found := tuple(i.file for i in items if not _has_alpha(i))):
-            yield Finding("without transparency, though alpha_mask is on", found)
-
-
 def _masked(subset: Subset) -> bool:
     return subset.has("alpha_mask") or bool(subset.settings.tables["dataset"].get("alpha_mask"))
 
@@ -225,7 +211,7 @@ CHECKS = (
         "an image is transparent in parts",
         "It drops the transparency, and trains the colours below: often black, white or rubbish.",
         "Put them on a background that you choose.",
-        _alpha,
+        each(_has_alpha, "with transparent parts", where=lambda subset: not _masked(subset)),
         _LOAD,
     ),
     Check(
@@ -234,7 +220,11 @@ CHECKS = (
         "alpha_mask is on, and an image has no transparency",
         "All of the image counts for the loss.",
         "",
-        _no_alpha,
+        each(
+            lambda item: not _has_alpha(item),
+            "without transparency, though alpha_mask is on",
+            where=_masked,
+        ),
         "library/train_util.py, BaseDataset.__getitem__",
         ">=0.9.0",
     ),

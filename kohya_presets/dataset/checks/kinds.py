@@ -10,7 +10,7 @@ from kohya_presets.dataset.collection import Collection
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.errors import UserError
 from kohya_presets.files import image_folder
-from kohya_presets.problems import Place, plural
+from kohya_presets.problems import Place, first, plural
 from kohya_presets.sdscripts import options
 
 CACHED = "metadata_cache.json"  # library/train_util.py, DreamBoothDataset.IMAGE_INFO_CACHE_FILE
@@ -86,8 +86,7 @@ def _listing_without_images(collection: Collection) -> Iterator[Finding]:
     for subset in _readable(collection):
         lost = [entry.key for entry in subset.entries() if entry.image is None]
         if lost:
-            what = f"the metadata file names images that are not found: {', '.join(lost[:3])}"
-            what += f" and {len(lost) - 3} more" if lost[3:] else ""
+            what = f"the metadata file names images that are not found: {first(lost)}"
             yield Finding(what, where=place(subset))
 
 

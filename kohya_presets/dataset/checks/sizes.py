@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from kohya_presets.dataset.checks.check import Check, Finding
-from kohya_presets.dataset.collection import Collection
-from kohya_presets.problems import plural
+from kohya_presets.dataset.checks.check import Check, Finding, each
+from kohya_presets.dataset.collection import Collection, Item
+from kohya_presets.problems import first, plural
 
 STRETCHED = 1.05  # times as much in one direction as in the other
 MUCH = 0.2  # share of a picture that is cut off
@@ -52,11 +52,8 @@ def _cut(collection: Collection) -> Iterator[Finding]:
             yield Finding(what, tuple(file for file, _ in placed))
 
 
-def _stretched(collection: Collection) -> Iterator[Finding]:
-    for items in collection.by_subset():
-        placed = ((item.file, item.placement) for item in items)
-        if found := tuple(f for f, one in placed if one and one.stretched > STRETCHED):
-            yield Finding("that is stretched or squeezed into a square bucket", found)
+def _is_stretched(item: Item) -> bool:
+    return item.placement is not None and item.placement.stretched > STRETCHED
 
 
 def _alone(collection: Collection) -> Iterator[Finding]:
@@ -64,8 +61,7 @@ def _alone(collection: Collection) -> Iterator[Finding]:
         batch = collection.batch(number)
         alone = [size for size, count in epoch.pictures.items() if count < batch]
         if batch > 1 and alone:
-            named = ", ".join(f"{width} x {height}" for width, height in sorted(alone)[:3])
-            named += f" and {len(alone) - 3} more" if alone[3:] else ""
+            named = first([f"{width} x {height}" for width, height in sorted(alone)])
             what = f"{plural(len(alone), 'bucket')} with fewer pictures than a batch ({batch})"
             yield Finding(f"{what}: {named}")
 
@@ -86,7 +82,7 @@ CHECKS = (
         "an image whose size is not found: a BMP, or an AVIF with another ending",
         "It takes the image for a square, and squeezes the whole of it into a square bucket.",
         "Convert them to PNG, or use v0.10.0 or newer.",
-        _stretched,
+        each(_is_stretched, "that is stretched or squeezed into a square bucket"),
         "library/train_util.py, BaseDataset.get_image_size; imagesize 1.4.1",
         "<0.10.0",
     ),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kohya_presets.errors import UserError
 from kohya_presets.loras import escape
-from kohya_presets.problems import plural
+from kohya_presets.problems import first, plural
 from wrapper.data.captions import disk, undo
 from wrapper.data.captions.steps import Move, Plan, Write
 from wrapper.data.captions.undo import Undo, Written
@@ -60,11 +60,10 @@ def planned_undo(file: Path) -> tuple[Undo, tuple[Written | Move, ...]]:
     states = list(undo.states(found))
     changed = [s for s, state in zip(found.steps, states, strict=True) if state == "changed"]
     if changed:
-        names = ", ".join(_name(step) for step in changed[:SHOWN])
-        more = f" and {len(changed) - SHOWN} more" if changed[SHOWN:] else ""
+        names = first([_name(step) for step in changed], SHOWN)
         count = plural(len(changed), "file")
         raise UserError(
-            f"{count} changed since; nothing was undone: {names}{more}",
+            f"{count} changed since; nothing was undone: {names}",
             hint=f"Move them away if they are not needed. What they were is in {file}.",
         )
     done = [s for s, state in zip(found.steps, states, strict=True) if state == "new"]
