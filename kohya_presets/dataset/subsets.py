@@ -76,18 +76,20 @@ class Subset:
     def _asked(self) -> dict[str, Any]:
         return {}
 
+    @functools.cached_property
     def images(self) -> tuple[Path, ...]:
-        """Return the images that sd-scripts finds, sorted as it sorts them.
+        """The images that sd-scripts finds, sorted as it sorts them; looked for once.
 
         Raises:
             UserError: there is a metadata file that sd-scripts cannot read.
         """
         if self.metadata:
-            return tuple(entry.image for entry in self.entries() if entry.image)
+            return tuple(entry.image for entry in self.entries if entry.image)
         return image_folder.images(self.folder) if self.folder and self.folder.is_dir() else ()
 
+    @functools.cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """Return what the metadata file says; nothing if there is none.
+        """What the metadata file says, read once; nothing if there is none.
 
         Raises:
             UserError: sd-scripts cannot read it.
@@ -151,7 +153,7 @@ def unused(subsets: Iterable[Subset]) -> dict[int, str]:
 
 def _is_empty(subset: Subset) -> bool:
     try:
-        return not subset.images()
+        return not subset.images
     except UserError:  # of a metadata file, at which sd-scripts stops
         return False
 

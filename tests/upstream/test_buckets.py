@@ -363,7 +363,7 @@ def test_each_bucket_has_the_same_pictures_and_batches(
             Picture(buckets.of(s.settings).place(*shape(f)).bucket, s.repeats, s.is_reg)
             for s in made
             if s.dataset == number
-            for f in s.images()
+            for f in s.images
         ]
         batch = found[-1 if number else 0].dataset("batch_size")
         epoch = steps.epoch(pictures, batch)

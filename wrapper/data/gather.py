@@ -84,8 +84,8 @@ def listed(subset: Subset) -> dict[Path, str]:
     """Return the images of a subset, with the caption of those that a metadata file has."""
     try:
         if subset.metadata:
-            return {entry.image: entry.caption for entry in subset.entries() if entry.image}
-        return dict.fromkeys(subset.images(), "")
+            return {entry.image: entry.caption for entry in subset.entries if entry.image}
+        return dict.fromkeys(subset.images, "")
     except UserError:  # which a check tells
         return {}
 
@@ -141,5 +141,5 @@ def _masks(subset: Subset) -> Iterator[tuple[Path, Header]]:
     first: dict[str, Path] = {}
     for mask in image_folder.images(subset.masks):
         first.setdefault(mask.stem, mask)
-    found = {image: first[image.stem] for image in subset.images() if image.stem in first}
+    found = {image: first[image.stem] for image in subset.images if image.stem in first}
     yield from zip(found, headers.read(found.values()), strict=True)

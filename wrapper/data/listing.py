@@ -22,7 +22,7 @@ def of(subsets: Sequence[Subset]) -> dict[str, str]:
     found: dict[str, str] = {}
     several = len(subsets) > 1
     for subset in subsets:
-        for image in subset.images():
+        for image in subset.images:
             found[_name(image, several)] = f"{image.stat().st_size} bytes"
             if (captioned := caption.find(image, subset.caption_extension)) and not subset.metadata:
                 found[_name(captioned, several)] = _digest(captioned)

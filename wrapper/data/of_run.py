@@ -9,12 +9,12 @@ from pathlib import Path
 from kohya_presets.dataset import checks
 from kohya_presets.dataset.collection import Collection
 from kohya_presets.dataset.subsets import Subset
-from kohya_presets.errors import ProblemsError, UserError
+from kohya_presets.errors import ProblemsError
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import plural
 from kohya_presets.sdscripts import options
 from kohya_presets.validate.report import Against, Report
-from wrapper.data import checking, sources
+from wrapper.data import checking, gather, sources
 from wrapper.screen.talk import Talk
 from wrapper.system import proc
 
@@ -32,7 +32,7 @@ def checked(
         ProblemsError: with everything at which sd-scripts would stop, or train without captions.
     """
     found = of(preset, data, release)
-    few = sum(len(_images(subset)) for subset in found) <= FEW
+    few = sum(len(gather.listed(subset)) for subset in found) <= FEW
     collection, _ = checking.collection(found, with_pixels=few, download=False)
     told = checks.found(collection, ignore=ignore)
     if wrong := [one.problem for one in told if one.check.severity == "error"]:
@@ -71,10 +71,3 @@ def _with_images(report: Report, against: Against, data: Path | None) -> Report:
 def of(preset: Preset, data: Path, release: str) -> tuple[Subset, ...]:
     """Return the subsets of a folder or a dataset config, as a preset trains them on a release."""
     return sources.of_data(preset, data, Against(options.nearest_release(release)))
-
-
-def _images(subset: Subset) -> tuple[Path, ...]:
-    try:
-        return subset.images()
-    except UserError:  # a check tells it
-        return ()

@@ -84,7 +84,7 @@ def _from_captions(data: Path | None, preset: Preset) -> list[str]:
     """Return the first different captions as prompts, all from the same noise."""
     found: dict[str, None] = {}
     for subset in of_run.of(preset, data, releases.DEFAULT) if data and data.exists() else ():
-        for image in subset.images():
+        for image in subset.images:
             if file := caption.find(image, subset.caption_extension):
                 text = caption.of_bytes(file, file.read_bytes()).text
                 found |= {text: None} if text else {}

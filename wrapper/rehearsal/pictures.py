@@ -39,13 +39,13 @@ def copy_some(subsets: Sequence[Subset], folder: Path, caption_extension: str) -
     Images of several folders get a number in front, since two may have the same name.
     """
     folder.mkdir(parents=True)
-    images = [(subset, image) for subset in subsets for image in subset.images()]
+    images = [(subset, image) for subset in subsets for image in subset.images]
     for number, (subset, image) in enumerate(images[:MOST]):
         name = f"{number:02} {image.name}" if len(subsets) > 1 else image.name
         shutil.copy2(image, folder / name)
         beside = image_folder.caption(folder / name, caption_extension)
         if subset.metadata:
-            told = {entry.image: entry.caption for entry in subset.entries()}
+            told = {entry.image: entry.caption for entry in subset.entries}
             beside.write_text(told.get(image) or " ", encoding="utf-8", newline="\n")
         elif found := caption.find(image, subset.caption_extension):
             shutil.copy2(found, beside)

@@ -76,15 +76,13 @@ def place(subset: Subset) -> Place:
 
 def _listing_unreadable(collection: Collection) -> Iterator[Finding]:
     for subset in collection.subsets:
-        try:
-            subset.entries()
-        except UserError as error:
+        if error := _fault(subset):
             yield Finding(str(error), where=place(subset), hint=error.hint)
 
 
 def _listing_without_images(collection: Collection) -> Iterator[Finding]:
     for subset in _readable(collection):
-        lost = [entry.key for entry in subset.entries() if entry.image is None]
+        lost = [entry.key for entry in subset.entries if entry.image is None]
         if lost:
             what = f"the metadata file names images that are not found: {first(lost)}"
             yield Finding(what, where=place(subset))
@@ -92,11 +90,17 @@ def _listing_without_images(collection: Collection) -> Iterator[Finding]:
 
 def _readable(collection: Collection) -> Iterator[Subset]:
     for subset in collection.subsets:
-        try:
-            if subset.entries():
-                yield subset
-        except UserError:
-            continue
+        if not _fault(subset) and subset.entries:
+            yield subset
+
+
+def _fault(subset: Subset) -> UserError | None:
+    """Return why a subset's metadata file cannot be read, or None."""
+    try:
+        _ = subset.entries
+    except UserError as error:
+        return error
+    return None
 
 
 def _listing_broken_releases(collection: Collection) -> Iterator[Finding]:
