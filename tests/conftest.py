@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from kohya_presets.dataset.tokens import Tokenizer
+from kohya_presets.errors import UserError
 from kohya_presets.presets import catalogue
 from kohya_presets.presets.catalogue import Catalogue
 from tests import missing
 from wrapper.checkouts import checkout
 from wrapper.checkouts.checkout import Checkout
+from wrapper.data.reading import vocabulary
 from wrapper.environments import environment
 from wrapper.system import users
 
@@ -68,6 +71,15 @@ def _nothing_held() -> Iterator[None]:
 def shipped() -> Catalogue:
     """Return the catalogue with nothing in it but the shipped presets."""
     return Catalogue((catalogue.SHIPPED,))
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    """CLIP's tokenizer; without its vocabulary, the test is skipped."""
+    try:
+        return vocabulary.tokenizer()
+    except UserError as error:
+        pytest.skip(f"{error}")
 
 
 @pytest.fixture(scope="session")

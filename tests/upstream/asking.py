@@ -15,7 +15,7 @@ from wrapper.system import proc
 
 # The answer is the line that begins with this, on stdout: sd-scripts prints there too.
 ANSWER = "TOLD "
-BEGIN = """
+BEGIN = '''
 import json, sys
 sys.path.insert(0, sys.argv.pop(1))
 import kp_miniature
@@ -23,7 +23,20 @@ kp_miniature.repair_torchvision()
 
 def tell(answer):
     print("TOLD", json.dumps(answer))
-"""
+
+def group_of(config):
+    """Return the group of real datasets that sdxl_train.py makes of a dataset config."""
+    import types
+    import sdxl_train
+    from library import config_util
+
+    args = sdxl_train.setup_parser().parse_args([])
+    generator = config_util.BlueprintGenerator(config_util.ConfigSanitizer(True, True, False, True))
+    tokenizer = types.SimpleNamespace(model_max_length=77)  # which older releases ask
+    blueprint = generator.generate(config, args, tokenizer=[tokenizer, tokenizer])
+    made = config_util.generate_dataset_group_by_blueprint(blueprint.dataset_group)
+    return made[0] if isinstance(made, tuple) else made  # newer ones make one for validation too
+'''
 
 
 def ask(checkout: Checkout, text: str, *words: str, sources: Path | None = None) -> Any:

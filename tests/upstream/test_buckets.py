@@ -211,18 +211,9 @@ def test_each_picture_is_scaled_and_cut_the_same_way(
 
 
 TRIED = """
-import types
-from library import config_util
-import sdxl_train
-
 def tried(one):
-    args = sdxl_train.setup_parser().parse_args([])
-    generator = config_util.BlueprintGenerator(config_util.ConfigSanitizer(True, True, False, True))
-    tokenizer = types.SimpleNamespace(model_max_length=77)  # which older releases ask
     try:
-        blueprint = generator.generate(one, args, tokenizer=[tokenizer, tokenizer])
-        made = config_util.generate_dataset_group_by_blueprint(blueprint.dataset_group)
-        group = made[0] if isinstance(made, tuple) else made
+        group = group_of(one)
         group.verify_bucket_reso_steps(32)
     except (AssertionError, ZeroDivisionError):
         return "buckets"
@@ -282,17 +273,9 @@ def test_the_same_settings_and_pictures_stop_sd_scripts(
 
 
 COUNTED = """
-import types
 from library import config_util
-import sdxl_train
 
-args = sdxl_train.setup_parser().parse_args(["--dataset_config", sys.argv[1]])
-generator = config_util.BlueprintGenerator(config_util.ConfigSanitizer(True, True, False, True))
-tokenizer = types.SimpleNamespace(model_max_length=77)  # which older releases ask
-config = config_util.load_user_config(sys.argv[1])
-blueprint = generator.generate(config, args, tokenizer=[tokenizer, tokenizer])
-made = config_util.generate_dataset_group_by_blueprint(blueprint.dataset_group)
-group = made[0] if isinstance(made, tuple) else made
+group = group_of(config_util.load_user_config(sys.argv[1]))
 tell([
     {
         "length": len(dataset),

@@ -20,19 +20,11 @@ pytestmark = [
     pytest.mark.every_release,
 ]
 READ = """
-import os, types
-from library import config_util
-import sdxl_train
+import os
 
 def read(folder, wildcard):
     subsets = [{"image_dir": folder, "caption_extension": ".txt", "enable_wildcard": wildcard}]
-    config = {"datasets": [{"resolution": 64, "subsets": subsets}]}
-    generator = config_util.BlueprintGenerator(config_util.ConfigSanitizer(True, True, False, True))
-    args = sdxl_train.setup_parser().parse_args([])
-    tokenizer = types.SimpleNamespace(model_max_length=77)  # which older releases ask
-    blueprint = generator.generate(config, args, tokenizer=[tokenizer, tokenizer])
-    made = config_util.generate_dataset_group_by_blueprint(blueprint.dataset_group)
-    group = made[0] if isinstance(made, tuple) else made
+    group = group_of({"datasets": [{"resolution": 64, "subsets": subsets}]})
     return [info.caption for info in group.datasets[0].image_data.values()]
 
 told = {}
@@ -67,17 +59,8 @@ def test_odd_caption_files_are_read_as_we_say(
 
 
 FACES = """
-import types
-from library import config_util
-import sdxl_train
-config = {"datasets": [{"resolution": 64, "subsets": [{"image_dir": sys.argv[1],
-          "caption_extension": ".txt", "class_tokens": "woman"}]}]}
-generator = config_util.BlueprintGenerator(config_util.ConfigSanitizer(True, True, False, True))
-tokenizer = types.SimpleNamespace(model_max_length=77)
-args = sdxl_train.setup_parser().parse_args([])
-blueprint = generator.generate(config, args, tokenizer=[tokenizer, tokenizer])
-made = config_util.generate_dataset_group_by_blueprint(blueprint.dataset_group)
-group = made[0] if isinstance(made, tuple) else made
+group = group_of({"datasets": [{"resolution": 64, "subsets": [{"image_dir": sys.argv[1],
+                 "caption_extension": ".txt", "class_tokens": "woman"}]}]})
 tell({info.image_key: info.caption for info in group.datasets[0].image_data.values()})
 """
 

@@ -12,11 +12,9 @@ import pytest
 
 from kohya_presets.dataset import tokens, weights
 from kohya_presets.dataset.tokens import Tokenizer
-from kohya_presets.errors import UserError
 from tests.kohya_presets.dataset.odd_captions import CAPTIONS
 from tests.upstream import asking
 from wrapper.checkouts.checkout import Checkout
-from wrapper.data.reading import vocabulary
 
 pytestmark = [
     pytest.mark.upstream,
@@ -96,14 +94,6 @@ def _is_text(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    try:
-        return vocabulary.tokenizer()
-    except UserError as error:
-        pytest.skip(f"{error}")
 
 
 @pytest.fixture

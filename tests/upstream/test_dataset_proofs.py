@@ -17,7 +17,6 @@ from PIL import Image
 from kohya_presets.dataset import rendered
 from kohya_presets.dataset.checks import CHECKS, CODES
 from kohya_presets.dataset.tokens import Tokenizer
-from kohya_presets.errors import UserError
 from kohya_presets.files.render import Paths
 from tests.kohya_presets.dataset.checks.cases import CASES, LONG
 from tests.kohya_presets.dataset.checks.folders import LAMP, Made
@@ -26,7 +25,6 @@ from tests.upstream.loading import Asked
 from tests.usually import usually
 from tests.wrapper.data.odd_pictures import drawn
 from wrapper.checkouts.checkout import Checkout
-from wrapper.data.reading import vocabulary
 
 pytestmark = [
     pytest.mark.upstream,
@@ -199,14 +197,6 @@ def squeezed(told: Told, image: Image.Image) -> bool:
 def test_each_claim_has_a_proof_or_a_reason_why_not() -> None:
     assert set(PROOFS) | set(UNPROVED) == CODES
     assert not set(PROOFS) & set(UNPROVED)
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    try:
-        return vocabulary.tokenizer()
-    except UserError as error:
-        pytest.skip(f"{error}")
 
 
 def asked(made: Made, room: Path, *, train: bool = False, folders: bool = False) -> Asked:

@@ -11,7 +11,6 @@ import pytest
 from kohya_presets.dataset import checks
 from kohya_presets.dataset.sizes import measured
 from kohya_presets.dataset.tokens import Tokenizer
-from kohya_presets.errors import UserError
 from kohya_presets.validate.report import Against
 from tests.kohya_presets.dataset.checks.folders import LAMP, Made, captioned
 from tests.upstream import loading
@@ -20,21 +19,12 @@ from tests.usually import usually
 from tests.wrapper.data import odd_pictures
 from wrapper.checkouts.checkout import Checkout
 from wrapper.data import gather, sources
-from wrapper.data.reading import vocabulary
 
 pytestmark = [
     pytest.mark.upstream,
     pytest.mark.xdist_group("upstream"),  # they share one home
     pytest.mark.trainer,
 ]
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    try:
-        return vocabulary.tokenizer()
-    except UserError as error:
-        pytest.skip(f"{error}")
 
 
 @pytest.mark.parametrize("release", usually(RELEASES, ["v0.10.1"]))

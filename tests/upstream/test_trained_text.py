@@ -101,9 +101,6 @@ def test_a_caption_becomes_the_text_that_is_trained(
 
 
 NAMED = """
-import types
-from library import config_util
-import sdxl_train
 try:
     from library import strategy_base, strategy_sd
     made = strategy_sd.SdSdxlLatentsCachingStrategy(False, False, 1, True)
@@ -116,12 +113,7 @@ for wildcard in (False, True) if sys.argv[3] == "yes" else (False,):
     subset |= {"enable_wildcard": True} if wildcard else {}
     config = {"datasets": [{"resolution": 64, "enable_bucket": True, "min_bucket_reso": 64,
               "subsets": [subset]}]}
-    generator = config_util.BlueprintGenerator(config_util.ConfigSanitizer(True, True, False, True))
-    tokenizer = types.SimpleNamespace(model_max_length=77)
-    args = sdxl_train.setup_parser().parse_args([])
-    blueprint = generator.generate(config, args, tokenizer=[tokenizer, tokenizer])
-    made = config_util.generate_dataset_group_by_blueprint(blueprint.dataset_group)
-    group = made[0] if isinstance(made, tuple) else made
+    group = group_of(config)
     told.append({info.image_key: info.caption for info in group.datasets[0].image_data.values()})
 tell(told)
 """

@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 from kohya_presets.dataset.tokens import Tokenizer
-from kohya_presets.errors import UserError
 from tests.kohya_presets.dataset.checks.folders import Made, codes, folder, found, odd
 from tests.kohya_presets.dataset.good_captions import TRIGGER, captions
 from tests.kohya_presets.dataset.odd_captions import CAPTIONS
 from tests.wrapper.data import odd_pictures
-from wrapper.data.reading import vocabulary
 
 # Found in nearly all, since they are single and small: these say nothing of what is odd.
 ALWAYS = {"set-size", "image-small", "image-cut"}
@@ -83,14 +81,6 @@ WRITTEN: dict[str, set[str]] = {
     **dict.fromkeys(("unicode line end", "next line", "file separator", "html"), SOUND),
     "mojibake": SOUND,
 }
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    try:
-        return vocabulary.tokenizer()
-    except UserError as error:
-        pytest.skip(f"{error}")
 
 
 def test_the_tables_have_every_odd_file() -> None:
