@@ -5,12 +5,11 @@ python -m tools.make_checks
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from kohya_presets.dataset import checks
 from kohya_presets.dataset.checks.check import Check
-from kohya_presets.problems import SEVERITIES
+from tools import by_severity
 
 PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
 HEAD = """# Checks of images and captions
@@ -27,21 +26,12 @@ def main() -> None:
 
 def page() -> str:
     """Return the page's text."""
-    return HEAD + "\n".join(_tables()) + "\n"
+    columns = ("found", "what sd-scripts does", "what to do", "releases", "source")
+    return by_severity.page(HEAD, columns, checks.CHECKS, _cells)
 
 
-def _tables() -> Iterator[str]:
-    for severity in SEVERITIES:
-        if found := [check for check in checks.CHECKS if check.severity == severity]:
-            yield f"\n## {severity.capitalize()}{'' if severity == 'advice' else 's'}\n"
-            yield "| code | found | what sd-scripts does | what to do | releases | source |"
-            yield "|---|---|---|---|---|---|"
-            yield from map(_row, sorted(found, key=lambda check: check.code))
-
-
-def _row(check: Check) -> str:
-    cells = (check.says, check.does, check.todo, check.releases, check.citation)
-    return f"| `{check.code}` | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _cells(check: Check) -> tuple[str, ...]:
+    return check.says, check.does, check.todo, check.releases, check.citation
 
 
 if __name__ == "__main__":

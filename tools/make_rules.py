@@ -5,14 +5,13 @@ python -m tools.make_rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from kohya_presets.problems import SEVERITIES
 from kohya_presets.sdscripts.scripts import KNOWN, LORA
 from kohya_presets.validate import rules
 from kohya_presets.validate.rules.rule import EVERY, NEVER, SDXL, Rule
 from tests.kohya_presets.validate.rules import proofs
+from tools import by_severity
 
 PAGE = Path(__file__).parents[1] / "docs" / "rules.md"
 LORAS = tuple(name for name, kind in KNOWN.items() if kind.makes == LORA)
@@ -39,24 +38,14 @@ def main() -> None:
 
 def page() -> str:
     """Return the page's text."""
-    return HEAD + "\n".join(_tables()) + "\n"
+    columns = ("rule", "scripts", "releases", "stops", "proof", "source")
+    return by_severity.page(HEAD, columns, rules.RULES, _cells)
 
 
-def _tables() -> Iterator[str]:
-    for severity in SEVERITIES:
-        found = sorted((r for r in rules.RULES if r.severity == severity), key=lambda r: r.code)
-        if found:
-            yield f"\n## {severity.capitalize()}{'' if severity == 'advice' else 's'}\n"
-            yield "| code | rule | scripts | releases | stops | proof | source |"
-            yield "|---|---|---|---|---|---|---|"
-            yield from map(_row, found)
-
-
-def _row(rule: Rule) -> str:
+def _cells(rule: Rule) -> tuple[str, ...]:
     scripts = NAMES.get(rule.scripts) or ", ".join(f"`{name}`" for name in rule.scripts)
     proof = proofs.of(rule.code) if rule.severity == "error" else "read"
-    cells = (rule.says, scripts, rule.releases, rule.fails or NEVER, proof, rule.citation)
-    return f"| `{rule.code}` | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return rule.says, scripts, rule.releases, rule.fails or NEVER, proof, rule.citation
 
 
 if __name__ == "__main__":

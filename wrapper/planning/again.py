@@ -17,7 +17,6 @@ from kohya_presets.errors import UserError
 from kohya_presets.loras import escape, weights
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset
-from kohya_presets.sdscripts import releases
 from wrapper.data import listing, of_run
 from wrapper.planning import inputs
 from wrapper.planning.job import Plan
@@ -160,9 +159,7 @@ def _data(record: Run, preset: Preset) -> Iterator[str]:
     """Yield which images and captions are others than when the run started."""
     then = listing.read(record.folder / listing.FILE)
     if then is not None:
-        facts = record.facts.get("sd-scripts", {})
-        release = str(facts.get("release") or facts.get("like") or releases.DEFAULT)
-        subsets = of_run.of(preset, Path(str(record.facts["data"]["folder"])), release)
+        subsets = of_run.of(preset, Path(str(record.facts["data"]["folder"])), record.release)
         yield from listing.changes(then, listing.of(subsets))
 
 

@@ -89,7 +89,7 @@ def rehearsal(
 
 def of(run: Run) -> Inputs:
     """Return what a run was planned with, from its manifest; also of an earlier version's."""
-    train = next(stage for stage in run.stages if stage.name == "train")
+    train = run.stage("train")
     sources, found = run.facts["sd-scripts"], run.facts.get(TABLE, {})
     scripts, python = Path(str(sources["folder"])), train.launch.argv[0]
     if run.kind == "rehearsal":

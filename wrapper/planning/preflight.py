@@ -31,11 +31,16 @@ def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> 
     Raises:
         UserError: `ignore` has something that is the code of no rule and no check.
     """
-    silence.require({*ignore} - checks.CODES)
+    require_codes(ignore)
     yield from unknown_patches(preset)
     additions = registry.additions(paths.user_patches())
     against = Against(checkout.options_of, additions=additions, ignore=frozenset(ignore))
     yield from everything.loaded(preset, against).problems
+
+
+def require_codes(ignore: Collection[str]) -> None:
+    """Raise UserError if one of these is the code of no rule and of no check of images."""
+    silence.require({*ignore} - checks.CODES)
 
 
 def unknown_patches(preset: Preset) -> Iterator[Problem]:

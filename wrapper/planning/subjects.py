@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets import problems
-from kohya_presets.dataset import checks
 from kohya_presets.errors import UserError
 from kohya_presets.memory import estimate
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.problems import Problem, listed
 from kohya_presets.sdscripts import releases
 from kohya_presets.training.settings import IMAGES
-from kohya_presets.validate import config_files, everything, rules, silence
+from kohya_presets.validate import config_files, everything, rules
 from kohya_presets.validate.report import Against, Report, assumes_model
 from patches import registry
 from wrapper.checkouts import checkout, patchwork
@@ -36,7 +35,7 @@ def against(
     Raises:
         UserError: there is no such release, folder, or rule code in `ignore`.
     """
-    silence.require({*ignore} - checks.CODES)
+    preflight.require_codes(ignore)
     known_as, patches = known(release), frozenset[str]()
     if folder is not None:
         found = checkout.open_folder(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 from kohya_presets.errors import UserError
 from kohya_presets.presets import inherit
 from kohya_presets.presets.preset import Preset
-from kohya_presets.sdscripts import options, releases
+from kohya_presets.sdscripts import options
 from kohya_presets.training import settings
 from kohya_presets.training.settings import Settings
 from patches import registry
@@ -47,10 +47,11 @@ def of_run(run: Run) -> Settings | None:
     if made is None:
         return None
     facts = run.facts.get("sd-scripts", {})
-    release = str(facts.get("release") or facts.get("like") or releases.DEFAULT)
     additions = registry.additions(paths.user_patches())
     carried = [str(name) for name in facts.get("patches", ())]
-    return settings.of_preset(made, options.nearest_release(release), additions, carried=carried)
+    return settings.of_preset(
+        made, options.nearest_release(run.release), additions, carried=carried
+    )
 
 
 def _preset(file: Path) -> Preset | None:

@@ -60,7 +60,7 @@ def require(run: Run) -> None:
 
 
 def _executes(run: Run) -> dict[str, str]:
-    train = next(stage for stage in run.stages if stage.name == "train")
+    train = run.stage("train")
     return {"python": train.launch.argv[0], "scripts": str(train.launch.cwd)}
 
 

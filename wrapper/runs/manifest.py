@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 import tomlkit
 
 from kohya_presets.errors import ProblemsError, UserError
+from kohya_presets.sdscripts import releases
 from kohya_presets.toml import source as toml_source
 from wrapper.system import whole
 from wrapper.system.launch import Launch
@@ -89,6 +90,12 @@ class Run:
     def stage(self, name: str) -> Stage:
         """Return the stage of that name."""
         return next(stage for stage in self.stages if stage.name == name)
+
+    @property
+    def release(self) -> str:
+        """The release of sd-scripts that it runs, or the one nearest to what it runs."""
+        facts = self.facts.get("sd-scripts", {})
+        return str(facts.get("release") or facts.get("like") or releases.DEFAULT)
 
     @property
     def product(self) -> Path:

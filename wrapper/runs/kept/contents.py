@@ -74,7 +74,7 @@ def of(run: Run, kinds: Collection[str] = tuple(KINDS)) -> list[Item]:
 
 def require_unneeded(run: Run, kinds: Collection[str]) -> None:
     """Raise UserError where the run would lose the states that it needs to be continued."""
-    train = next(stage for stage in run.stages if stage.name == "train")
+    train = run.stage("train")
     if "states" in kinds and train.state != "done" and (state := states.newest(run.folder)):
         resume = proc.our_line("resume", run.folder)
         raise UserError(
@@ -134,7 +134,7 @@ def _of_kind(run: Run, kind: str) -> Iterator[Path]:
     if kind in ("states", "samples", "logs"):
         yield from _in(folder / kind)
     elif kind == "checkpoints":
-        train = next(stage for stage in run.stages if stage.name == "train")
+        train = run.stage("train")
         names = re.compile(tool.checkpoints_of(train.output.stem))
         yield from (f for f in _in(train.output.parent) if names.fullmatch(f.name))
     else:
