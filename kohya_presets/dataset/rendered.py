@@ -12,7 +12,7 @@ from typing import Any
 
 from kohya_presets.dataset import subsets
 from kohya_presets.errors import UserError
-from kohya_presets.files import configs, image_folder, render
+from kohya_presets.files import configs, render
 from kohya_presets.files.configs import ConfigFile
 from kohya_presets.files.render import Paths
 from kohya_presets.presets.preset import Preset, Table
@@ -30,8 +30,8 @@ def text(preset: Preset, paths: Paths) -> str:
     """
     if paths.data.suffix == ".toml" and paths.data.is_file():
         return "".join(_of_config(preset, read(paths.data)))
-    if inside := numbered(paths.data):
-        return "".join(_of_folders(preset, inside))
+    if subsets.is_around(paths.data):
+        return "".join(_of_folders(preset, paths.data))
     return render.dataset(preset, paths)
 
 
@@ -51,13 +51,6 @@ def read(file: Path) -> ConfigFile:
     return config
 
 
-def numbered(folder: Path) -> tuple[tuple[Path, int, str], ...]:
-    """Return the folders named like `10_name` in a folder without images: path, repeats, name."""
-    if not folder.is_dir() or image_folder.images(folder):
-        return ()
-    return tuple(subsets.numbered(folder))
-
-
 def _of_config(preset: Preset, config: ConfigFile) -> Iterator[str]:
     yield render.head(preset)
     own = {key: value for key, value in preset.dataset.items() if key in _OF_SUBSETS}
@@ -71,10 +64,10 @@ def _of_config(preset: Preset, config: ConfigFile) -> Iterator[str]:
             yield f"[[datasets.subsets]]\n{toml_text.table(values)}\n"
 
 
-def _of_folders(preset: Preset, folders: tuple[tuple[Path, int, str], ...]) -> Iterator[str]:
+def _of_folders(preset: Preset, around: Path) -> Iterator[str]:
     yield render.head(preset)
     yield f"[[datasets]]\n{toml_text.table(render.level(preset.dataset, 'dataset'))}\n"
-    for folder, repeats, name in folders:
+    for folder, repeats, name in subsets.numbered(around):
         own = {"image_dir": str(folder), "num_repeats": repeats, "class_tokens": name}
         values = {**render.level(preset.dataset, "subset"), **own}
         yield f"[[datasets.subsets]]\n{toml_text.table(values)}\n"

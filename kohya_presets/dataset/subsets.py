@@ -106,17 +106,15 @@ class Subset:
         )
 
 
-def of_folder(settings: Settings, folder: Path, *, number: int = 0) -> tuple[Subset, ...]:
+def of_folder(settings: Settings, folder: Path) -> tuple[Subset, ...]:
     """Return the subsets of a folder: itself, or its folders named like `10_name`.
 
     A folder with images is one itself. The numbered ones are what `train_data_dir` reads.
     """
-    inside = [*_numbered(folder, settings, number)]
-    if not inside or image_folder.images(folder):
-        repeats = int(settings.dataset("num_repeats") or 1)
-        where = Place(folder)
-        return (Subset(settings, folder, dataset=number, repeats=repeats, where=where),)
-    return tuple(inside)
+    if is_around(folder):
+        return tuple(_numbered(folder, settings))
+    repeats = int(settings.dataset("num_repeats") or 1)
+    return (Subset(settings, folder, repeats=repeats, where=Place(folder)),)
 
 
 def of_settings(found: Sequence[Settings], datasets: Sequence[int], near: Path) -> list[Subset]:
@@ -158,6 +156,11 @@ def _is_empty(subset: Subset) -> bool:
         return False
 
 
+def is_around(folder: Path) -> bool:
+    """Return whether a folder has no images itself, but is around folders named like `10_name`."""
+    return any(numbered(folder)) and not image_folder.images(folder)
+
+
 def numbered(folder: Path) -> Iterator[tuple[Path, int, str]]:
     """Yield the folders named like `10_name`: path, repeats, and the name."""
     if not folder.is_dir():
@@ -170,12 +173,10 @@ def numbered(folder: Path) -> Iterator[tuple[Path, int, str]]:
             yield folder / name, int(named[1]), named[2] or ""
 
 
-def _numbered(
-    folder: Path, settings: Settings, number: int, *, reg: bool = False
-) -> Iterator[Subset]:
+def _numbered(folder: Path, settings: Settings, *, reg: bool = False) -> Iterator[Subset]:
     for inside, repeats, tokens in numbered(folder):
         where = Place(inside)
-        yield Subset(settings, inside, "folder", number, repeats, reg, tokens, where=where)
+        yield Subset(settings, inside, "folder", 0, repeats, reg, tokens, where=where)
 
 
 def _of_training(settings: Settings, near: Path) -> Iterator[Subset]:
@@ -191,7 +192,7 @@ def _of_training(settings: Settings, near: Path) -> Iterator[Subset]:
     else:
         for key, is_reg in (("train_data_dir", False), ("reg_data_dir", True)):
             if around := _path(settings.train(key), near):
-                yield from _numbered(around, settings, 0, reg=is_reg)
+                yield from _numbered(around, settings, reg=is_reg)
 
 
 def _kind(dataset: Sequence[Settings]) -> Kind:

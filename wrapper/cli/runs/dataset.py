@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from kohya_presets.dataset.subsets import Subset
 from kohya_presets.errors import PresetError
 from wrapper.cli.group import Group
 from wrapper.cli.options import (
@@ -62,6 +64,19 @@ def _of_a_dataset(function: Decorated) -> Decorated:
     return functools.reduce(lambda made, option: option(made), reversed(options), function)
 
 
+def _subsets(
+    names: Sequence[str],
+    data: Path | None,
+    release: str,
+    checkout: Path | None,
+    overrides: Sequence[str],
+) -> tuple[Subset, ...]:
+    from wrapper.data import sources
+
+    against = subjects.against(release, checkout)
+    return sources.subsets(names, presets(), against, data=data, overrides=overrides)
+
+
 @command.command("check")
 @_of_a_dataset
 @click.option("--advice", is_flag=True, help="Show the advice of the guide in full.")
@@ -100,12 +115,11 @@ def check(
         kohya-presets dataset check lion --data ~/pictures/korra
     """
     from kohya_presets.dataset import checks, told
-    from wrapper.data import checking, sources
+    from wrapper.data import checking
     from wrapper.screen.counting import Counting
 
     checks.require(ignore)
-    against = subjects.against(release, checkout)
-    subsets = sources.subsets(names, presets(), against, data=data, overrides=overrides)
+    subsets = _subsets(names, data, release, checkout, overrides)
     with Counting() as counting:
         collection, notes = checking.collection(
             subsets, trigger=trigger, with_pixels=not headers_only, on_progress=counting.tell
@@ -151,14 +165,13 @@ def page(
         kohya-presets dataset page lion --data ~/pictures/korra --out korra.html
     """
     from kohya_presets.dataset import checks
-    from wrapper.data import checking, sources
+    from wrapper.data import checking
     from wrapper.data.page import writing
     from wrapper.screen.counting import Counting
 
     checks.require(ignore)
     writing.require(out, force=force)
-    against = subjects.against(release, checkout)
-    subsets = sources.subsets(names, presets(), against, data=data, overrides=overrides)
+    subsets = _subsets(names, data, release, checkout, overrides)
     with Counting() as counting:
         collection, notes = checking.collection(subsets, trigger=trigger, on_progress=counting.tell)
         found = checks.found(collection, ignore=ignore)
