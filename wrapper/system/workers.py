@@ -18,6 +18,7 @@ AHEAD = 3  # such portions that wait for each worker
 FEW = 6  # things for which starting workers takes longer than they would save
 PATIENCE = 0.5  # seconds: Windows lets no Ctrl-C into an endless wait
 MOST_WORKERS = 16  # 60 MB each
+LOST = "reading it stopped the process that read it (no memory?)"
 
 Thing = TypeVar("Thing")
 Result = TypeVar("Result")

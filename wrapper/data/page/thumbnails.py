@@ -130,5 +130,4 @@ def _webp(image: Image.Image, quality: int) -> bytes:
 
 
 def _lost(wanted: Wanted) -> Made:
-    fault = "reading it stopped the process that read it (no memory?)"
-    return Made(wanted.number, fault=fault)
+    return Made(wanted.number, fault=workers.LOST)

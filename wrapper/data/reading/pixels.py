@@ -56,4 +56,4 @@ def _tell(on_progress: Progress | None, done: int, count: int) -> None:
 
 
 def _lost(file: Path) -> Pixels:
-    return Pixels(file, fault="reading it stopped the process that read it (no memory?)")
+    return Pixels(file, fault=workers_of.LOST)
