@@ -77,6 +77,12 @@ class Collection:
             if number not in self.unused and (found := self.of(number)):
                 yield found
 
+    @property
+    def trained(self) -> list[Item]:
+        """The images of the subsets that are used, without regularization images."""
+        each = (item for items in self.by_subset() for item in items)
+        return [item for item in each if not self.subset(item).is_reg]
+
     def of(self, number: int) -> tuple[Item, ...]:
         """Return the images of one subset."""
         return self._grouped.get(number, ())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kohya_presets.dataset.checks.check import Found
-from kohya_presets.dataset.collection import Collection
+from kohya_presets.dataset.collection import Collection, Item
 from kohya_presets.dataset.sizes.steps import Length
 from kohya_presets.problems import counts, first, plural
 
@@ -62,6 +62,7 @@ def values(collection: Collection, found: Sequence[Found], *, processes: int = 1
             }
             for number, subset in enumerate(collection.subsets)
         ],
+        "images": [_image(item) for item in collection.items],
         "problems": [one.values() for one in found],
         "buckets": [
             {"dataset": number, "width": size[0], "height": size[1], "pictures": count}
@@ -70,6 +71,21 @@ def values(collection: Collection, found: Sequence[Found], *, processes: int = 1
         ],
         "steps_per_epoch": length.by_epoch,
         "steps": length.steps,
+    }
+
+
+def _image(item: Item) -> dict[str, Any]:
+    placed, counted = item.placement, item.counted
+    return {
+        "file": str(item.file),
+        "subset": item.subset,
+        "width": item.header.width,
+        "height": item.header.height,
+        "bucket": list(placed.bucket) if placed else None,
+        "scale": round(placed.scale, 4) if placed else None,
+        "cut": round(placed.lost, 4) if placed else None,
+        "caption": item.text,
+        "tokens": counted.tokens if counted else None,
     }
 
 

@@ -85,6 +85,7 @@ def loaded(one):
                 "dataset": number, "file": os.path.basename(info.absolute_path),
                 "caption": info.caption, "size": list(info.image_size), "reg": info.is_reg,
                 "bucket": list(map(int, info.bucket_reso)), "repeats": info.num_repeats,
+                "latents": latents(whole, info, args),
             }
             for info in whole.image_data.values()
         ]
@@ -94,6 +95,16 @@ def loaded(one):
     stopped = [b["stop"] for b in answer["batches"] if "stop" in b]
     answer["stop"] = stopped[0] if stopped else None
     return {**answer, "log": said[:]}
+
+def latents(dataset, info, args):
+    # The file of an image's latents.
+    if not args.cache_latents_to_disk:
+        return None
+    if strategy_sdxl:
+        naming = strategy_sd.SdSdxlLatentsCachingStrategy(False, True, 1, False)
+        return naming.get_latents_npz_path(info.absolute_path, info.image_size)
+    dataset.cache_latents(None, 1, True, False)  # not the main process: names are all it finds
+    return info.latents_npz
 
 def trace(error):
     names, at = [], error.__traceback__

@@ -127,6 +127,7 @@ PROOFS: dict[str, Proof] = {
     "image-ending": lambda t, r, k: trains(t, "0.png") and not says(t, "1.Png"),
     "image-hidden": lambda t, r, k: trains(t, "0.png") and not says(t, ".1.png"),
     "image-same-name": lambda t, r, k: trains(t, "0.png", "0.jpg") and captions(t) == [LAMP, LAMP],
+    "image-same-latents": lambda t, r, k: len({image["latents"] for image in t["images"]}) == 1,
     "image-turned": lambda t, r, k: (
         t["images"][0]["size"] == [96, 64] and looks_like(t, drawn()) and trains(t, "turned 6.jpg")
     ),
@@ -175,6 +176,8 @@ PROOFS: dict[str, Proof] = {
     "set-size": lambda t, r, k: trains(t, "0.png", "1.png", "2.png"),
     "set-shape": lambda t, r, k: len({tuple(image["bucket"]) for image in t["images"]}) == 1,
     "caption-style": lambda t, r, k: captions(t)[-1] == "lamp, table, red, indoors",
+    "image-grey": lambda t, r, k: any(len(set(mean[0])) == 1 for mean in batches(t, "means")),
+    "set-brightness": lambda t, r, k: all(max(m[0]) < 70 for m in batches(t, "means")),
     "trigger-missing": lambda t, r, k: captions(t) == ["a zkw lamp", LAMP],
     "trigger-first": lambda t, r, k: captions(t) == ["zkw lamp"],
     "trigger-long": lambda t, r, k: len(batches(t, "tokens")[0][0]) > 5,

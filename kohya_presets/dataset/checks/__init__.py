@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection as Names
 from collections.abc import Iterator
 
-from kohya_presets.dataset.checks import captions, check, files, kinds, masks, sizes, whole_set
+from kohya_presets.dataset.checks import (
+    balance,
+    captions,
+    check,
+    files,
+    kinds,
+    masks,
+    sizes,
+    whole_set,
+)
 from kohya_presets.dataset.checks.check import Check, Found
 from kohya_presets.dataset.collection import Collection
 from kohya_presets.errors import UserError
@@ -17,6 +26,7 @@ CHECKS: tuple[Check, ...] = (
     *files.CHECKS,
     *sizes.CHECKS,
     *captions.CHECKS,
+    *balance.CHECKS,
     *whole_set.CHECKS,
 )
 CODES = frozenset(one.code for one in CHECKS)

@@ -10,6 +10,7 @@ from kohya_presets.dataset.caption import MARK
 from kohya_presets.dataset.checks.check import Check, Finding, each
 from kohya_presets.dataset.collection import Collection, Item
 from kohya_presets.problems import plural
+from kohya_presets.sdscripts import options
 
 _READ = "library/train_util.py, DreamBoothDataset: read_caption"
 _LOADED = "library/train_util.py, DreamBoothDataset.load_dreambooth_dir"
@@ -106,6 +107,18 @@ def _same(collection: Collection) -> Iterator[Finding]:
         files = tuple(file for group in same for file in group)
         what = f"that share {plural(len(same), 'caption')} word for word"
         yield Finding(what, files)
+
+
+def _weights_off(collection: Collection) -> Iterator[Finding]:
+    # Releases before v0.10.0 refuse weighted_captions with SDXL.
+    refused = options.is_in(collection.release, "<0.10.0")
+    hint = "Delete the weights, or use v0.10.0 or newer." if refused else None
+    find = each(
+        lambda item: bool(_WEIGHT.search(item.text)),
+        "whose caption has weights, which are off",
+        where=lambda subset: not subset.settings.train("weighted_captions"),
+    )
+    return (finding._replace(hint=hint) for finding in find(collection))
 
 
 CHECKS = (
@@ -234,11 +247,7 @@ CHECKS = (
         "a caption has weights, and weighted_captions is off",
         "It trains brackets and numbers as words.",
         "Use --set train.weighted_captions=true, or delete the weights.",
-        each(
-            lambda item: bool(_WEIGHT.search(item.text)),
-            "whose caption has weights, which are off",
-            where=lambda subset: not subset.settings.train("weighted_captions"),
-        ),
+        _weights_off,
         "library/train_util.py, BaseDataset.__getitem__",
     ),
     Check(

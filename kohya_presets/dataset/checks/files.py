@@ -17,6 +17,7 @@ from kohya_presets.dataset.collection import Collection, Item
 from kohya_presets.dataset.picture import FORMATS, recognized
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.files import image_folder
+from kohya_presets.sdscripts import options
 
 _LOAD = "library/train_util.py, load_image"
 _NAMES = "library/train_util.py, IMAGE_EXTENSIONS and glob_images"
@@ -113,6 +114,16 @@ def _same_name(collection: Collection) -> Iterator[Finding]:
             yield Finding("with the name of another one but for the ending", same)
 
 
+def _same_latents(collection: Collection) -> Iterator[Finding]:
+    by_size = options.is_in(collection.release, ">=0.10.0")
+    for items in collection.by_subset():
+        if collection.subset(items[0]).settings.train("cache_latents_to_disk"):
+            files = [(i.file.with_suffix(""), i.header.size if by_size else None) for i in items]
+            several = Counter(files)
+            if same := tuple(i.file for i, f in zip(items, files, strict=True) if several[f] > 1):
+                yield Finding("that share one file of latents", same)
+
+
 def _masked(subset: Subset) -> bool:
     return subset.has("alpha_mask") or bool(subset.settings.tables["dataset"].get("alpha_mask"))
 
@@ -186,6 +197,17 @@ CHECKS = (
         "Rename one, and its caption.",
         _same_name,
         "library/train_util.py, DreamBoothDataset: read_caption",
+    ),
+    Check(
+        "image-same-latents",
+        "warning",
+        "images of one name would have one file of latents on disk",
+        "cache_latents_to_disk names the file after the image without its ending (and its size, "
+        "from v0.10.0 on): it trains one picture in place of the other.",
+        "Rename one, and its caption.",
+        _same_latents,
+        "library/train_util.py, BaseDataset.cache_latents; library/strategy_sd.py, "
+        "SdSdxlLatentsCachingStrategy.get_latents_npz_path, from v0.10.0 on",
     ),
     Check(
         "image-turned",

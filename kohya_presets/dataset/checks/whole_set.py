@@ -1,34 +1,27 @@
-"""The set as a whole: how many, how alike, and words that stand in nearly every caption."""
+"""The set as a whole: how many, how alike, and words that stand in nearly every caption.
+
+What its pictures look like is in `balance`.
+"""
 
 from __future__ import annotations
 
 import re
-import statistics
 from collections import Counter
 from collections.abc import Iterator
 
 from kohya_presets.dataset.checks.check import Check, Finding
-from kohya_presets.dataset.collection import Collection, Item
+from kohya_presets.dataset.collection import Collection
 from kohya_presets.problems import listed, plural
 
 FEWEST, MOST = 20, 150  # images: the guide's range
 NEARLY_ALL = 0.9
-# Of the median sharpness, and in all. A picture blurred by 4 pixels of 512 has 0.8 to 2.5, a sound
-# one of lights without a subject 6.5, the median 340 (100 pictures of bench/pictures/scenes.py).
-BLURRED, SOFT = 0.05, 6.0
 TAGS = 0.5  # of a caption's parts between commas that are a word or two
 _FEW = 8  # images: of fewer, shares say nothing
 _FUNCTION = frozenset("a an the of and or in on at with to from by for is are her his its".split())  # noqa: SIM905
 
 
-def _trained(collection: Collection) -> list[Item]:
-    """Return the images that are no regularization images."""
-    each = (item for items in collection.by_subset() for item in items)
-    return [item for item in each if not collection.subset(item).is_reg]
-
-
 def _count(collection: Collection) -> Iterator[Finding]:
-    count = len(_trained(collection))
+    count = len(collection.trained)
     if 0 < count < FEWEST or count > MOST:
         yield Finding(f"{plural(count, 'image')} in all; the guide has {FEWEST} to {MOST}")
 
@@ -46,36 +39,8 @@ def _near(collection: Collection) -> Iterator[Finding]:
             yield Finding("that look alike" + (", mirrored" if mirrored else ""), group.files)
 
 
-def _shape(collection: Collection) -> Iterator[Finding]:
-    items = [item for item in _trained(collection) if item.placement]
-    if len(items) < _FEW:
-        return
-    shapes = Counter(_shape_of(item) for item in items)
-    shape, count = shapes.most_common(1)[0]
-    if count >= NEARLY_ALL * len(items):
-        yield Finding(f"{count} of {len(items)} images are {shape}")
-
-
-def _shape_of(item: Item) -> str:
-    width, height = item.placement.bucket if item.placement else (1, 1)
-    return (
-        "square" if width == height else "wider than high" if width > height else "higher than wide"
-    )
-
-
-def _blurred(collection: Collection) -> Iterator[Finding]:
-    items = [i for i in _trained(collection) if i.pixels and not i.pixels.fault]
-    if len(items) < _FEW:
-        return
-    middle = statistics.median(item.pixels.sharpness for item in items if item.pixels)
-    most = min(BLURRED * middle, SOFT)
-    blurred = [i.file for i in items if i.pixels and i.pixels.sharpness < most]
-    if blurred:
-        yield Finding("much less sharp than the others, as measured", tuple(blurred))
-
-
 def _mixed_style(collection: Collection) -> Iterator[Finding]:
-    items = [item for item in _trained(collection) if item.text]
+    items = [item for item in collection.trained if item.text]
     tagged = [item for item in items if _is_tags(item.text)]
     if len(items) >= _FEW and 0 < len(tagged) < len(items):
         fewer = tagged if len(tagged) * 2 <= len(items) else [i for i in items if i not in tagged]
@@ -90,7 +55,7 @@ def _is_tags(text: str) -> bool:
 
 
 def _everywhere(collection: Collection) -> Iterator[Finding]:
-    items = [item for item in _trained(collection) if item.text]
+    items = [item for item in collection.trained if item.text]
     if len(items) < _FEW:
         return
     seen = Counter(word for item in items for word in _words(item.text))
@@ -110,14 +75,14 @@ def _words(text: str) -> set[str]:
 
 def _without_trigger(collection: Collection) -> Iterator[Finding]:
     if trigger := collection.trigger:
-        items = [item for item in _trained(collection) if item.text]
+        items = [item for item in collection.trained if item.text]
         if without := tuple(i.file for i in items if trigger.lower() not in i.text.lower()):
             yield Finding(f"whose caption lacks {trigger!r}", without)
 
 
 def _trigger_first(collection: Collection) -> Iterator[Finding]:
     if trigger := collection.trigger:
-        items = [item for item in _trained(collection) if item.text]
+        items = [item for item in collection.trained if item.text]
         first = tuple(i.file for i in items if i.text.lower().startswith(trigger.lower()))
         if first and len(first) >= NEARLY_ALL * len(items):
             yield Finding(f"whose caption begins with {trigger!r}", first)
@@ -162,24 +127,6 @@ CHECKS = (
         "Look at them, and keep the best one.",
         _near,
         "docs/dataset.md: how alikeness is measured, and how often it errs",
-    ),
-    Check(
-        "set-shape",
-        "note",
-        "nearly all images have the same shape",
-        "It trains nearly all in one or few buckets.",
-        "Pictures of other shapes may come out worse.",
-        _shape,
-        _GUIDE,
-    ),
-    Check(
-        "image-blurred",
-        "advice",
-        "an image is much less sharp than the others",
-        "It learns the blur too.",
-        "Look at them, and leave out what is blurred or enlarged.",
-        _blurred,
-        _GUIDE,
     ),
     Check(
         "caption-style",

@@ -137,6 +137,27 @@ def listed(
     return make
 
 
+def toned(share: float, several: int) -> Make:
+    """Return a maker of ten bright pictures; the first `several` have lost their colour or light.
+
+    `share` is what remains of the light; with 0 it is the colour that is lost.
+    """
+
+    def make(root: Path) -> Made:
+        images = folder(root / "img", *SCENES[:10])
+        for number in range(10):
+            made = odd_pictures.drawn(number, (64, 64))
+            made = Image.blend(made, Image.new("RGB", made.size, "white"), 0.5)
+            if number < several and share:
+                made = made.point([int(value * share) for value in range(256)] * 3)
+            elif number < several:
+                made = made.convert("L").convert("RGB")
+            (images / f"{number}.png").write_bytes(odd_pictures.encoded(made, "PNG"))
+        return Made(images)
+
+    return make
+
+
 def numbered(*names: str) -> Make:
     """Return a maker of a folder of folders."""
 
@@ -225,6 +246,7 @@ def grainy(soft: int) -> Make:
 
 ONE = captions(LAMP)
 EACH = captions(*SCENES)
+ON_DISK = "train.cache_latents_to_disk=true"
 WEIGHTED = "train.weighted_captions=true"
 
 CASES: dict[str, Case] = {
@@ -265,6 +287,9 @@ CASES: dict[str, Case] = {
     "image-ending": Case(named("0.png", "1.Png"), named("0.png", "1.PNG")),
     "image-hidden": Case(with_hidden(".1.png"), with_hidden("._1.png")),
     "image-same-name": Case(named("0.png", "0.jpg"), named("0.png", "1.jpg")),
+    "image-same-latents": Case(
+        named("0.png", "0.jpg", over=ON_DISK), named("0.png", "1.jpg", over=ON_DISK)
+    ),
     "image-turned": Case(one("turned 6.jpg"), one("turned 99.jpg")),
     "image-deep": Case(one("16 bits grey.png"), one("16 bits.png")),
     "image-transparent": Case(one("all transparent.png"), one("palette.png")),
@@ -328,6 +353,8 @@ CASES: dict[str, Case] = {
     "look-alike": Case(twice(exact=False), EACH),
     "set-shape": Case(EACH, sized(*[(64, 64), (128, 32)] * 5)),
     "image-blurred": Case(grainy(1), grainy(0)),
+    "image-grey": Case(toned(0.0, 1), toned(0.0, 10)),
+    "set-brightness": Case(toned(0.2, 10), toned(0.2, 4)),
     "caption-style": Case(captions(*SCENES[:9], "lamp, table, red, indoors"), EACH),
     "caption-words": Case(EACH, captions(*WORDS)),
     "trigger-missing": Case(
