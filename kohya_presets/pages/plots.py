@@ -46,6 +46,15 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Row:
+    """A row of `spans`: stretches from x to x and moments at an x, each with what it is."""
+
+    name: str
+    stretches: Sequence[tuple[float, float, str]] = ()
+    moments: Sequence[tuple[float, str]] = ()
+
+
+@dataclass(frozen=True)
 class Frame:
     """Where values lie in a plot of so many units."""
 
@@ -137,9 +146,34 @@ def bars(title: str, rows: Sequence[tuple[str, float, str]]) -> Markup:
         parts.append(f'<text x="{begin - 8}" y="{y + 13}" text-anchor="end">{_text(name)}</text>')
         parts.append(f'<rect class="bar c1" x="{begin}" y="{y}" width="{wide:.1f}" height="16"/>')
         parts.append(f'<text x="{begin + wide + 6:.1f}" y="{y + 13}">{_text(words)}</text>')
-    drawn = _drawing(len(rows) * ROW + 12, title, parts)
-    return Markup('<figure class="plot"><div class="scroll" tabindex="0" role="group"'
-                  ' aria-label="{}">{}</div></figure>').format(visible(title), drawn)  # fmt: skip
+    return _scrolling(title, _drawing(len(rows) * ROW + 12, title, parts))
+
+
+def spans(title: str, axis: Axis, rows: Sequence[Row]) -> Markup:
+    """Return a drawing of stretches and moments on a line for each row, over a common axis."""
+    begin, wide = 110, WIDTH - 110 - RIGHT
+    bottom = 8 + len(rows) * ROW
+    parts = []
+    for tick in axis.ticks:
+        x = begin + axis.share(tick.value) * wide
+        parts.append(f'<path class="grid" d="M{x:.1f} 4V{bottom}"/>')
+        middle = f'x="{x:.1f}" y="{bottom + 16}" text-anchor="middle"'
+        parts.append(f"<text {middle}>{_text(tick.label)}</text>")
+    for at, row in enumerate(rows):
+        y = 8 + at * ROW
+        parts.append(
+            f'<text x="{begin - 8}" y="{y + 13}" text-anchor="end">{_text(row.name)}</text>'
+        )
+        for low, high, words in row.stretches:
+            x, end = (begin + axis.share(value) * wide for value in (low, high))
+            size = f'x="{x:.1f}" y="{y}" width="{max(2.0, end - x):.1f}" height="14"'
+            parts.append(f'<rect class="bar c1" {size}><title>{_text(words)}</title></rect>')
+        for moment, words in row.moments:
+            x = begin + axis.share(moment) * wide
+            place = f'cx="{x:.1f}" cy="{y + 7}" r="4"'
+            parts.append(f'<circle class="dot c2" {place}><title>{_text(words)}</title></circle>')
+    parts.append(f'<text x="{begin}" y="{bottom + 34}">{_text(axis.label)}</text>')
+    return _scrolling(title, _drawing(bottom + 42, title, parts))
 
 
 def spark(values: Sequence[float], title: str) -> Markup:
@@ -152,6 +186,13 @@ def spark(values: Sequence[float], title: str) -> Markup:
         for at, value in enumerate(values)
     ]
     return _drawing(height, title, parts, width)
+
+
+def _scrolling(title: str, drawn: Markup) -> Markup:
+    return Markup(
+        '<figure class="plot"><div class="scroll" tabindex="0" role="group" aria-label="{}">{}'
+        "</div></figure>"
+    ).format(visible(title), drawn)
 
 
 def _drawing(height: int, title: str, parts: Iterable[str], width: int = WIDTH) -> Markup:
