@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import warnings
 from collections.abc import Sequence
@@ -10,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from wrapper.data.page import thumbnails
-from wrapper.data.page.thumbnails import Wanted
+from PIL import Image
+
 from wrapper.data.reading import headers
 from wrapper.system import whole
 
@@ -21,12 +23,17 @@ PROMPTS = "prompts.txt"
 CACHE = Path("work") / "report"  # small copies, so that the next report need not make them again
 MOST = 60  # pictures on a page
 PROMPTS_SHOWN = 20
-AREA = 320 * 320  # pixels
+SIDE = 352  # pixels, at most
+QUALITIES = (80, 60, 40, 20)  # of WebP: the first that is small enough
 BYTES = 40_000  # of one, at most: all are 3.2 MB in base64
 # library/train_util.py, sample_image_inference: NAME_[e]NUMBER_PROMPT_TIME[_SEED].png; in v0.7 the
 # time stands before the number. NUMBER is an epoch with the e, a step without.
-_NEWER = re.compile(r"(?:.*_)?(e?)(\d{6,})_(\d{2,})(?:_\d{14})?(?:_\d+)?(?:-\d+)?\.png")
-_OLDER = re.compile(r"(?:.*_)?\d{14}_(e?)(\d{6,})_(\d{2,})(?:_\d+)?(?:-\d+)?\.png")
+_END = r"(?:_\d+)?(?:-\d+)?\.png"  # the seed, and what `places` adds to a second one of a name
+_NAMES = (
+    re.compile(rf"(?:.*_)?(e?)(\d{{6,}})_(\d{{2,}})_\d{{14}}{_END}"),
+    re.compile(rf"(?:.*_)?\d{{14}}_(e?)(\d{{6,}})_(\d{{2,}}){_END}"),
+    re.compile(r"(?:.*_)?(e?)(\d{6,})_(\d{2,})\.png"),  # of the stand-in
+)
 
 
 class Sample(NamedTuple):
@@ -76,7 +83,7 @@ def of(run: Path) -> list[Sample]:
 
 def named(file: Path) -> Sample | None:
     """Return what a file's name says; None where sd-scripts does not name samples so."""
-    match = _OLDER.fullmatch(file.name) or _NEWER.fullmatch(file.name)
+    match = next(filter(None, (form.fullmatch(file.name) for form in _NAMES)), None)
     if match is None:
         return None
     number, prompt = int(match[2]), int(match[3])
@@ -128,13 +135,30 @@ def _small(cache: Path | None, sample: Sample) -> Shown:
         header = headers.one(sample.file)
         if header.fault:
             return Shown(sample, fault=header.fault)
-        made = thumbnails.quiet(Wanted(0, sample.file, None, header.size, AREA, BYTES))
-        if kept is not None and made.webp:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            whole.put({kept: made.webp})
-    except OSError as error:
+        webp, size = _encoded(sample.file)
+        if kept is not None:
+            with contextlib.suppress(OSError):  # a full disk: it is made again next time
+                whole.put({kept: webp})
+    except headers.FAULTS as error:
         return Shown(sample, fault=headers.told(error))
-    return Shown(sample, made.webp, made.size, made.fault)
+    return Shown(sample, webp, size)
+
+
+def _encoded(file: Path) -> tuple[bytes, tuple[int, int]]:
+    """Return a picture as a small WebP, and its size.
+
+    Of 1024 x 1024 pixels it takes 35 ms, 25 of them to decode the PNG. Averaging whole pixels
+    before resizing (`reducing_gap`) saves 15, WebP's method 2 another 7 for a tenth more bytes.
+    """
+    with Image.open(file) as image:
+        small = image.convert("RGB")
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=1.0)
+    for quality in QUALITIES:
+        held = io.BytesIO()
+        small.save(held, "WEBP", quality=quality, method=2)
+        if held.tell() <= BYTES:
+            break
+    return held.getvalue(), small.size
 
 
 def _cache(run: Path) -> Path | None:

@@ -70,16 +70,11 @@ def make(
 
 def one(wanted: Wanted) -> Made:
     """Return a thumbnail, or why it cannot be made."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of EXIF and large pictures: `headers` tells
-        return quiet(wanted)
-
-
-def quiet(wanted: Wanted) -> Made:
-    """Return the same, for threads: whoever starts them has turned Pillow's warnings off."""
     try:
-        with Image.open(wanted.file) as image:
-            small = _shrunk(image, wanted)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of EXIF and large pictures: `headers` tells
+            with Image.open(wanted.file) as image:
+                small = _shrunk(image, wanted)
         return Made(wanted.number, *_encoded(small, wanted.most))
     except headers.FAULTS as error:
         return Made(wanted.number, fault=headers.told(error))
