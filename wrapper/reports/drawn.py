@@ -76,13 +76,15 @@ def rates(found: Gathered) -> Drawn:
 def own_rates(found: Gathered) -> Drawn:
     """Return how far an optimizer with a rate of its own really moved."""
     names = [tag for tag in found.scalars if tag.startswith(events.OWN_RATE)]
+    optimizer = found.settings.training.optimizer_name if found.settings else ""
+    is_adacoor = optimizer.lower().endswith("adacoor")
     if names:
         drawn = _lines(found, names, "Effective rates by step", "effective rate", events.OWN_RATE)
-        return Drawn(drawn.figure, drawn.why, "AdaCoor's is the mean step of a weight.")
-    optimizer = found.settings.training.optimizer_name if found.settings else ""
+        note = "How far a step moves a weight on average." if is_adacoor else ""
+        return Drawn(drawn.figure, drawn.why, note)
     if not found.scalars:
         return Drawn(why=_NO_LOGS)
-    if optimizer.lower().endswith("adacoor"):
+    if is_adacoor:
         return Drawn(why="AdaCoor's effective rate was not logged yet.")
     return Drawn(why=f"{optimizer or 'The optimizer'} logs no rate of its own.")
 

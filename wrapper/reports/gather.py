@@ -178,7 +178,10 @@ def _json(file: Path) -> Mapping[str, Any] | None:
     try:
         if file.stat().st_size > LARGEST:
             return None
-        found = json.loads(file.read_text(encoding="utf-8", errors="replace"))
+        data = file.read_bytes()
+        # What PowerShell's > writes is UTF-16.
+        encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        found = json.loads(data.decode(encoding, "replace"))
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

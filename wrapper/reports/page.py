@@ -152,7 +152,7 @@ def _rank(found: Gathered) -> dict[str, Any]:
     return {
         "why": f"Not measured: {gather.RANKS} is not in the run's folder. It takes minutes.",
         "command": f"{line} > {proc.command_line([found.run.folder / gather.RANKS])}",
-        "applies": len(found.run.stages) > 1,
+        "applies": any(stage.name == "extract" for stage in found.run.stages),
         "direct": "The run trains a LoRA directly: its rank was chosen, not measured.",
     }
 

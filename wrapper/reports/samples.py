@@ -24,7 +24,8 @@ CACHE = Path("work") / "report"  # small copies, so that the next report need no
 MOST = 60  # pictures on a page
 PROMPTS_SHOWN = 20
 SIDE = 352  # pixels, at most
-QUALITIES = (80, 60, 40, 20)  # of WebP: the first that is small enough
+# Side and WebP's quality: the first that is small enough. A painting is at once, noise last.
+WAYS = ((SIDE, 80), (SIDE, 50), (256, 40), (176, 30), (96, 20))
 BYTES = 40_000  # of one, at most: all are 3.2 MB in base64
 # library/train_util.py, sample_image_inference: NAME_[e]NUMBER_PROMPT_TIME[_SEED].png; in v0.7 the
 # time stands before the number. NUMBER is an epoch with the e, a step without.
@@ -152,9 +153,9 @@ def _encoded(file: Path) -> tuple[bytes, tuple[int, int]]:
     """
     with Image.open(file) as image:
         small = image.convert("RGB")
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=1.0)
-    for quality in QUALITIES:
+    for side, quality in WAYS:
         held = io.BytesIO()
+        small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=1.0)
         small.save(held, "WEBP", quality=quality, method=2)
         if held.tell() <= BYTES:
             break

@@ -19,8 +19,8 @@ LONGEST = 300  # letters of a value
 TABLES = ("train", "dataset", "extract", "resize", "run", "samples")
 VERDICTS = {
     "undertrained": "Undertrained: train longer.",
-    "right": "Keep this epoch.",
-    "overtrained": "Overtrained: train shorter, or keep an earlier epoch.",
+    "right": "It is trained right.",
+    "overtrained": "Overtrained: train shorter, or keep an epoch before.",
     "unknown": "The pictures do not tell which epoch to keep.",
 }
 
@@ -60,7 +60,7 @@ def went_in(found: Gathered) -> Iterator[Pair]:
     )
     yield "preset", f"{run.preset}: {preset.summary}" if preset else run.preset
     if preset and preset.date:
-        yield "preset of", str(preset.date)
+        yield "preset, dated", str(preset.date)
     yield "kind of run", run.kind
     yield "sd-scripts", _release(sources)
     if commit := sources.get("commit"):

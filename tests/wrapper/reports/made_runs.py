@@ -66,7 +66,7 @@ def done(folder: Path) -> Run:
         stage.output.parent.mkdir(parents=True, exist_ok=True)
         shapes = tensors.SDXL if stage.name == "train" else tensors.lora(16)
         tensors.write(stage.output, shapes)
-        times = {"started": _iso(number * 100), "finished": _iso(number * 100 + 90)}
+        times = {"started": at(number * 100), "finished": at(number * 100 + 90)}
         found = found.with_stage(
             replace(stage, state="done", seconds=90.0, exit_code=0, sha256="ab" * 32, **times)
         )
@@ -92,20 +92,26 @@ def long(folder: Path, *, epochs: int = 100, images: int = 60, side: int = 1024)
     return found
 
 
-def log_events(folder: Path, steps: Sequence[int], *, began: float = BEGAN) -> Path:
+def log_events(
+    folder: Path,
+    steps: Sequence[int],
+    *,
+    began: float = BEGAN,
+    tags: Mapping[str, float] = TAGS,
+) -> Path:
     """Write an event file of one attempt, as accelerate's tracker has it; return it."""
     rng = random.Random(0)
-    at = folder / "logs" / "tensorboard" / "20261127191214" / "finetuning"
-    at.mkdir(parents=True, exist_ok=True)
+    into = folder / "logs" / "tensorboard" / "20261127191214" / "finetuning"
+    into.mkdir(parents=True, exist_ok=True)
     records = []
     for step in steps:
-        for tag, value in TAGS.items():
+        for tag, value in tags.items():
             noise = value * rng.lognormvariate(0, 0.5) if tag == "loss" else value
             records.append(event(step, tag, noise, began + step * STEP_SECONDS))
         if step % 60 == 0:
             epoch = event(step // 60, "loss/epoch", 0.1 + 0.01 / step, began + step * STEP_SECONDS)
             records.append(epoch)
-    file = at / f"events.out.tfevents.{began:.0f}.machine.1.0"
+    file = into / f"events.out.tfevents.{began:.0f}.machine.1.0"
     file.write_bytes(b"".join(records))
     return file
 
@@ -113,7 +119,7 @@ def log_events(folder: Path, steps: Sequence[int], *, began: float = BEGAN) -> P
 def bars(steps: int, epochs: int) -> str:
     """Return the log of a training: attempts, warnings, a bar for each step."""
     lines = [
-        f"{_iso(0)} kohya-presets: train, scripts in /x, patches: resume",
+        f"{at(0)} kohya-presets: train, scripts in /x, patches: resume",
         "                    WARNING  no regularization images / none        train_util.py:2167",
         f"epoch 1/{epochs}",
     ]
@@ -140,13 +146,19 @@ def pictures(folder: Path, epochs: Sequence[int], *, side: int = 256) -> None:
 
 def state(folder: Path, step: int) -> None:
     """Make a state as the patch `resume` writes it, without its tensors."""
-    at = folder / "states" / f"step{step:08}"
-    at.mkdir(parents=True)
+    into = folder / "states" / f"step{step:08}"
+    into.mkdir(parents=True)
     table = {
         **{"format": 1, "step": step, "epoch": math.ceil(step / 60), "bytes": 10**9},
         **{"seconds": 12.5, "saved": BEGAN + step * STEP_SECONDS},
     }
-    (at / "kp_resume.json").write_text(json.dumps(table), "utf-8")
+    (into / "kp_resume.json").write_text(json.dumps(table), "utf-8")
+
+
+def at(after: float) -> str:
+    """Return the time so many seconds after the run began, as run.toml has it."""
+    moment = datetime.datetime.fromtimestamp(BEGAN + after, datetime.timezone.utc)
+    return moment.isoformat(timespec="seconds")
 
 
 def _picture(side: int) -> Image.Image:
@@ -166,8 +178,3 @@ def _stage(folder: Path, name: str, output: str, expects: str) -> Stage:
     launch = Launch(("python", "x.py"), folder, folder / "logs" / f"{name}.log", {})
     file = folder / f"{output}.safetensors"
     return Stage(name, launch, file, file, expects)
-
-
-def _iso(after: float) -> str:
-    at = datetime.datetime.fromtimestamp(BEGAN + after, datetime.timezone.utc)
-    return at.isoformat(timespec="seconds")
