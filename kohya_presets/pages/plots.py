@@ -94,11 +94,14 @@ def over_steps(
     up = [p[1] for line in lines for p in line.points]
     up += [value for line in lines for column in line.band for value in column[1:]]
     frame = Frame(axes.steps(min(across), max(across), x), axes.over(up, y, from_zero=from_zero))
-    return figure(svg(frame, lines, title), lines, title, " ".join(map(said, lines)))
+    return figure(svg(frame, lines, title), lines, title, " ".join(said(line, x) for line in lines))
 
 
-def said(line: Line) -> str:
-    """Return in words what a line shows: where it starts, ends, and how far it reaches."""
+def said(line: Line, x: str = "step") -> str:
+    """Return in words what a line shows: where it starts, ends, and how far it reaches.
+
+    `x` is what is counted to the right.
+    """
     if not line.points:
         return f"{line.name}: no value."
     (first, start), (last, end) = line.points[0], line.points[-1]
@@ -106,9 +109,9 @@ def said(line: Line) -> str:
     values = [y for _, y in line.points]
     low, high = min(lows or values), max(highs or values)
     if low == high:
-        return f"{line.name}: {number(low)} from {number(first)} to {number(last)}."
+        return f"{line.name}: {number(low)} from {x} {number(first)} to {number(last)}."
     return (
-        f"{line.name}: {number(start)} at {number(first)}, {number(end)} at {number(last)}; "
+        f"{line.name}: {number(start)} at {x} {number(first)}, {number(end)} at {number(last)}; "
         f"between {number(low)} and {number(high)}."
     )
 

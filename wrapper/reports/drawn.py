@@ -120,7 +120,7 @@ def memory(found: Gathered) -> Drawn:
     note = f"At most {most:.1f} GiB of {seen[-1].total / 1024:.1f} GiB, seen twice a minute."
     line = plots.plain("used", points)
     title = "GPU memory"
-    drawn = plots.over_steps(title, [line], x="minutes", y="GiB used", from_zero=True)
+    drawn = plots.over_steps(title, [line], x="minute", y="GiB used", from_zero=True)
     return Drawn(drawn, note=note)
 
 

@@ -80,7 +80,7 @@ def render(found: Gathered, shown: Sequence[Shown], *, beside: bool = True) -> s
         no_evaluation=_no_evaluation(found),
         facts=list(told.went_in(found)),
         settings=told.settings(found),
-        check=proc.our_line("dataset", "check", _data(found)),
+        check=_check(found),
         plots={
             name: getattr(drawn, name)(found)
             for name in (
@@ -146,16 +146,22 @@ def _no_evaluation(found: Gathered) -> str:
 
 def _rank(found: Gathered) -> dict[str, Any]:
     """Return how to measure what each rank keeps, where that was not done."""
+    extracts = any(stage.name == "extract" for stage in found.run.stages)
     base = str(found.run.facts.get("base", {}).get("file", "BASE.safetensors"))
     models = [stage.output for stage in found.run.stages if stage.name == "train"]
     line = proc.our_line("lora", "rank", "--base", base, "--tuned", *models[:1], "--json")
     return {
         "why": f"Not measured: {gather.RANKS} is not in the run's folder. It takes minutes.",
         "command": f"{line} > {proc.command_line([found.run.folder / gather.RANKS])}",
-        "applies": any(stage.name == "extract" for stage in found.run.stages),
-        "direct": "The run trains a LoRA directly: its rank was chosen, not measured.",
+        "applies": extracts and found.run.kind == "train",
+        "else": "The run trains a LoRA directly: its rank was chosen, not measured."
+        if not extracts
+        else "Not measured: a rehearsal's miniature says nothing about ranks.",
     }
 
 
-def _data(found: Gathered) -> str:
-    return str(found.run.facts.get("data", {}).get("folder", "DIR"))
+def _check(found: Gathered) -> str:
+    """Return the command that checks the images again; "" for images that a rehearsal drew."""
+    folder = str(found.run.facts.get("data", {}).get("folder", ""))
+    drawn_here = found.run.kind == "rehearsal" and not Path(folder).is_absolute()
+    return "" if drawn_here or not folder else proc.our_line("dataset", "check", folder)

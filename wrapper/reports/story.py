@@ -50,7 +50,7 @@ class Span:
 def moments(found: Gathered) -> list[Moment]:
     """Return what happened, the first first."""
     every = [*_starts(found), *_saved(found), *_said(found), *_ends(found)]
-    return sorted(every, key=lambda moment: moment.at)
+    return sorted(every, key=lambda moment: (moment.at, moment.kind != "end"))
 
 
 def shown(every: Sequence[Moment]) -> tuple[list[Moment], int]:
@@ -98,7 +98,10 @@ def _saved(found: Gathered) -> Iterator[Moment]:
 
 
 def _said(found: Gathered) -> Iterator[Moment]:
+    known = tuple(f"keep: {made.name}:" for made in found.made)
     for line in found.said:
+        if line.text.startswith(known):  # a LoRA that is told of as saved
+            continue
         grave = any(word in line.text for word in _GRAVE)
         yield Moment(line.at, "warning" if grave else "note", line.text)
 

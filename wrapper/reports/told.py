@@ -17,6 +17,7 @@ Pair = tuple[str, str]
 METADATA = 60  # entries of a LoRA's metadata
 LONGEST = 300  # letters of a value
 TABLES = ("train", "dataset", "extract", "resize", "run", "samples")
+UNSAID = "set by kohya-presets, or on the command line"
 VERDICTS = {
     "undertrained": "Undertrained: train longer.",
     "right": "It is trained right.",
@@ -41,7 +42,9 @@ def next_steps(found: Gathered) -> list[str]:
         resume = proc.our_line("resume", found.run.folder)
         return [f"Continue the run with `{resume}`."]
     if found.run.kind == "rehearsal":
-        return ["This was a rehearsal on a miniature: its LoRA is not for use. Train now."]
+        return [
+            "This was a rehearsal on a miniature: its LoRA is not for use. Start the training now."
+        ]
     if found.evaluation is not None:
         return ["Look at the pictures of the evaluation, then keep the epoch that it recommends."]
     evaluate = proc.our_line("evaluate", found.run.folder)
@@ -87,7 +90,7 @@ def settings(found: Gathered) -> list[Setting]:
     if preset is None:
         return []
     return [
-        Setting(name, _value(key, value), preset.provenance.get(name, "not said"))
+        Setting(name, _value(key, value), preset.provenance.get(name, UNSAID))
         for table, values in preset.tables.items()
         for key, value in values.items()
         for name in [f"{table}.{key}"]

@@ -86,7 +86,7 @@ def test_a_plot_says_in_words_what_it_shows() -> None:
     markup = plots.over_steps("Loss", [plots.noisy("loss", points)], y="loss")
     svg = drawn(markup)
     assert svg.findtext(f"{SPACE}title") == "Loss"
-    assert "loss: 0.15 at 1, 0.12" in markup
+    assert "loss: 0.15 at step 1, 0.12" in markup
     assert "between 0.1 and 0.15." in markup
     assert len(svg.findall(f"{SPACE}polyline")) == 1
     (band,) = (p for p in svg.iter(f"{SPACE}path") if "band" in p.get("class", ""))

@@ -113,7 +113,7 @@ def test_without_tensorboard_the_bars_tell_the_loss(tmp_path: Path) -> None:
     made_runs.run(tmp_path / "run")
     (tmp_path / "run" / "logs" / "train.log").write_text(made_runs.bars(50, 1), "utf-8")
     text = words(written(tmp_path / "run"))
-    assert "average loss of the epoch: 0.101 at 1, 0.105 at 50" in text
+    assert "average loss of the epoch: 0.101 at step 1, 0.105 at 50" in text
     assert "From the progress bar in logs/train.log" in text
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tests.wrapper.reports import made_runs
@@ -49,6 +50,30 @@ def test_what_happened_is_told_in_its_order(tmp_path: Path) -> None:
         (900, "stop"),
     ]
     assert found[-1].text == "train failed with exit code 9"
+
+
+def test_a_lora_that_was_kept_is_told_once(tmp_path: Path) -> None:
+    made_runs.done(tmp_path / "run")
+    (tmp_path / "run" / "logs" / "said.log").write_text(
+        f"{made_runs.at(5)} keep: lora/korra.safetensors: rank 16\n"
+        f"{made_runs.at(6)} keep: extraction stopped\n",
+        "utf-8",
+    )
+    told = [m.text for m in story.moments(gather.of(tmp_path / "run"))]
+    assert "keep: extraction stopped" in told
+    assert not any(text.startswith("keep: lora/") for text in told)
+    assert sum("lora/korra.safetensors" in text for text in told) == 1
+
+
+def test_one_stage_ends_before_the_next_begins(tmp_path: Path) -> None:
+    made_runs.run(tmp_path / "run")
+    found = gather.of(tmp_path / "run")
+    train, extract, *_ = found.run.stages
+    run = found.run.with_stage(
+        replace(train, state="done", started=made_runs.at(0), finished=made_runs.at(60))
+    ).with_stage(replace(extract, state="running", started=made_runs.at(60)))
+    told = [m.text for m in story.moments(replace(found, run=run))]
+    assert told == ["train started", "train finished", "extract started"]
 
 
 def test_of_very_many_saves_the_last_are_shown() -> None:
