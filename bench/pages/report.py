@@ -37,11 +37,13 @@ def main() -> None:
 
 
 def _report(folder: Path, name: str) -> int:
-    started = time.perf_counter()
+    started, before = time.perf_counter(), os.times()
     proc.run([COMMAND, "report", folder, "--rate", "1.9"])
-    seconds = time.perf_counter() - started
+    seconds, after = time.perf_counter() - started, os.times()
+    cpu = after.children_user + after.children_system
+    cpu -= before.children_user + before.children_system
     size = (folder / "report.html").stat().st_size
-    print(f"{name:<7} {seconds:5.1f} s  {size / 1e6:.2f} MB")
+    print(f"{name:<7} {seconds:5.1f} s  {cpu:5.1f} s of a core  {size / 1e6:.2f} MB")
     return size
 
 

@@ -58,14 +58,10 @@ WITHOUT_GPU = BUILDS[0]
 
 def load() -> str:
     """Return how busy the first GPU is: memory, temperature, power; "" where there is none."""
-    query = "--query-gpu=memory.used,memory.total,temperature.gpu,power.draw"
-    try:
-        said = proc.run(
-            ["nvidia-smi", query, "--format=csv,noheader,nounits"], check=False, timeout_seconds=5
-        )
-        used, total, degrees, watts = map(_number, said.stdout.splitlines()[0].split(","))
-    except (UserError, OSError, IndexError, ValueError):
+    found = _of_first("memory.used", "memory.total", "temperature.gpu", "power.draw")
+    if found is None:
         return ""
+    used, total, degrees, watts = found
     parts = []
     if used is not None and total is not None:
         parts.append(f"GPU {used / 1024:.0f} of {total / 1024:.0f} GiB")
@@ -76,14 +72,7 @@ def load() -> str:
 
 def memory() -> tuple[float, float] | None:
     """Return how much memory of the first GPU is used, and all it has, in MiB; None: no GPU."""
-    query = "--query-gpu=memory.used,memory.total"
-    try:
-        said = proc.run(
-            ["nvidia-smi", query, "--format=csv,noheader,nounits"], check=False, timeout_seconds=5
-        )
-        used, total = map(_number, said.stdout.splitlines()[0].split(","))
-    except (UserError, OSError, IndexError, ValueError):
-        return None
+    used, total = _of_first("memory.used", "memory.total") or (None, None)
     return None if used is None or total is None else (used, total)
 
 
@@ -121,6 +110,20 @@ def build_for(found: Driver | None) -> TorchBuild | None:
     if found is None:
         return WITHOUT_GPU
     return next((build for build in BUILDS if build.cuda <= found.cuda), None)
+
+
+def _of_first(*fields: str) -> tuple[float | None, ...] | None:
+    """Return what nvidia-smi says of the first GPU, None where there is none.
+
+    A field that it does not know is None.
+    """
+    ask = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
+    try:
+        said = proc.run(ask, check=False, timeout_seconds=5)
+        found = tuple(map(_number, said.stdout.splitlines()[0].split(",")))
+    except (UserError, OSError, IndexError):
+        return None
+    return found if len(found) == len(fields) else None
 
 
 def _gib(mib: str) -> float | None:

@@ -25,3 +25,11 @@ def test_report_writes_elsewhere(tmp_path: Path) -> None:
     CliRunner().invoke(cli, words, catch_exceptions=False)
     assert [file.name for file in out.parent.iterdir()] == ["korra.html"]
     assert not (tmp_path / "run" / page.NAME).exists()
+
+
+def test_a_run_is_removed_with_its_report(tmp_path: Path) -> None:
+    made_runs.done(tmp_path / "run")
+    made_runs.pictures(tmp_path / "run", [1], side=16)
+    for words in (["report"], ["runs", "remove"]):
+        CliRunner().invoke(cli, [*words, str(tmp_path / "run")], catch_exceptions=False)
+    assert not (tmp_path / "run").exists()
