@@ -74,6 +74,7 @@ def render(found: Gathered, shown: Sequence[Shown], *, beside: bool = True) -> s
         status=found.status,
         made=story.when(found.now),
         steps=told.next_steps(found),
+        is_rehearsal=found.run.kind == "rehearsal",
         evaluation=told.evaluation(found),
         has_evaluation_page=found.has_evaluation_page and beside,
         evaluation_page=f"./{gather.EVALUATION_PAGE.as_posix()}",

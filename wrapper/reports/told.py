@@ -19,10 +19,10 @@ LONGEST = 300  # letters of a value
 TABLES = ("train", "dataset", "extract", "resize", "run", "samples")
 UNSAID = "set by kohya-presets, or on the command line"
 VERDICTS = {
-    "undertrained": "Undertrained: train longer.",
+    "undertrained": "It is undertrained.",
     "right": "It is trained right.",
-    "overtrained": "Overtrained: train shorter, or keep an epoch before.",
-    "unknown": "The pictures do not tell which epoch to keep.",
+    "overtrained": "It is overtrained.",
+    "unknown": "It is not known which epoch to keep.",
 }
 
 
@@ -46,7 +46,7 @@ def next_steps(found: Gathered) -> list[str]:
             "This was a rehearsal on a miniature: its LoRA is not for use. Start the training now."
         ]
     if found.evaluation is not None:
-        return ["Look at the pictures of the evaluation, then keep the epoch that it recommends."]
+        return ["Look at the pictures of the evaluation first: numbers do not see everything."]
     evaluate = proc.our_line("evaluate", found.run.folder)
     return [
         f"Test your epochs: `{evaluate}` makes pictures with each and compares them.",
@@ -158,18 +158,14 @@ def evaluation(found: Gathered) -> Mapping[str, Any] | None:
         return None
     advice = table.get("recommendation")
     advice = advice if isinstance(advice, dict) else {}
-    rows = []
-    for row in _list(table.get("epochs")):
-        if isinstance(row, dict):
-            copies = f"{row.get('copies', '?')} of {row.get('of', '?')}"
-            numbers = (_share(row.get(key)) for key in ("diversity", "leak", "trigger"))
-            rows.append([str(row.get("model", "?")), _shown(row.get("epoch")), copies, *numbers])
     verdict = str(advice.get("verdict", "unknown"))
+    reason = str(advice.get("reason") or VERDICTS.get(verdict, verdict))
+    first, end, rest = reason.partition(". ")
     return {
-        "model": _shown(advice.get("model")) if advice.get("model") else "",
-        "verdict": VERDICTS.get(verdict, verdict),
-        "reason": str(advice.get("reason", "")),
-        "rows": rows,
+        "advice": f"{first}{end}".strip(),
+        "why": rest,
+        "head": ["LoRA", "epoch", "strength", *_MEASURED.values()],
+        "rows": [_measured(row) for row in _list(table.get("epochs")) if isinstance(row, dict)],
         "pictures": len(_list(table.get("pictures"))),
     }
 
@@ -181,6 +177,22 @@ def warnings(found: Gathered) -> list[list[str]]:
         for stage, read in found.logs.items()
         for text, count in read.warnings
     ]
+
+
+_MEASURED = {
+    "copies": "copies of training images",
+    "diversity": "diversity",
+    "leak": "leak",
+    "trigger": "trigger",
+}
+
+
+def _measured(row: Mapping[str, Any]) -> list[str]:
+    of = row.get("of")
+    copies = f"{_shown(row.get('copies'))} of {_shown(of)}" if of else "not measured"
+    numbers = (_share(row.get(key)) for key in ("diversity", "leak", "trigger"))
+    epoch, strength = _shown(row.get("epoch")), _shown(row.get("strength"))
+    return [_shown(row.get("model")) or "?", epoch, strength, copies, *numbers]
 
 
 def _release(sources: Mapping[str, Any]) -> str:

@@ -32,11 +32,22 @@ EVALUATION = {
     "models": [{"name": "korra-000010", "epoch": 10}],
     "pictures": [{}, {}],
     "epochs": [
-        {"model": "korra-000010", "epoch": 10, "copies": 1, "of": 4, "diversity": 0.31},
+        {
+            "model": "korra-000010",
+            "epoch": 10,
+            "strength": 0.8,
+            "copies": 1,
+            "of": 4,
+            "diversity": 0.31,
+        },
         {"model": BAD, "epoch": BAD, "copies": BAD, "of": 4, "leak": BAD},
         "no row",
     ],
-    "recommendation": {"model": "korra-000010", "verdict": "right", "reason": f"It is. {BAD}"},
+    "recommendation": {
+        "model": "korra-000010",
+        "verdict": "right",
+        "reason": f"Keep epoch 10. It is so. {BAD}",
+    },
 }
 
 
@@ -135,14 +146,34 @@ def test_ranks_and_evaluation_are_told(tmp_path: Path) -> None:
     text = words(written(tmp_path / "run"))
     assert "Rank 16 is enough" in text
     assert "U-Net 40.0% 98.0%" in text
-    assert "Keep korra-000010 . It is trained right. It is." in text
-    assert "korra-000010 10 1 of 4 0.31 not measured not measured" in text
+    assert "Keep epoch 10. It is so. &lt;/title" in text
+    assert "korra-000010 10 0.8 1 of 4 0.31 not measured not measured" in text
     assert "Open the pictures" not in text
     (folder / "index.html").write_text("<p>", "utf-8")
     read = Read(written(tmp_path / "run"))
     assert "./evaluation/index.html" in [a["href"] for a in read.all("a")]
     elsewhere = page.write(tmp_path / "run", tmp_path / "elsewhere.html")
     assert "index.html" not in elsewhere.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "shown"),
+    [
+        ("right", "Keep epoch 30. Its trigger works.", "Keep epoch 30. Its trigger works."),
+        ("undertrained", "Undertrained: train longer.", "Undertrained: train longer."),
+        ("overtrained", "", "It is overtrained."),
+        ("unknown", "", "It is not known which epoch to keep."),
+    ],
+)
+def test_what_to_do_next_is_what_the_evaluation_found(
+    tmp_path: Path, verdict: str, reason: str, shown: str
+) -> None:
+    made_runs.done(tmp_path / "run")
+    (tmp_path / "run" / "evaluation").mkdir()
+    table = {"recommendation": {"model": None, "verdict": verdict, "reason": reason}}
+    (tmp_path / "run" / "evaluation" / "evaluation.json").write_text(json.dumps(table), "utf-8")
+    (lead,) = Read(written(tmp_path / "run")).texts["section.lead"]
+    assert shown in " ".join(lead.split())
 
 
 @pytest.mark.parametrize("text", ["[]", '{"ranks": 3}', '{"epochs": 3, "recommendation": []}', "{"])
