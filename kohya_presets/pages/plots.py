@@ -19,7 +19,6 @@ WIDTH, HEIGHT = 760, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 40, 56  # margins of a plot
 KINDS = 6  # colours and dashes; after these they come again
 ROW = 22  # height of a bar's row
-SMALL = (96, 22)  # of a spark
 
 
 @dataclass(frozen=True)
@@ -179,18 +178,6 @@ def spans(title: str, axis: Axis, rows: Sequence[Row]) -> Markup:
     return _scrolling(title, _drawing(bottom + 42, title, parts))
 
 
-def spark(values: Sequence[float], title: str) -> Markup:
-    """Return a small drawing of a row of values, each a bar from 0 on."""
-    width, height = SMALL
-    most, each = max(values, default=0) or 1, width / max(1, len(values))
-    parts = [
-        f'<rect class="bar c1" x="{at * each:.1f}" y="{height * (1 - value / most):.1f}"'
-        f' width="{max(0.5, each - 1):.1f}" height="{height * value / most:.1f}"/>'
-        for at, value in enumerate(values)
-    ]
-    return _drawing(height, title, parts, width)
-
-
 def _scrolling(title: str, drawn: Markup) -> Markup:
     return Markup(
         '<figure class="plot"><div class="scroll" tabindex="0" role="group" aria-label="{}">{}'
@@ -198,10 +185,10 @@ def _scrolling(title: str, drawn: Markup) -> Markup:
     ).format(visible(title), drawn)
 
 
-def _drawing(height: int, title: str, parts: Iterable[str], width: int = WIDTH) -> Markup:
+def _drawing(height: int, title: str, parts: Iterable[str]) -> Markup:
     inside = "\n".join(parts)
     return Markup(  # every text in it went through _text
-        f'<svg viewBox="0 0 {width} {height}" role="img" xmlns="http://www.w3.org/2000/svg">\n'
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">\n'
         f"<title>{_text(title)}</title>\n{inside}\n</svg>"
     )
 

@@ -105,7 +105,7 @@ def test_names_in_a_plot_are_text() -> None:
     for markup in (
         plots.over_steps(bad, [plots.noisy(bad, [(1, 1.0), (2, 2.0)])], x=bad, y=bad),
         plots.bars(bad, [(bad, 1.0, bad)]),
-        plots.spark([1.0, 2.0], bad),
+        plots.spans(bad, axes.steps(0, 9, bad), [plots.Row(bad, [(0, 1, bad)], [(2, bad)])]),
     ):
         assert "<script" not in markup
         assert "\u202e" not in markup
@@ -121,3 +121,16 @@ def test_bars_are_as_long_as_their_values() -> None:
     svg = drawn(plots.bars("Time", [("train", 90.0, "1:30"), ("extract", 45.0, "0:45")]))
     first, second = (float(bar.get("width", "0")) for bar in svg.iter(f"{SPACE}rect"))
     assert first == pytest.approx(2 * second)
+
+
+def test_a_stretch_lies_where_its_time_does() -> None:
+    rows = [
+        plots.Row("train", [(0.0, 5.0, "first")]),
+        plots.Row("saved", moments=[(5.0, "a state")]),
+    ]
+    svg = drawn(plots.spans("Time", axes.steps(0, 10, "minutes"), rows))
+    (bar,), (dot,) = svg.iter(f"{SPACE}rect"), svg.iter(f"{SPACE}circle")
+    end = float(bar.get("x", "")) + float(bar.get("width", ""))
+    assert end == pytest.approx(float(dot.get("cx", "")))
+    assert end - float(bar.get("x", "")) == pytest.approx((plots.WIDTH - 110 - plots.RIGHT) / 2)
+    assert bar.findtext(f"{SPACE}title") == "first"
