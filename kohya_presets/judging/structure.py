@@ -63,7 +63,8 @@ def describe(rgb: NDArray[np.uint8]) -> Features:
     strength = np.hypot(downwards, rightwards)
     channel = strength.argmax(-1)[..., None]
     strength, downwards, rightwards = (
-        np.take_along_axis(plane, channel, -1)[..., 0] for plane in (strength, downwards, rightwards)
+        np.take_along_axis(plane, channel, -1)[..., 0]
+        for plane in (strength, downwards, rightwards)
     )
     turn = np.arctan2(downwards, rightwards) / np.pi * DIRECTIONS  # light to dark is dark to light
     lower = np.floor(turn)
@@ -96,6 +97,19 @@ def nearest(pictures: Sequence[Features], training: Sequence[Features]) -> list[
     found: list[tuple[int, float]] = []
     for start in range(0, len(pictures), _ROWS):
         found += trained.nearest(np.stack(pictures[start : start + _ROWS]))
+    return found
+
+
+def changed(ones: Sequence[Features], others: Sequence[Features]) -> list[float]:
+    """Return how far each of `ones` is from its fellow in `others`: 0 (the same) to 1.
+
+    Place by place: unlike in `distance`, a picture that was moved or mirrored has changed.
+    """
+    found: list[float] = []
+    for start in range(0, len(ones), _ROWS):
+        some = slice(start, start + _ROWS)
+        far = _distances(_evened(np.stack(ones[some])), _evened(np.stack(others[some])))
+        found += [float(d) for d in far]
     return found
 
 
@@ -146,8 +160,8 @@ class _Trained:
 def _distances(ours: Many, theirs: Many) -> NDArray[np.float32]:
     """Return 1 less the agreement in the `WORST` share of the edges, of each pair."""
     near = _near()
-    common = near @ (ours * theirs).sum(1) @ near.T
-    held = near @ ((ours**2).sum(1) + (theirs**2).sum(1)) @ near.T
+    common = near @ np.einsum("ndyx,ndyx->nyx", ours, theirs) @ near.T
+    held = near @ (_squares(ours) + _squares(theirs)) @ near.T
     least = 1e-3  # of evened cells, whose squares are about 1/4: both are empty
     agree = ((2 * common + least) / (held + least)).reshape(len(ours), -1)
     weights = (held + 1e-6).reshape(len(ours), -1)
@@ -166,7 +180,7 @@ def _evened(features: Many) -> Many:
     Each cell is divided by the strength around it, and twice that of the whole picture, so that
     what was flat stays near 0.
     """
-    squares = (features**2).sum(1)
+    squares = _squares(features)
     around = _near() @ squares @ _near().T
     overall = np.sqrt(squares.mean((1, 2), keepdims=True))
     divisor = np.sqrt(around + (2 * overall + FEWEST) ** 2)
@@ -174,10 +188,16 @@ def _evened(features: Many) -> Many:
     return found
 
 
+def _squares(features: Many) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = np.einsum("ndyx,ndyx->nyx", features, features)
+    return found
+
+
 def _flat(features: Many) -> Matrix:
     """Return what is correlated, n x values: evened, in cells of twice the side, of length 1."""
-    halved = _evened(features).reshape(len(features), DIRECTIONS, CELLS // 2, 2, CELLS // 2, 2)
-    rows = halved.sum((3, 5)).reshape(len(features), -1)
+    even = _evened(features)
+    even = even[:, :, ::2] + even[:, :, 1::2]
+    rows = (even[..., ::2] + even[..., 1::2]).reshape(len(features), -1)
     found: Matrix = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
     return found
 
