@@ -23,6 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "kohya_presets/training": set(),
     "kohya_presets/memory": set(),
     "kohya_presets/files": {"toml"},
+    "kohya_presets/prompts": set(),
     "kohya_presets/validate": set(),
     "kohya_presets/dataset": {"numpy", "regex", "ftfy"},
     "kohya_presets/gui": set(),
@@ -41,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/planning": set(),
     "wrapper/ranks": set(),
     "wrapper/conversions": set(),
+    "wrapper/evaluation": {"PIL"},
     "wrapper/export": set(),
     "wrapper/cli": {"click"},
 }

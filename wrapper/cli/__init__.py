@@ -51,6 +51,10 @@ SECTIONS = {
         ),
         "train": ("runs.train", "Train with PRESET, extract the LoRA, and resize it."),
         "resume": ("runs.resume", "Continue RUN at the first stage that is not done."),
+        "prompts": (
+            "runs.prompts",
+            "Make prompts that show how good a model is, from the captions of its images.",
+        ),
         "extract": (
             "runs.extract",
             "Extract a LoRA from each fine-tuned SDXL model that you have.",
