@@ -64,6 +64,10 @@ SECTIONS = {
             "runs.runs",
             "Show what runs do and have made, and delete what you no longer need.",
         ),
+        "report": (
+            "runs.report",
+            "Write one HTML page about RUN: what was trained, its samples, curves and costs.",
+        ),
         "lora": ("runs.lora", "Inspect LoRAs: their content, the rank they need, their distance."),
     },
     "sd-scripts and the Kohya GUI": {

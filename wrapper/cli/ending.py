@@ -31,10 +31,13 @@ def finish(
     `notify` is the webhook of --notify; with `oom` "retry", a stage that GPU memory did not suffice
     for is tried again with less.
     """
+    from wrapper.reports import along  # jinja2 and Pillow: `train --help` needs neither
+
     while True:
         try:
             notices = Notices(address(notify), run.name, talk.say)
-            made = runner.carry_out(run, talk, notices, rate=rate)
+            with along.kept(run.folder, talk, rate=rate) as watcher:
+                made = runner.carry_out(run, watcher, notices, rate=rate)
             break
         except StageError as error:
             changed = less_memory.planned(run, error, talk) if oom == "retry" else None

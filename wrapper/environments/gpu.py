@@ -74,6 +74,19 @@ def load() -> str:
     return " ".join(parts)
 
 
+def memory() -> tuple[float, float] | None:
+    """Return how much memory of the first GPU is used, and all it has, in MiB; None: no GPU."""
+    query = "--query-gpu=memory.used,memory.total"
+    try:
+        said = proc.run(
+            ["nvidia-smi", query, "--format=csv,noheader,nounits"], check=False, timeout_seconds=5
+        )
+        used, total = map(_number, said.stdout.splitlines()[0].split(","))
+    except (UserError, OSError, IndexError, ValueError):
+        return None
+    return None if used is None or total is None else (used, total)
+
+
 def largest() -> float | None:
     """Return the memory in GiB of the GPU that has the most, None where there is none."""
     found = driver()

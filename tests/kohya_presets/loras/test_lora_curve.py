@@ -13,6 +13,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.loras import curve
 from kohya_presets.loras.curve import Curve
 from kohya_presets.loras.told import curve_page, curve_text
+from kohya_presets.pages import plots
 from tests import lora_files
 from tests.lora_files import TE1, UNET
 
@@ -128,7 +129,7 @@ def test_the_plot_is_well_formed_and_has_a_line_for_each_part(made: Curve) -> No
     assert len(lines) == len(made.parts) + 1
     for line, row in zip(lines, (*made.parts, made.all), strict=True):
         points = [tuple(map(float, p.split(","))) for p in line.get("points", "").split()]
-        bottom, top = curve_page.HEIGHT - curve_page.BOTTOM, curve_page.TOP
+        bottom, top = curve_page.HEIGHT - plots.BOTTOM, plots.TOP
         expected = [bottom - kept * (bottom - top) for kept in row.retained]
         assert [y for _, y in points] == pytest.approx(expected, abs=0.06)
         assert [x for x, _ in points] == sorted(x for x, _ in points)
@@ -144,3 +145,4 @@ def test_the_page_fetches_and_runs_nothing(made: Curve) -> None:
     links = re.findall(r"(?:href|src)=|https?://[^\"]*", page)
     assert links == ["http://www.w3.org/2000/svg"]
     assert page.count("<table>") == 2
+    assert "<li>" in page  # the legend

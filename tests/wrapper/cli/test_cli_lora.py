@@ -89,7 +89,7 @@ def test_rank_tells_what_each_rank_keeps(tmp_path: Path, trainer_python: str) ->
     assert found["all"]["retained"][0] == pytest.approx((16 + 25) / 50)
     assert found["unchanged"] == 3  # query and value, and text encoder 1
     assert len(found["detour"]) == 2
-    assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert page.read_text("utf-8").startswith("<!doctype html>")
     assert [file.name for file in page.parent.iterdir()] == ["rank.html"]
     assert "rank  3/3" in result.stderr  # stored tensors, the convolution not among them
 

@@ -3,20 +3,10 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from tests.wrapper.watching.event_files import event
 from wrapper.watching.events import Loss, Losses
 
 NAME = "events.out.tfevents.1700000000.machine.123.0"
-
-
-def event(step: int, tag: str, value: float) -> bytes:
-    """Return a record as TensorBoard's writer makes one; nobody here looks at the checksums."""
-    name = tag.encode()
-    one = b"\x0a" + bytes([len(name)]) + name + b"\x15" + struct.pack("<f", value)
-    summary = b"\x0a" + bytes([len(one)]) + one
-    number = bytes([step & 127 | 128, step >> 7]) if step > 127 else bytes([step])
-    message = b"\x09" + struct.pack("<d", 1.7e9) + b"\x10" + number
-    message += b"\x2a" + bytes([len(summary)]) + summary
-    return struct.pack("<QI", len(message), 0) + message + b"\0\0\0\0"
 
 
 def test_losses_are_read_as_they_are_added(tmp_path: Path) -> None:

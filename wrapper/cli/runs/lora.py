@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from kohya_presets.loras.told import curve_page, curve_text
+from kohya_presets.loras.told import curve_text
 from wrapper.cli.group import Group
 from wrapper.cli.options import FILE, force_option, json_option, print_json
 from wrapper.cli.trainer_options import site_options
@@ -16,7 +16,7 @@ from wrapper.ranks.measure import Question
 from wrapper.screen.talk import Talk
 from wrapper.system import whole
 
-# What needs numpy is imported where it is used: the list of all commands imports this module.
+# What needs numpy or jinja2 is imported where it is used: the list of commands imports this module.
 
 
 @click.group("lora", cls=Group)
@@ -115,6 +115,8 @@ def rank(
     question = Question(base, tuned, conv, round_base, release, checkout, python)
     found = measure.measure(question, Talk())
     if html:
+        from kohya_presets.loras.told import curve_page
+
         whole.write({html: curve_page.page(found, base.name, tuned.name)}, force=force)
     if as_json:
         print_json(curve_text.values(found))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +11,10 @@ from kohya_presets.dataset.checks.check import Found
 from kohya_presets.dataset.collection import Collection, Item
 from kohya_presets.dataset.picture import Group
 from kohya_presets.dataset.sizes.placement import Size
+from kohya_presets.pages.shown import visible, written
 
 LONGEST = 1200  # characters of a caption, and of what is cut off, that are shown
 NAMED = 6  # others that are the same picture
-_JOINERS = "\u200c\u200d"  # letters of Persian and emoji need them
-_UNSEEN = ("Cc", "Cf", "Zl", "Zp", "Co", "Cn")  # control, format, separators, not characters
 
 
 @dataclass(frozen=True)
@@ -88,32 +86,6 @@ def folders(collection: Collection) -> list[str]:
     ]
 
 
-def visible(text: str) -> str:
-    """Return a text with everything in it that cannot be seen written out: <U+202E>.
-
-    Those are control characters (a terminal's escapes too), marks that turn the direction of
-    writing, and bytes of a file's name that are not UTF-8. Line feeds and tabs stay.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_visible, text))
-
-
-def _visible(sign: str) -> str:
-    if "\udc80" <= sign <= "\udcff":  # as os.fsdecode has a byte that it cannot decode
-        return _written(f"byte {ord(sign) - 0xDC00:02X}")
-    if "\ud800" <= sign <= "\udfff":
-        return _written(f"U+{ord(sign):04X}")
-    if sign in "\n\t" or sign in _JOINERS or "\U000e0020" <= sign <= "\U000e007f":
-        return sign  # the last: parts of flags
-    seen = unicodedata.category(sign) not in _UNSEEN
-    return sign if seen else _written(f"U+{ord(sign):04X}")
-
-
-def _written(said: str) -> str:
-    return f"\u2039{said}\u203a"  # small angle quotation marks, which are rare in captions
-
-
 def _card(
     number: int,
     item: Item,
@@ -158,4 +130,4 @@ def _shown(text: str) -> str:
     more = len(text) - LONGEST
     if more <= 0:
         return visible(text)
-    return f"{visible(text[:LONGEST])} {_written(f'{more} more characters')}"
+    return f"{visible(text[:LONGEST])} {written(f'{more} more characters')}"

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from kohya_presets.dataset.checks.check import Found
 from kohya_presets.dataset.collection import Collection
+from kohya_presets.pages import page as pages
+from kohya_presets.pages.shown import visible
 from kohya_presets.problems import SEVERITIES, counts, plural
 from wrapper.data.page import cards
 from wrapper.data.page.cards import Card
@@ -73,7 +68,7 @@ def sheet(
         counts(problems) or "no errors, no warnings",
         any(subset.has("random_crop") for subset in collection.subsets),
         tuple(_rows(collection, found, pages)),
-        tuple(map(cards.visible, notes)),
+        tuple(map(visible, notes)),
         tuple(files),
         folders,
     )
@@ -81,49 +76,20 @@ def sheet(
 
 def render(sheet: Sheet, number: int, page: Sequence[Card], made: Sequence[Made]) -> str:
     """Return the page of that number, from 0 on, with its thumbnails."""
-    style, script = _part("page.css"), _part("page.js")
-    links = [f"./{quote(file)}" for file in sheet.files]
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            sheet=sheet,
-            number=number,
-            links=links,
-            cards=list(zip(page, map(_source, made), made, strict=True)),
-            policy=policy(style, script),
-            style=Markup(style),  # ours
-            script=Markup(script),
-            data=Markup(as_json(_data(page))),  # escaped there
-            codes=_codes(page),
-            buckets=_buckets(page),
-            plural=plural,
-        )
+    return pages.render(
+        HERE,
+        "page.html.jinja",
+        made_by="dataset page",
+        style=pages.part(HERE / "page.css"),
+        script=pages.part(HERE / "page.js"),
+        sheet=sheet,
+        number=number,
+        links=[f"./{quote(file)}" for file in sheet.files],
+        cards=list(zip(page, (pages.webp_url(one.webp) for one in made), made, strict=True)),
+        data=pages.as_json(_data(page)),
+        codes=_codes(page),
+        buckets=_buckets(page),
     )
-
-
-def policy(style: str, script: str) -> str:
-    """Return a Content-Security-Policy that lets in this style and script, and pictures inside."""
-    return (
-        f"default-src 'none'; img-src data:; style-src '{_digest(style)}';"
-        f" script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
-    )
-
-
-def as_json(values: Any) -> str:
-    """Return JSON that can stand in a script element: no sign in it ends one, or a line."""
-    text = json.dumps(values, ensure_ascii=True, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}"
-
-
-def _source(made: Made) -> str:
-    if not made.webp:
-        return ""
-    return f"data:image/webp;base64,{base64.b64encode(made.webp).decode()}"
 
 
 def _data(page: Sequence[Card]) -> list[dict[str, Any]]:
@@ -176,16 +142,16 @@ def _rows(
     for same in _together(found):
         one = same[0]
         files = dict.fromkeys(file for each in same for file in each.finding.files)
-        others = [cards.visible(file.name) for file in files if file not in places]
+        others = [visible(file.name) for file in files if file not in places]
         noun = "group" if frozenset(one.finding.files) in groups else "folder"
         message = f"{plural(len(files), one.check.noun)} " if files else ""
         message += one.finding.what + (f", in {len(same)} {noun}s" if len(same) > 1 else "")
         yield Row(
             one.check.severity,
             one.check.code,
-            cards.visible(message),
+            visible(message),
             one.check.does,
-            cards.visible(one.problem.hint or ""),
+            visible(one.problem.hint or ""),
             tuple(others[:NAMED]),
             max(0, len(others) - NAMED),
             tuple(sorted({places[file] for file in files if file in places})),
@@ -199,19 +165,3 @@ def _together(found: Sequence[Found]) -> list[list[Found]]:
         told = (one.check.code, one.finding.what, one.problem.hint or "")
         same.setdefault(told, []).append(one)
     return [*same.values()]
-
-
-@functools.cache
-def _part(name: str) -> str:
-    return (HERE / name).read_text("utf-8")
-
-
-@functools.cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(HERE, "utf-8"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

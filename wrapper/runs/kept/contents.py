@@ -34,6 +34,7 @@ _OWN = (
         "prompts.txt",
         "data.json",
         "keep.json",
+        "report.html",
         ".lock",
     ),
     *("model", "lora", "extracted", "miniature", "observed", "work", "states", "samples", "logs"),

@@ -1,0 +1,1 @@
+"""Pages: how large they are, and how long they take."""
