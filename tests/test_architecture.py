@@ -27,6 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "kohya_presets/prompts": set(),
     "kohya_presets/validate": set(),
     "kohya_presets/dataset": {"numpy", "regex", "ftfy"},
+    "kohya_presets/judging": {"numpy"},
     "kohya_presets/gui": set(),
     "kohya_presets/explain": set(),
     "patches": set(),

@@ -242,7 +242,8 @@ def _shrinking(size: int) -> Matrix:
     pixel = np.arange(size)
     upper = np.minimum(edges[1:, None], pixel + 1)
     share = (upper - np.maximum(edges[:-1, None], pixel)).clip(0)
-    return (_blurring(SIDE, BLUR) @ (share / share.sum(1, keepdims=True))).astype(np.float32)
+    found: NDArray[np.float64] = _blurring(SIDE, BLUR) @ (share / share.sum(1, keepdims=True))
+    return found.astype(np.float32)
 
 
 @functools.cache
@@ -262,8 +263,8 @@ def _blurring(size: int, reach: float) -> NDArray[np.float64]:
 def _pooling() -> Matrix:
     """Return CELLS x SIDE: the mean around each cell, nearer pixels weighing more."""
     at = (np.arange(SIDE) + 0.5) / SIDE * CELLS - 0.5
-    weights = (1 - np.abs(at - np.arange(CELLS)[:, None])).clip(0)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    weights: NDArray[np.float64] = (1 - np.abs(at - np.arange(CELLS)[:, None])).clip(0)
+    return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
 
 @functools.cache
