@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/planning": set(),
     "wrapper/ranks": set(),
     "wrapper/conversions": set(),
-    "wrapper/evaluation": {"PIL"},
+    "wrapper/evaluation": {"PIL", "markupsafe", "numpy"},
     "wrapper/reports": {"PIL", "markupsafe"},
     "wrapper/export": set(),
     "wrapper/cli": {"click"},

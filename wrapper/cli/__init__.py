@@ -55,6 +55,10 @@ SECTIONS = {
             "runs.prompts",
             "Make prompts that show how good a model is, from the captions of its images.",
         ),
+        "evaluate": (
+            "runs.evaluate",
+            "Make pictures with the base and each LoRA, and a page that shows which one to keep.",
+        ),
         "extract": (
             "runs.extract",
             "Extract a LoRA from each fine-tuned SDXL model that you have.",

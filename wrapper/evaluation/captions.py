@@ -23,6 +23,7 @@ from wrapper.runs.manifest import Run
 class Captions:
     """The captions of a set of images, by image, and the size that these are trained in."""
 
+    images: tuple[Path, ...]
     by_image: Mapping[Path, str]
     wish: Wish
 
@@ -76,8 +77,10 @@ def wish(
 
 
 def _of(trains: Preset, data: Path, release: str) -> Captions:
-    found = of_run.captions(of_run.of(trains, data, release))
+    subsets = of_run.of(trains, data, release)
+    found = of_run.captions(subsets)
     if not found:
         hint = "Write captions: `kohya-presets captions DIR` makes them from file names."
         raise UserError(f"{data} has no captions", hint=hint)
-    return Captions(found, made.of_size(trains.dataset))
+    images = tuple(image for subset in subsets for image in subset.images)
+    return Captions(images, found, made.of_size(trains.dataset))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kohya_presets.errors import UserError
@@ -53,6 +53,7 @@ class Evaluation:
     site: Site
     trigger: str | None = None
     images: tuple[Path, ...] = ()
+    captions: tuple[str, ...] = ()
     shots: tuple[Shot, ...] = ()
 
     def make(self, talk: Talk) -> None:
@@ -134,7 +135,9 @@ def _evaluation(
         where.release, site.SCRIPT, asked.sampler, steps, asked.scale, width, height
     )
     text = _text(folder, found, asked, settings, where, talk)
-    prompts = tuple(lines.of_text(text))
+    # Pictures of one noise can be compared: a prompt without a seed gets one.
+    several = (replace(p, seed=1 if p.seed is None else p.seed) for p in lines.of_text(text))
+    prompts = tuple(several)
     if not prompts:
         raise UserError("there are no prompts", hint="Write one on each line.")
     return Evaluation(
@@ -145,7 +148,8 @@ def _evaluation(
         settings,
         where,
         asked.trigger or lines.trigger_of(text),
-        tuple(found.by_image) if found else (),
+        found.images if found else (),
+        tuple(found.texts) if found else (),
         tuple(shots.of(models, prompts, settings, asked.strengths)),
     )
 
