@@ -53,7 +53,7 @@ def of(evaluation: Evaluation) -> Judged:
     drawn = _described(evaluation.folder / shot.file for shot in there)
     trained = _described(evaluation.images)
     images = [file for file, features in trained if features is not None]
-    kinds = _kinds(evaluation)
+    kinds = kinds_of(evaluation)
     taken = [(s, f) for s, (_, f) in zip(there, drawn, strict=True) if f is not None]
     pictures = [
         epochs.Picture(
@@ -90,7 +90,7 @@ def write(judged: Judged) -> Path:
 
 def values(judged: Judged) -> dict[str, Any]:
     """Return the measures for a script; docs/json.md says what each is."""
-    evaluation, kinds = judged.evaluation, _kinds(judged.evaluation)
+    evaluation, kinds = judged.evaluation, kinds_of(judged.evaluation)
     settings = evaluation.settings
     return {
         "format": FORMAT,
@@ -165,7 +165,7 @@ def _sorted(numbers: Iterable[Epoch], models: Sequence[Model]) -> list[Epoch]:
     return sorted(numbers, key=lambda row: (place[row.model], row.strength))
 
 
-def _kinds(evaluation: Evaluation) -> dict[str, Kind]:
+def kinds_of(evaluation: Evaluation) -> dict[str, Kind]:
     """Return the kind of each prompt by its text; of a user's own file it is told by its words."""
     texts = {made.plain(text) for text in evaluation.captions}
     return {prompt.text: _kind(prompt, texts, evaluation.trigger) for prompt in evaluation.prompts}

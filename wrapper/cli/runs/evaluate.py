@@ -82,6 +82,7 @@ def command(
     """
     from wrapper.evaluation import evaluate, judged, site
     from wrapper.evaluation.evaluate import Asked
+    from wrapper.evaluation.page import sheet
     from wrapper.runs import manifest
     from wrapper.screen.talk import Talk
 
@@ -113,6 +114,8 @@ def command(
         return
     evaluation.make(talk)
     result = judged.of(evaluation)
-    page = judged.write(result)
+    judged.write(result)
     talk.say(result.recommendation.reason)
-    click.echo(page)
+    if evaluation.site.small:
+        talk.say("It was a rehearsal: its pictures are noise, and so is what is said of them.")
+    click.echo(sheet.write(result))
