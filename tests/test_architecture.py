@@ -27,6 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "kohya_presets/dataset": {"numpy", "regex", "ftfy"},
     "kohya_presets/gui": set(),
     "kohya_presets/explain": set(),
+    "kohya_presets/cards": {"jinja2", "tomlkit"},
     "patches": set(),
     "wrapper/system": {"filelock", "platformdirs", "psutil"},
     "wrapper/screen": {"rich"},
@@ -42,6 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/ranks": set(),
     "wrapper/conversions": set(),
     "wrapper/export": set(),
+    "wrapper/cards": {"PIL", "huggingface_hub", "httpx"},
     "wrapper/cli": {"click"},
 }
 # These run in the trainer's Python, without us; `library` is sd-scripts' own.
