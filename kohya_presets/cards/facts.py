@@ -45,7 +45,7 @@ class Facts:
     name: str
     file: str  # the LoRA's name, with its ending
     size: int  # bytes
-    sha256: str
+    weights_sha256: str  # of what follows the header: the same whatever the metadata says
     rank: int = 0
     precision: str = ""
     parts: tuple[str, ...] = ()  # of the model that it changes
@@ -79,7 +79,7 @@ def of_metadata(
     metadata: Mapping[str, str],
     *,
     size: int,
-    sha256: str,
+    weights_sha256: str,
     rank: int,
     precision: str,
     parts: tuple[str, ...],
@@ -91,7 +91,7 @@ def of_metadata(
         name,
         file,
         size,
-        sha256,
+        weights_sha256,
         rank,
         precision,
         parts,

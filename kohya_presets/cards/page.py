@@ -29,6 +29,7 @@ from kohya_presets.cards.facts import Facts, Sampling
 from kohya_presets.cards.words import PERMISSIONS, RECOMMENDED, Words
 from kohya_presets.problems import listed, plural
 
+AUTO_V3 = 12  # digits of the hash by which CivitAI and web UIs know a LoRA
 REHEARSAL = (
     "This LoRA comes from a rehearsal: a test of the settings on a tiny model. It is of no use with"
     " a real one."
@@ -187,7 +188,7 @@ def _facts(facts: Facts) -> Mapping[str, str]:
         "Optimizer": facts.optimizer,
         "Learning rate": _rates(facts.rates),
         "LoRA": f"{what}; changes {listed(facts.parts)}" if facts.parts else what,
-        "SHA-256 of the trained file": facts.sha256,
+        "Hash of the weights (AutoV3)": facts.weights_sha256[:AUTO_V3],
     }
 
 

@@ -81,7 +81,7 @@ class Version(NamedTuple):
     """One LoRA that had a card: what it was made of, and what the author says has changed."""
 
     version: str
-    lora: str  # SHA-256 of the file
+    lora: str  # SHA-256 of its weights
     date: str = ""
     changes: str = ""
     preset: str = ""

@@ -14,6 +14,7 @@ from kohya_presets.cards import words
 from kohya_presets.cards.facts import Facts
 from kohya_presets.cards.words import PERMISSIONS, RECOMMENDED, Version
 from kohya_presets.problems import plural
+from kohya_presets.toml import source
 
 FIRST = "First version."
 _HEAD = """\
@@ -99,12 +100,12 @@ def with_version(text: str, facts: Facts, today: datetime.date) -> str:
     if found is not None and not isinstance(found, AoT):
         return text  # written otherwise: nothing can be added at the end
     there = found or tomlkit.aot()
-    if any(str(entry.get("lora", "")) == facts.sha256 for entry in there):
+    if any(str(entry.get("lora", "")) == facts.weights_sha256 for entry in there):
         return text
     entry = {
         "version": str(_next(there)),
         "date": today,
-        "lora": facts.sha256,
+        "lora": facts.weights_sha256,
         "preset": facts.preset,
         "images": facts.images,
         "epochs": facts.epoch or facts.epochs,
@@ -154,14 +155,13 @@ def _next(there: AoT) -> int:
 
 def _with_top(text: str, start: str) -> str:
     """Return the text with lines before its first table, or at its end where it has none."""
-    lines = text.splitlines(keepends=True)
-    for number, line in enumerate(lines):
-        # A line inside of a text of several lines may look so too: what is before is no TOML then.
-        if line.lstrip().startswith("[") and _is_toml("".join(lines[:number])):
-            while number and lines[number - 1].lstrip().startswith("#"):
-                number -= 1  # a comment belongs to what follows
-            return "".join((*lines[:number], start.lstrip("\n"), "\n", *lines[number:]))
-    return _after(text, start)
+    first = next((one.line for one in source.statements(text) if one.is_table), None)
+    if first is None:
+        return _after(text, start)
+    lines, number = text.splitlines(keepends=True), first - 1
+    while number and lines[number - 1].lstrip().startswith("#"):
+        number -= 1  # a comment belongs to what follows
+    return "".join((*lines[:number], start.lstrip("\n"), "\n", *lines[number:]))
 
 
 def _after(text: str, end: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,7 +11,6 @@ from pathlib import Path
 
 from kohya_presets.loras import factors, modules, names, weights
 from kohya_presets.loras.modules import Left, Module
-from kohya_presets.loras.weights import Header
 
 _FLUX = ("lora_unet_double_blocks_", "lora_unet_single_blocks_")
 _CONTEXTS = {2048: "SDXL", 768: "Stable Diffusion 1", 1024: "Stable Diffusion 2"}
@@ -110,7 +108,7 @@ def of(file: Path) -> Info:
         others=found.others,
         left=found.left,
         metadata=header.metadata,
-        data_sha256=_data_sha256(header),
+        data_sha256=weights.data_sha256(header),
     )
 
 
@@ -127,12 +125,3 @@ def _grouped(whole: Group, by: Callable[[str], str]) -> tuple[Group, ...]:
             for name, found in groupby(whole.modules, lambda each: by(each.module.name))
         )
     )
-
-
-def _data_sha256(header: Header) -> str:
-    digest = hashlib.sha256()
-    with header.file.open("rb") as opened:
-        opened.seek(min(tensor.start for tensor in header.tensors.values()))
-        while chunk := opened.read(weights.CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

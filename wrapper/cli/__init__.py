@@ -61,6 +61,10 @@ SECTIONS = {
             "Show what runs do and have made, and delete what you no longer need.",
         ),
         "lora": ("runs.lora", "Inspect LoRAs: their content, the rank they need, their distance."),
+        "card": (
+            "runs.card",
+            "Write the model page of a LoRA: for CivitAI, for Hugging Face, and as Markdown.",
+        ),
     },
     "sd-scripts and the Kohya GUI": {
         "doctor": (
