@@ -32,6 +32,7 @@ class Sample:
     file: str
     prompt: str
     seed: int | None = None
+    sampling: Sampling = Sampling()
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,12 @@ def of_metadata(
     rank: int,
     precision: str,
     parts: tuple[str, ...],
+    shapes_of: str | None = None,
 ) -> Facts:
-    """Return what a LoRA says itself, in sd-scripts' metadata (train_network.py, `ss_…`)."""
+    """Return what a LoRA says itself, in sd-scripts' metadata (train_network.py, `ss_…`).
+
+    `shapes_of` is the model that its modules fit, in the words of `loras/info.py`.
+    """
     optimizer = metadata.get("ss_optimizer", "").partition("(")[0].rpartition(".")[2]
     base = _base_name(metadata.get("ss_sd_model_name", ""))
     return Facts(
@@ -95,11 +100,11 @@ def of_metadata(
         rank,
         precision,
         parts,
-        is_sdxl=is_sdxl(metadata, parts),
+        is_sdxl=is_sdxl(metadata, parts, shapes_of),
         release=_release(metadata),
-        base=base,
+        base=base or metadata.get("ss_base_model_version", ""),
         base_model=base_model(base),
-        images=_integer(metadata.get("ss_num_train_images")),
+        images=_images(metadata),
         epochs=_integer(metadata.get("ss_num_epochs")),
         epoch=_epoch(metadata),
         steps=_integer(metadata.get("ss_steps")),
@@ -109,8 +114,10 @@ def of_metadata(
     )
 
 
-def is_sdxl(metadata: Mapping[str, str], parts: tuple[str, ...]) -> bool:
-    """Return whether a LoRA is for SDXL: it says so, or has modules for a second text encoder."""
+def is_sdxl(metadata: Mapping[str, str], parts: tuple[str, ...], shapes_of: str | None) -> bool:
+    """Return whether a LoRA is for SDXL, by its shapes; else by its word, or a text encoder 2."""
+    if shapes_of:
+        return shapes_of == "SDXL"
     said = metadata.get("modelspec.architecture") or metadata.get("ss_base_model_version") or ""
     return said.startswith(_SDXL_VERSIONS) if said else "text encoder 2" in parts
 
@@ -149,15 +156,35 @@ def _rates(metadata: Mapping[str, str]) -> dict[str, float]:
     return {part: rate for part, rate in found.items() if rate}
 
 
+def _images(metadata: Mapping[str, str]) -> int:
+    """Return how many training images there were; `ss_num_train_images` counts their repeats."""
+    folders = _json(metadata.get("ss_dataset_dirs"))
+    sets = _json(metadata.get("ss_datasets"))
+    found: list[Any] = []
+    for one in sets if isinstance(sets, list) else []:
+        subsets = one.get("subsets") if isinstance(one, dict) else None
+        found += subsets if isinstance(subsets, list) else []
+    if not found and isinstance(folders, dict):  # with a dataset config, both tell the same
+        found = [*folders.values()]
+    counts = [
+        one.get("img_count") for one in found if isinstance(one, dict) and not one.get("is_reg")
+    ]
+    return sum(count for count in counts if isinstance(count, int))
+
+
 def _integer(text: str | None) -> int:
     return int(_number(text))
 
 
 def _number(text: str | None) -> float:
     """Return a number of the metadata; 0 for "None", a list, or no number."""
-    try:
-        found: Any = json.loads(text or "0")
-    except ValueError:
-        return 0.0
+    found = _json(text)
     is_number = isinstance(found, int | float) and not isinstance(found, bool)
     return float(found) if is_number and abs(found) < 1e15 else 0.0  # NaN is none of them
+
+
+def _json(text: str | None) -> Any:
+    try:
+        return json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return None

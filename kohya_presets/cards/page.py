@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from kohya_presets.cards import blocks, evaluated, words_file
 from kohya_presets.cards.blocks import (
@@ -25,7 +26,7 @@ from kohya_presets.cards.blocks import (
     paragraph,
 )
 from kohya_presets.cards.evaluated import Evaluation
-from kohya_presets.cards.facts import Facts, Sampling
+from kohya_presets.cards.facts import Facts, Sample, Sampling
 from kohya_presets.cards.words import PERMISSIONS, RECOMMENDED, Words
 from kohya_presets.problems import listed, plural
 
@@ -37,9 +38,8 @@ REHEARSAL = (
 
 
 def of(facts: Facts, words: Words, evaluation: Evaluation | None) -> list[Block]:
-    """Return the page's blocks."""
+    """Return the page's blocks, without its title: a site that it is pasted into shows that."""
     return [
-        Heading(1, words.title or facts.name),
         *_first(facts, words),
         *_settings(facts, words),
         *_notes(words, evaluation),
@@ -50,6 +50,11 @@ def of(facts: Facts, words: Words, evaluation: Evaluation | None) -> list[Block]
     ]
 
 
+def titled(facts: Facts, words: Words, evaluation: Evaluation | None) -> list[Block]:
+    """Return the page with its title."""
+    return [Heading(1, words.title or facts.name), *of(facts, words, evaluation)]
+
+
 def of_hub(
     facts: Facts, words: Words, evaluation: Evaluation | None, repository: str
 ) -> list[Block]:
@@ -57,7 +62,7 @@ def of_hub(
 
     `repository` is OWNER/NAME there; "" if it is not known.
     """
-    made = of(facts, words, evaluation)
+    made = titled(facts, words, evaluation)
     at = next((n for n, b in enumerate(made) if isinstance(b, Heading) and b.level == 2), len(made))
     return [*made[:at], *_diffusers(facts, words, repository), *made[at:]]
 
@@ -108,8 +113,16 @@ def _settings(facts: Facts, words: Words) -> Iterator[Block]:
         yield paragraph(Strong("Sample pictures"), f"{made}:")
         yield Items(tuple(_sampling(facts.sampling)))
     for sample in facts.samples:
-        seed = f"seed {sample.seed}" if sample.seed is not None else "random seed"
-        yield Paragraph(((Code(sample.prompt), f" ({seed})"),))
+        yield Paragraph(((Code(sample.prompt), f" ({_own(sample, facts.sampling)})"),))
+
+
+def _own(sample: Sample, common: Sampling | None) -> str:
+    """Return what is special to a picture: its seed, and settings that others do not share."""
+    empty = Sampling()
+    shared = {name for name, value in vars(common or empty).items() if value}
+    own = replace(sample.sampling, **{name: getattr(empty, name) for name in shared})
+    seed = f"seed {sample.seed}" if sample.seed is not None else "random seed"
+    return ", ".join((seed, *(str(row[0]) for row in _sampling(own))))
 
 
 def _sampling(made: Sampling) -> Iterator[Line]:
@@ -147,7 +160,7 @@ def _permissions(words: Words) -> Iterator[Block]:
         return
     yield Heading(2, "Permissions")
     told = [
-        (PERMISSIONS[key][0 if words.permissions[key] else 1],)
+        (PERMISSIONS[key].yes if words.permissions[key] else PERMISSIONS[key].no,)
         for key in PERMISSIONS
         if key in words.permissions
     ]
@@ -194,8 +207,12 @@ def _facts(facts: Facts) -> Mapping[str, str]:
 
 def _rates(rates: Mapping[str, float]) -> str:
     if len(set(rates.values())) == 1:
-        return f"{next(iter(rates.values())):g}"
-    return ", ".join(f"{part} {rate:g}" for part, rate in rates.items())
+        return _rate(next(iter(rates.values())))
+    return ", ".join(f"{part} {_rate(rate)}" for part, rate in rates.items())
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:g}".replace("e-0", "e-")
 
 
 def _changes(words: Words) -> Iterator[Block]:

@@ -28,28 +28,44 @@ RECOMMENDED: Mapping[str, str] = {  # and what each is called
     "negative_prompt": "Negative prompt",
     "other": "Also",
 }
-PERMISSIONS: Mapping[str, tuple[str, str]] = {  # what a card says for true, and for false
-    "use_without_credit": (
+
+
+class Permission(NamedTuple):
+    """A question about what others may do, and what a card says for true, and for false."""
+
+    asks: str
+    yes: str
+    no: str
+
+
+PERMISSIONS: Mapping[str, Permission] = {
+    "use_without_credit": Permission(
+        "may others use it without naming you?",
         "You may use it without naming me.",
         "Name me when you use it.",
     ),
-    "sell_pictures": (
+    "sell_pictures": Permission(
+        "may others sell pictures that they make with it?",
         "You may sell pictures that you make with it.",
         "You may not sell pictures that you make with it.",
     ),
-    "paid_services": (
+    "paid_services": Permission(
+        "may services that take money for pictures run it?",
         "You may run it on a service that takes money for pictures.",
         "You may not run it on a service that takes money for pictures.",
     ),
-    "share_merges": (
+    "share_merges": Permission(
+        "may others share merges of it?",
         "You may share merges of it.",
         "You may not share merges of it.",
     ),
-    "other_permissions_on_merges": (
-        "You may share merges under other permissions than these.",
-        "Merges must have the same permissions as these.",
+    "other_permissions_on_merges": Permission(
+        "may merges of it have other permissions?",
+        "Merges of it may have other permissions than these.",
+        "Merges of it must have the same permissions as these.",
     ),
-    "sell_model": (
+    "sell_model": Permission(
+        "may others sell it, or merges of it?",
         "You may sell it, or merges of it.",
         "You may not sell it, and no merges of it.",
     ),
@@ -217,9 +233,9 @@ def _gaps(
             yield Gap(key, _ASKS[key])
     if not any(_written(recommended.get(key)) for key in RECOMMENDED):
         yield Gap("recommended", _ASKS["recommended"])
-    for key, (yes, _) in PERMISSIONS.items():
+    for key, permission in PERMISSIONS.items():
         if permissions.get(key) != NOTHING and not isinstance(permissions.get(key), bool):
-            yield Gap(f"permissions.{key}", f"true or false: {yes}")
+            yield Gap(f"permissions.{key}", permission.asks)
     for entry, version in zip(values.get("versions", ()), versions, strict=False):
         if not _written(entry.get("changes")):
             yield Gap(f"versions.{version.version}", f"what is new in version {version.version}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT
+from tomlkit.items import AoT, Table
 
 from kohya_presets.cards import words
 from kohya_presets.cards.facts import Facts
@@ -50,7 +50,7 @@ _TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         (*RECOMMENDED,),
     ),
     "permissions": (
-        "What others may do: true or false. The page says each in a sentence.",
+        "What others may do: true or false, without quotes. The page says each in a sentence.",
         (*PERMISSIONS, "other"),
     ),
 }
@@ -76,14 +76,11 @@ def completed(text: str) -> str:
     document = tomlkit.parse(text)
     before = document.unwrap()
     top = "".join(_top(key, {}) for key in _COMMENTS if key not in document)
-    lacks = {
-        name: [k for k in keys if k not in document[name]]
-        for name, (_, keys) in _TABLES.items()
-        if name in document
-    }
+    tables = {n: t for n in _TABLES if isinstance(t := document.get(n), Table)}
+    lacks = {name: [k for k in _TABLES[name][1] if k not in t] for name, t in tables.items()}
     for name, keys in lacks.items():
         for key in keys:
-            document[name].append(key, tomlkit.item(""))
+            tables[name].append(key, tomlkit.item(""))
     made = tomlkit.dumps(document) if any(lacks.values()) else text
     made = _with_top(made, top) if top else made
     made = _after(made, "".join(_table(name) for name in _TABLES if name not in document))
@@ -140,7 +137,11 @@ def _top(key: str, known: Mapping[str, str]) -> str:
 
 def _table(name: str) -> str:
     comment, keys = _TABLES[name]
-    return f"\n[{name}]\n# {comment}\n" + "".join(f'{key} = ""\n' for key in keys)
+    lines = []
+    for key in keys:
+        asks = PERMISSIONS[key].asks if name == "permissions" and key in PERMISSIONS else ""
+        lines.append(f'{key} = ""{"  # " if asks else ""}{asks}\n')
+    return f"\n[{name}]\n# {comment}\n{''.join(lines)}"
 
 
 def _text(value: str) -> str:

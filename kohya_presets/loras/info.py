@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -79,13 +79,8 @@ class Info:
 
     @property
     def shapes_of(self) -> str | None:
-        """The model that the modules fit, by their names or by the width of cross-attention."""
-        for each in self.all.modules:
-            if each.module.name.startswith(_FLUX):
-                return "FLUX"
-            if each.module.name.endswith("attn2_to_k"):
-                return _CONTEXTS.get(each.module.shape[1])
-        return None
+        """The model that the modules fit."""
+        return shapes_of([each.module for each in self.all.modules])
 
 
 def of(file: Path) -> Info:
@@ -110,6 +105,16 @@ def of(file: Path) -> Info:
         metadata=header.metadata,
         data_sha256=weights.data_sha256(header),
     )
+
+
+def shapes_of(found: Sequence[Module]) -> str | None:
+    """Return the model that modules fit, by their names or by the width of cross-attention."""
+    for module in found:
+        if module.name.startswith(_FLUX):
+            return "FLUX"
+        if module.name.endswith("attn2_to_k"):
+            return _CONTEXTS.get(module.shape[1])
+    return None
 
 
 def _measured(reader: factors.Reader, module: Module) -> Measured:

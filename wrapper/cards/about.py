@@ -13,7 +13,7 @@ from kohya_presets.cards import evaluated, facts
 from kohya_presets.cards.evaluated import Evaluation
 from kohya_presets.cards.facts import Facts
 from kohya_presets.errors import UserError
-from kohya_presets.loras import escape, summary, weights
+from kohya_presets.loras import escape, info, modules, summary, weights
 from kohya_presets.sdscripts import scripts
 from wrapper.cards import from_run
 from wrapper.cards.from_run import Picture
@@ -133,6 +133,7 @@ def _read(file: Path) -> tuple[Facts, Mapping[str, str]]:
         rank=lora.rank,
         precision=lora.precision,
         parts=tuple(part for part, count in counts.items() if count),
+        shapes_of=info.shapes_of(modules.of(header).all),
     )
     return found, metadata
 

@@ -24,7 +24,7 @@ def text(done: Done) -> str:
     if done.address:
         lines += ["", f"uploaded: {done.address}"]
     elif done.planned:
-        lines += ["", f"would upload {upload.text(done.planned)}"]
+        lines += ["", *upload.lines(done.planned)]
     return "\n".join(map(escape.controls, lines))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from kohya_presets import secrets
 from kohya_presets.errors import UserError
 from kohya_presets.problems import listed, plural
 from wrapper.cards.writing import README, Card
-from wrapper.system import sizes
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # variables of the environment
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
@@ -51,19 +50,13 @@ def plan(card: Card, lora: Path, repository: str, *, public: bool = False) -> Up
     return Upload(repository, files, public, message)
 
 
-def text(planned: Upload) -> str:
-    """Return the plan as a person reads it."""
+def lines(planned: Upload) -> Iterator[str]:
+    """Yield the plan as a person reads it."""
     kind = "public" if planned.public else "private"
-    rows = [
-        f"  {name}  {sizes.said(file.stat().st_size)}  {file}"
-        for name, file in planned.files.items()
-    ]
-    return "\n".join(
-        (
-            f"to https://huggingface.co/{planned.repository} (if it is new, it will be {kind}):",
-            *rows,
-        )
-    )
+    yield f"would upload to https://huggingface.co/{planned.repository}"
+    yield f"(a new repository is made {kind}):"
+    for name, file in planned.files.items():
+        yield f"  {name}  {file.stat().st_size / 1e3:,.0f} kB  from {file}"
 
 
 def token(environment: Mapping[str, str]) -> str:

@@ -78,7 +78,9 @@ def write(
         found.facts,
         sampling=from_run.common([picture.sampling for picture, _ in made]),
         samples=tuple(
-            Sample(at.relative_to(folder).as_posix(), picture.prompt, picture.seed)
+            Sample(
+                at.relative_to(folder).as_posix(), picture.prompt, picture.seed, picture.sampling
+            )
             for at, (picture, _) in zip(files, made, strict=True)
         ),
     )
@@ -174,7 +176,7 @@ def _pages(facts: Facts, written: Words, found: About, repository: str) -> Mappi
     head = front_matter.text(front_matter.values(facts, written))
     gallery = "<Gallery />\n\n" if facts.samples else ""  # the Hub's own: the widget's pictures
     return {
-        MARKDOWN: markdown.text(blocks),
+        MARKDOWN: markdown.text(page.titled(facts, written, found.evaluation)),
         HTML: html.text(blocks),
         README: f"{head}\n{gallery}{markdown.text(hub)}",
     }
