@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from kohya_presets import secrets
 from kohya_presets.problems import Problem, did_you_mean
 from kohya_presets.toml.source import Source
 
@@ -168,6 +169,9 @@ def problems(source: Source) -> Iterator[Problem]:
             yield _unknown(source, (key,), known)
         elif key in TOP and not _fits(value, TOP[key]):
             yield _wrong(source, (key,), TOP[key], value)
+        if secrets.holds(value):
+            message = "expected words that everybody may read, found what looks like a token"
+            yield Problem("card-secret", "error", source.place(key), message, "Delete it there.")
     if not isinstance(values.get("format", FORMAT), int) or values.get("format", FORMAT) > FORMAT:
         yield Problem(
             "card-format",

@@ -192,6 +192,8 @@ def _warnings(run: Run, file: Path, evaluation: Evaluation | None) -> Iterator[s
             f"`evaluate` recommends {escape.controls(evaluation.recommended)}, and this card is "
             f"about {file.stem}: {escape.controls(evaluation.reason)}"
         )
+    elif evaluation and evaluation.verdict in ("undertrained", "overtrained"):
+        yield f"`evaluate` found it {evaluation.verdict}: {escape.controls(evaluation.reason)}"
 
 
 def _epoch(file: Path) -> int:

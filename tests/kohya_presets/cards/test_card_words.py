@@ -61,6 +61,8 @@ def test_a_dash_leaves_out_and_is_no_gap() -> None:
         ("[[versions]]\nversion = true\nimages = 'x'", [("card-value", "error")]),
         ("descripton = 'x'", [("card-key", "warning")]),
         ("[recommended]\nstrenght = 1", [("card-key", "warning")]),
+        ('notes = "hf_PlantedPlantedPlanted42"', [("card-secret", "error")]),
+        ('[recommended]\nother = "https://a:pass@b.c"', [("card-secret", "error")]),
         ("format = 2", [("card-format", "error")]),
         ("title = ", [("toml-syntax", "error")]),
     ],

@@ -84,6 +84,13 @@ def test_another_epoch_that_evaluate_recommends_is_told(tmp_path: Path) -> None:
     assert "Copies rise." in warning
 
 
+def test_a_verdict_on_this_very_lora_is_told(tmp_path: Path) -> None:
+    advice = {"model": None, "verdict": "undertrained", "reason": "The trigger does little."}
+    run = runs.evaluated(runs.finished(tmp_path / "korra"), recommendation=advice)
+    (warning,) = about.of(run.folder).warnings
+    assert warning == "`evaluate` found it undertrained: The trigger does little."
+
+
 def test_a_lora_of_an_epoch_has_the_runs_facts_and_the_epochs_samples(tmp_path: Path) -> None:
     run = runs.finished(tmp_path / "korra")
     file = lora_files.write(run.folder / "lora" / "korra-000020.safetensors", lora_files.whole(2))
