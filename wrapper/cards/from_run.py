@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,7 +43,7 @@ def script_of(preset: Mapping[str, Any]) -> str:
 def facts_of(found: Facts, run: Run, preset: Mapping[str, Any], is_product: bool) -> Facts:
     """Return what is known of a LoRA, with what the run says; `is_product`: it is the last one."""
     train, script = _table(preset, "train"), script_of(preset)
-    reference = str(run.facts.get("base", {}).get("reference", ""))
+    base = run.facts.get("base", {})
     sources = run.facts.get("sd-scripts", {})
     commit = str(sources.get("commit") or "")[:12]
     release = str(sources.get("release") or (f"commit {commit}" if commit else ""))
@@ -58,8 +57,8 @@ def facts_of(found: Facts, run: Run, preset: Mapping[str, Any], is_product: bool
         preset=run.preset,
         release="" if sources.get("standin") else release,
         patches=tuple(map(str, sources.get("patches", ()))),
-        base=reference.replace("\\", "/").rpartition("/")[2],
-        base_model=_hub_name(reference),
+        base=_file_name(str(base.get("reference", ""))),
+        base_model=_hub_name(base),
         images=images if isinstance(images, int) else 0,
         epochs=_whole(train.get("max_train_epochs")),
         steps=0 if train.get("max_train_epochs") else _whole(train.get("max_train_steps")),
@@ -109,11 +108,14 @@ def _method(preset: Mapping[str, Any], script: str, is_product: bool) -> str:
     return f"{said}, then resized to rank {rank}" if isinstance(rank, int) else said
 
 
-def _hub_name(reference: str) -> str:
-    """Return OWNER/NAME of a base model; of a file, if its name is the usual one."""
-    is_file = reference.count("/") != 1 and not re.fullmatch(r"[\w.-]+(/[\w.-]+){2,}", reference)
-    name = reference.replace("\\", "/").rpartition("/")[2] if is_file else reference
-    return facts.base_model(name)
+def _hub_name(base: Mapping[str, Any]) -> str:
+    """Return OWNER/NAME of a base model: where it was downloaded, or by its usual file name."""
+    reference = str(base.get("reference", ""))
+    return facts.base_model(reference if base.get("revision") else _file_name(reference))
+
+
+def _file_name(reference: str) -> str:
+    return reference.replace("\\", "/").rpartition("/")[2]
 
 
 def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

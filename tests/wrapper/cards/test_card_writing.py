@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from wrapper.cards import about, metadata_file, pictures, writing
 from wrapper.cards.writing import Card
 from wrapper.runs import manifest
 
+BASE = "stabilityai/stable-diffusion-xl-base-1.0"
 TODAY = datetime.date(2026, 3, 4)
 
 
@@ -53,6 +55,27 @@ def test_a_runs_facts_are_those_of_its_files(tmp_path: Path) -> None:
     ]
     assert [p.file.name[:13] for p in found.pictures] == ["korra_e000040", "korra_e000040"]
     assert facts.sampled_with == "during training by the fine-tuned model itself"
+
+
+@pytest.mark.parametrize(
+    ("reference", "revision", "base_model"),
+    [
+        ("me/model", "0123abc", "me/model"),
+        ("me/model/a/b.safetensors", "0123abc", "me/model"),
+        ("models/b.safetensors", "", ""),
+        ("C:\\models\\sd_xl_base_1.0_0.9vae.safetensors", "", BASE),
+        ("", "", ""),
+    ],
+)
+def test_a_base_model_of_the_hub_is_named_and_a_file_only_by_its_usual_name(
+    tmp_path: Path, reference: str, revision: str, base_model: str
+) -> None:
+    run = runs.finished(tmp_path / "korra")
+    base = {"reference": reference, "revision": revision}
+    manifest.write(replace(run, facts={**run.facts, "base": base}))
+    facts = about.of(run.folder).facts
+    assert facts.base_model == base_model
+    assert "models" not in facts.base
 
 
 def test_an_evaluations_pictures_and_notes_come_before_the_samples(tmp_path: Path) -> None:
