@@ -111,7 +111,9 @@ def _method(preset: Mapping[str, Any], script: str, is_product: bool) -> str:
 def _hub_name(base: Mapping[str, Any]) -> str:
     """Return OWNER/NAME of a base model: where it was downloaded, or by its usual file name."""
     reference = str(base.get("reference", ""))
-    return facts.base_model(reference if base.get("revision") else _file_name(reference))
+    if base.get("revision"):
+        return "/".join(reference.split("/")[:2])
+    return facts.base_model(_file_name(reference))
 
 
 def _file_name(reference: str) -> str:
