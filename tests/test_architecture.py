@@ -30,6 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "kohya_presets/judging": {"numpy"},
     "kohya_presets/gui": set(),
     "kohya_presets/explain": set(),
+    "kohya_presets/cards": {"jinja2", "tomlkit"},
     "patches": set(),
     "wrapper/system": {"filelock", "platformdirs", "psutil"},
     "wrapper/screen": {"rich"},
@@ -47,6 +48,7 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/evaluation": {"PIL", "markupsafe", "numpy"},
     "wrapper/reports": {"PIL", "markupsafe"},
     "wrapper/export": set(),
+    "wrapper/cards": {"PIL", "huggingface_hub", "httpx"},
     "wrapper/cli": {"click"},
 }
 # These run in the trainer's Python, without us; `library` is sd-scripts' own.

@@ -73,6 +73,10 @@ SECTIONS = {
             "Write one HTML page about RUN: what was trained, its samples, curves and costs.",
         ),
         "lora": ("runs.lora", "Inspect LoRAs: their content, the rank they need, their distance."),
+        "card": (
+            "runs.card",
+            "Write the model page of a LoRA: for CivitAI, for Hugging Face, and as Markdown.",
+        ),
     },
     "sd-scripts and the Kohya GUI": {
         "doctor": (
