@@ -21,6 +21,7 @@ WORKS = 0.25
 HALF = 0.5
 # Of the captions, above the base model's own share: one picture in ten may be a false alarm.
 FALSE_ALARMS = 0.1
+ENOUGH = 2  # pictures: of fewer nothing is concluded
 FEW = 4  # captions: fewer are a small sample
 FULL = 1.0  # the strength that epochs are judged at, or the nearest to it
 
@@ -45,11 +46,11 @@ class _Run:
 
     def copies(self, epoch: Epoch) -> bool:
         own = self.base.share if self.base else 0.0
-        return epoch.of > 0 and epoch.share > own + FALSE_ALARMS
+        return epoch.of >= ENOUGH and epoch.share > own + FALSE_ALARMS
 
     def works(self, epoch: Epoch) -> bool:
         most = max((e.trigger for e in self.epochs if e.trigger is not None), default=0.0)
-        return epoch.trigger is not None and epoch.trigger >= max(WORKS, HALF * most)
+        return _triggered(epoch) >= max(WORKS, HALF * most)
 
     @property
     def start(self) -> int | None:
@@ -71,15 +72,20 @@ def recommended(numbers: Sequence[Epoch]) -> Recommendation:
     if not run.epochs:
         return Recommendation(None, UNKNOWN, "No LoRA was evaluated.")
     start = run.start
-    if start is not None and not any(run.works(e) for e in run.epochs[:start]):
+    working = [e for e in run.epochs if run.works(e)]
+    kept = [e for e in run.epochs[:start] if e in working and not run.copies(e)]
+    trigger_known = any(e.trigger_of >= ENOUGH for e in run.epochs)
+    if start == 0 or (start is not None and trigger_known and not kept):
         return _overtrained(run, start)
-    if all(e.trigger is None for e in run.epochs):
-        return _trigger_unknown(run)
-    if not any(run.works(e) for e in run.epochs):
+    if not trigger_known:
+        return _trigger_unknown(run, start)
+    if not working:
         return _undertrained(run)
-    if all(e.of == 0 for e in run.epochs):
-        return _copies_unknown(run)
-    return _right(run, start)
+    if all(e.of < ENOUGH for e in run.epochs):
+        return _copies_unknown(run, working[0])
+    if not kept:  # but for outliers, no epoch works
+        return _overtrained(run, run.epochs.index(working[0]))
+    return _right(run, kept[-1], start)
 
 
 def _run(numbers: Sequence[Epoch]) -> _Run:
@@ -92,79 +98,86 @@ def _run(numbers: Sequence[Epoch]) -> _Run:
     )
 
 
-def _right(run: _Run, start: int | None) -> Recommendation:
-    kept = [e for e in run.epochs[:start] if run.works(e)][-1]
-    told = [f"Keep {_named(kept)}."]
-    moved = f"prompts with the trigger changed by {kept.trigger:.2f} (0 is nothing, 1 everything)"
-    told.append(f"Its trigger works: {moved}, and {_copying(kept)}.")
+def _right(run: _Run, kept: Epoch, start: int | None) -> Recommendation:
+    told = [f"Keep {_named(kept)}. Its trigger works: {_moved(kept)}. {_copying(kept)}."]
     if start is not None:
         first = run.epochs[start]
-        told.append(f"Copying starts at {_named(first)}, where {_copying(first)}.")
-    elif kept is run.epochs[-1] and len(run.epochs) > 1:
-        told.append("No epoch copies, and this is the last one: longer training may give more.")
+        told.append(f"Copying starts at {_named(first)}: {_lower(_copying(first))}.")
     elif len(run.epochs) == 1:
         told.append("Only this one was evaluated: others may be better.")
+    elif kept is run.epochs[-1]:
+        told.append("Copying has not started at this last epoch: longer training may give more.")
     return Recommendation(kept.model, RIGHT, _told(told, run, kept), kept.strength)
 
 
 def _overtrained(run: _Run, start: int) -> Recommendation:
     """Return what to do where copying starts before the trigger works."""
     epoch = run.epochs[start]
-    where = "already the first epoch copies" if start == 0 else f"copying starts at {_named(epoch)}"
-    told = [f"Overtrained: {where}: {_copying(epoch)}."]
-    if start and all(e.trigger is None for e in run.epochs):
-        before = run.epochs[start - 1]
-        told.append(f"{_named(before).capitalize()} is the last one before. Whether its trigger")
-        told[-1] += " works is not known: no prompt with the trigger was compared with the base."
-        return Recommendation(before.model, UNKNOWN, _told(told[1:], run, epoch), before.strength)
+    where = f"training images come back from {_named(epoch)} on"
+    if start == 0:
+        where = "training images come back at every epoch that was evaluated"
+        if not all(run.copies(e) for e in run.epochs):
+            where = f"training images come back already at {_named(epoch)}, the first one"
+    told = [f"Overtrained: {where}. At {_named(epoch)}, {_lower(_copying(epoch))}."]
     if start:
-        told.append("Before that, the trigger does next to nothing.")
-    if weaker := _weaker(run):
-        told.append(f"Use {_named(weaker)} at strength {weaker.strength:g}: {_copying(weaker)}.")
-    told.append("Train less (fewer epochs or repeats, or a lower learning rate), or with more and")
-    told[-1] += " more varied images" + ("." if weaker else ", or try a lower strength.")
+        told.append("Before that, the trigger does not work yet.")
+    weaker = _weaker(run)
+    if weaker:
+        at = f"Use {_named(weaker)} at strength {weaker.strength:g}"
+        told.append(f"{at}: there, {_lower(_copying(weaker))}, and {_moved(weaker)}.")
+    told.append(
+        "Train less (fewer epochs or repeats, or a lower learning rate), or with more and more"
+        " varied images" + ("." if weaker else ", or try a lower strength.")
+    )
     model, strength = (weaker.model, weaker.strength) if weaker else (None, None)
     return Recommendation(model, OVERTRAINED, _told(told, run, epoch), strength)
 
 
 def _weaker(run: _Run) -> Epoch | None:
-    """Return the first LoRA that does not copy at a lower strength, and whose trigger works."""
+    """Return what works without copying at a lower strength; of several, the strongest."""
     at = run.epochs[0].strength
     fine = [
         e
         for e in run.others
-        if e.strength < at and e.of and not run.copies(e) and (e.trigger or 0) >= WORKS
+        if e.strength < at and e.of >= ENOUGH and not run.copies(e) and _triggered(e) >= WORKS
     ]
     return max(fine, key=lambda e: e.strength, default=None)
 
 
 def _undertrained(run: _Run) -> Recommendation:
-    most = max(run.epochs, key=lambda e: e.trigger or 0.0)
+    most = max(run.epochs, key=_triggered)
     told = [
-        f"Undertrained: the trigger does next to nothing. At most, at {_named(most)}, prompts with"
-        f" it changed by {most.trigger:.2f} (0 is nothing, 1 everything).",
+        f"Undertrained: the trigger does next to nothing. At most, at {_named(most)},"
+        f" {_moved(most)}.",
         "Train longer, or with a higher learning rate. If that does not help, check that the"
         " captions contain the trigger.",
     ]
     return Recommendation(None, UNDERTRAINED, _told(told, run, most))
 
 
-def _trigger_unknown(run: _Run) -> Recommendation:
-    told = ["Whether the trigger works is not known: no prompt with it was compared with the base."]
-    if any(e.of for e in run.epochs):
-        told.append(
-            f"Copying was looked for, and does not rise: at the end, {_copying(_last(run))}."
-        )
-    told.append("Evaluate again with the base model and prompts that contain the trigger.")
-    return Recommendation(None, UNKNOWN, _told(told, run, _last(run)))
-
-
-def _copies_unknown(run: _Run) -> Recommendation:
-    works = next(e for e in run.epochs if run.works(e))
+def _trigger_unknown(run: _Run, start: int | None) -> Recommendation:
     told = [
-        f"The trigger works from {_named(works)} on, but whether training images come back is not"
-        " known: no caption was prompted word for word, or there were no images to compare with.",
-        "Evaluate again with some captions word for word, and the training images.",
+        "Whether the trigger works is not known: fewer than two pictures with it were compared with"
+        " the base model's."
+    ]
+    before = run.epochs[start - 1] if start else None
+    epoch = before or run.epochs[-1]
+    if start:
+        first = run.epochs[start]
+        told.append(f"Copying starts at {_named(first)}: {_lower(_copying(first))}.")
+        told.append(f"The last one before that is {_named(epoch)}.")
+    elif any(e.of for e in run.epochs):
+        told.append(f"At {_named(epoch)}, {_lower(_copying(epoch))}.")
+    told.append("Evaluate again with the base model and prompts that contain the trigger.")
+    return Recommendation(before.model if before else None, UNKNOWN, _told(told, run, epoch))
+
+
+def _copies_unknown(run: _Run, works: Epoch) -> Recommendation:
+    told = [
+        f"The trigger works at {_named(works)}: {_moved(works)}. Whether training images come back"
+        " is not known: fewer than two captions were prompted word for word and compared with the"
+        " training images.",
+        "Evaluate again with some captions word for word, and with the training images.",
     ]
     return Recommendation(None, UNKNOWN, _told(told, run, works))
 
@@ -182,8 +195,8 @@ def _told(sentences: Sequence[str], run: _Run, epoch: Epoch) -> str:
         )
     if run.base and run.base.copies:
         told.append(
-            f"The base model has never seen the images, yet {_copying(run.base)}: so copies are"
-            " counted too often here. Look at the pairs."
+            f"The base model was not trained on the images, yet {_lower(_copying(run.base))}:"
+            " copies are counted too often here. Look at the pairs."
         )
     if 0 < epoch.of < FEW:
         told.append(
@@ -192,17 +205,26 @@ def _told(sentences: Sequence[str], run: _Run, epoch: Epoch) -> str:
     return " ".join(told)
 
 
+def _triggered(epoch: Epoch) -> float:
+    """Return how far the trigger moves pictures; 0 if too few were compared."""
+    return (epoch.trigger or 0.0) if epoch.trigger_of >= ENOUGH else 0.0
+
+
+def _moved(epoch: Epoch) -> str:
+    changed = f"{epoch.trigger or 0:.2f} on average (0 is nothing, 1 is another picture)"
+    return f"{epoch.trigger_of} pictures with the trigger differ from the base model's by {changed}"
+
+
 def _copying(epoch: Epoch) -> str:
     if not epoch.of:
-        return "copies were not looked for"
+        return "Copies were not looked for"
     what = "caption comes" if epoch.of == 1 else "captions come"
-    count = epoch.copies or "none"
-    return f"{count} of {epoch.of} {what} back as a training image"
+    return f"{epoch.copies or 'None'} of {epoch.of} {what} back as copies of training images"
+
+
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def _named(epoch: Epoch) -> str:
     return epoch.model if epoch.epoch is None else f"epoch {epoch.epoch} ({epoch.model})"
-
-
-def _last(run: _Run) -> Epoch:
-    return next((e for e in reversed(run.epochs) if e.of), run.epochs[-1])

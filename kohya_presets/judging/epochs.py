@@ -99,6 +99,8 @@ class Epoch:
     diversity: float | None = None
     leak: float | None = None
     trigger: float | None = None
+    leak_of: int = 0  # pictures without the trigger that were compared with the base's
+    trigger_of: int = 0  # pictures with it
 
     @property
     def share(self) -> float:
@@ -162,15 +164,18 @@ def _numbers(
     own = [s for s in shots if (s.model, s.epoch, s.strength) == (model, epoch, strength)]
     captions = [s for s in own if s.kind == CAPTION and s.nearest is not None]
     apart = [s.distance for s in spreads if (s.model, s.strength) == (model, strength)]
+    leak, trigger = _moved(own, TRIGGER_FREE), _moved(own, (TRIGGER,))
     return Epoch(
         *(model, epoch, strength),
         *(sum(s.copy for s in captions), len(captions)),
-        fmean(apart) if apart else None,
-        _moved(own, TRIGGER_FREE),
-        _moved(own, (TRIGGER,)),
+        *(_mean(apart), _mean(leak), _mean(trigger)),
+        *(len(leak), len(trigger)),
     )
 
 
-def _moved(shots: Sequence[Shot], kinds: Sequence[str]) -> float | None:
-    far = [s.to_base for s in shots if s.kind in kinds and s.to_base is not None]
-    return fmean(far) if far else None
+def _moved(shots: Sequence[Shot], kinds: Sequence[str]) -> list[float]:
+    return [s.to_base for s in shots if s.kind in kinds and s.to_base is not None]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
