@@ -36,7 +36,7 @@ def finish(
     while True:
         try:
             notices = Notices(address(notify), run.name, talk.say)
-            with along.kept(run.folder, talk, rate=rate) as watcher:
+            with along.kept(run.folder, talk, rate=rate, before=talk.warned) as watcher:
                 made = runner.carry_out(run, watcher, notices, rate=rate)
             break
         except StageError as error:

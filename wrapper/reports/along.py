@@ -10,7 +10,7 @@ import contextlib
 import datetime
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -32,12 +32,15 @@ Signature = frozenset[tuple[str, int]]
 
 
 @contextlib.contextmanager
-def kept(run: Path, watcher: Watcher, *, rate: float | None = None) -> Iterator[Watcher]:
+def kept(
+    run: Path, watcher: Watcher, *, rate: float | None = None, before: Sequence[str] = ()
+) -> Iterator[Watcher]:
     """Yield a watcher that passes everything on to `watcher`, while the run in a folder goes on.
 
-    On leaving, the report is written a last time, with how the run ended.
+    `before` is what was warned of before the run began. On leaving, the report is written a last
+    time, with how the run ended.
     """
-    beside = Along(run, watcher, rate)
+    beside = Along(run, watcher, rate, before=before)
     try:
         yield beside
     except UserError as error:
@@ -59,11 +62,12 @@ class Along:
         watcher: Watcher,
         rate: float | None,
         *,
+        before: Sequence[str] = (),
         poll_seconds: float = POLL_SECONDS,
         memory: Callable[[], tuple[float, float] | None] = gpu.memory,
     ) -> None:
         self._run, self._watcher, self._rate = run, watcher, rate
-        self._poll, self._memory = poll_seconds, memory
+        self._before, self._poll, self._memory = tuple(before), poll_seconds, memory
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._told: set[str] = set()
@@ -98,6 +102,8 @@ class Along:
     def _begin(self) -> None:
         if self._thread is None and not self._ended.is_set():
             self._thread = threading.Thread(target=self._work, name="report", daemon=True)
+            for text in self._before:
+                self.keep(text)
             self._thread.start()
 
     def _work(self) -> None:

@@ -14,7 +14,17 @@ from wrapper.system import sizes
 
 Kind = Literal["start", "saved", "warning", "stop", "end", "note"]
 MOST = 200  # moments in the table: the others are counted
-_GRAVE = ("stopped", "interrupted", "NaN", "could not", "fail", "paused", "killed", "error")
+_GRAVE = (
+    "warning",
+    "stopped",
+    "interrupted",
+    "NaN",
+    "could not",
+    "fail",
+    "paused",
+    "killed",
+    "error",
+)
 
 
 @dataclass(frozen=True)

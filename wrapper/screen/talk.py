@@ -24,6 +24,7 @@ class Talk:
     def __init__(self, console: Console | None = None) -> None:
         signal.signal(signal.SIGTERM, _as_ctrl_c)
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self.warned: list[str] = []  # for whoever keeps it: a terminal forgets
 
     def say(self, text: str) -> None:
         """Print one line."""
@@ -31,12 +32,14 @@ class Talk:
 
     def warn(self, text: str) -> None:
         """Print one line as a warning."""
+        self.warned.append(f"warning: {text}")
         self.console.print(f"warning: {secrets.masked(text)}", style="yellow", markup=False)
 
     def problems(self, found: Iterable[Problem], *, advice: str = "") -> None:
         """Print each problem with its hint; of advice, with `advice`, how to see it."""
         for text in paragraphs(found, advice=advice):
             style = STYLES.get(text.partition(":")[0])
+            self.warned += [text] if style else []
             self.console.print(text, style=style, markup=False)
 
     @contextmanager

@@ -40,7 +40,8 @@ def page(curve: Curve, base: str, tuned: str) -> str:
 def figure(curve: Curve) -> Markup:
     """Return the plot with its legend, as markup."""
     title = "How much of the squared change each rank keeps"
-    return plots.figure(plot(curve), _lines(curve), title, curve_text.advice(curve))
+    words = "Each dot is a rank; the table below has its numbers."
+    return plots.figure(plot(curve), _lines(curve), title, words)
 
 
 def plot(curve: Curve) -> Markup:

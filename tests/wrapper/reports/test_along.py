@@ -39,6 +39,18 @@ def test_a_run_has_a_report_at_its_end(tmp_path: Path) -> None:
     assert not any(line.startswith("report:") for line in heard.said)
 
 
+def test_what_was_warned_of_before_is_kept_with_the_run(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run, heard = faked.new(folder), Heard(folder)
+    with along.kept(
+        folder, heard, before=["warning: korra.txt is empty\n  hint: fill it"]
+    ) as watcher:
+        runner.carry_out(run, watcher)
+    assert said.lines(folder)[0].text == "warning: korra.txt is empty\nhint: fill it"
+    assert "korra.txt is empty" in (folder / "report.html").read_text("utf-8")
+    assert not any("korra.txt" in line for line in heard.said)  # it was said before
+
+
 def test_how_it_failed_is_in_the_report(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run, heard = faked.new(folder, {"train": ("--exit-code=3", "--makes=nothing")}), Heard(folder)
