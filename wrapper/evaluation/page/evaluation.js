@@ -4,7 +4,10 @@
   const { images } = JSON.parse(find("data").textContent);
   const large = find("large");
   const pictures = [...document.querySelectorAll(".grid .picture")];
+  const [made, near] = [new Image(), new Image()];
   let current = 0;
+  find("picture").prepend(made);
+  find("beside").prepend(near);
 
   // Each picture by its row and column, so that the arrows go where the eye does.
   const places = new Map(pictures.map((picture, at) => {
@@ -33,16 +36,16 @@
     if (!picture) return;
     choose(at);
     const image = picture.querySelector("img");
-    const near = images[picture.dataset.nearest];
-    find("made").src = image.src;
-    find("made").alt = image.alt;
+    const source = images[picture.dataset.nearest];
+    made.src = image.src;
+    made.alt = image.alt;
     find("what").textContent = image.alt;
     find("file").href = picture.dataset.link;
-    find("beside").hidden = !near;
-    if (near) {
-      find("near").src = near;
+    find("beside").hidden = !source;
+    if (source) {
+      near.src = source;
       find("name").textContent = picture.parentNode.querySelector("figcaption bdi")?.textContent ?? "";
-      find("near").alt = `training image ${find("name").textContent}`;
+      near.alt = `training image ${find("name").textContent}`;
     }
     find("before").disabled = at === 0;
     find("after").disabled = at === pictures.length - 1;
