@@ -6,8 +6,6 @@
   const pictures = [...document.querySelectorAll(".grid .picture")];
   const [made, near] = [new Image(), new Image()];
   let current = 0;
-  find("picture").prepend(made);
-  find("beside").prepend(near);
 
   // Each picture by its row and column, so that the arrows go where the eye does.
   const places = new Map(pictures.map((picture, at) => {
@@ -37,12 +35,14 @@
     choose(at);
     const image = picture.querySelector("img");
     const source = images[picture.dataset.nearest];
+    find("picture").prepend(made);
     made.src = image.src;
     made.alt = image.alt;
     find("what").textContent = image.alt;
     find("file").href = picture.dataset.link;
     find("beside").hidden = !source;
     if (source) {
+      find("beside").prepend(near);
       near.src = source;
       find("name").textContent = picture.parentNode.querySelector("figcaption bdi")?.textContent ?? "";
       near.alt = `training image ${find("name").textContent}`;
