@@ -2,7 +2,8 @@
 
 Ten kinds of background (fractal noise as of clouds or rock, lights, waves, tiles, text …), with
 shapes before most. A number gives the same picture each time. `sibling` gives it another subject
-before the same background, as the next picture of the same studio has: no duplicate.
+before the same background, as the next picture of the same studio has: no duplicate. `posed` gives
+a subject another pose, place and background, as the next picture of a character has.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageOps
 
 Plane = NDArray[np.float32]  # height x width, 0 to 1
 Dice = np.random.Generator
@@ -21,17 +22,54 @@ LINE = "portrait of a lamp under old trees by the sea with seven red kites in mo
 def scene(number: int, side: int = 512, *, sibling: int = 0) -> Image.Image:
     """Return picture `number`, about `side` x `side` in area."""
     dice = np.random.default_rng(number)
+    image = _background(dice, number, side)
+    if sibling or _has_subject(number):
+        _subject(np.random.default_rng((number, sibling)), image)
+    return _grained(dice, image)
+
+
+def posed(number: int, side: int = 512, *, before: int, pose: int = 1) -> Image.Image:
+    """Return the subject of picture `number` in another pose before the background of `before`.
+
+    It is mirrored or not, turned by 15 to 60 degrees, smaller or larger, and somewhere else. A
+    picture without a subject gets one.
+    """
+    dice = np.random.default_rng(before)
+    image = _background(dice, before, side)
+    black, white = (Image.new("RGB", image.size, shade) for shade in ("black", "white"))
+    for canvas in (black, white):
+        _subject(np.random.default_rng((number, 0)), canvas)
+    seen = ImageChops.invert(ImageChops.difference(white, black).convert("L"))
+    black.putalpha(seen)
+    posing = np.random.default_rng((number, before, pose))
+    turned = posing.choice((-1, 1)) * posing.uniform(15, 60)
+    drawn = ImageOps.mirror(black) if posing.random() < 0.5 else black
+    drawn = drawn.rotate(float(turned), Image.Resampling.BICUBIC, expand=True)
+    by = posing.uniform(0.55, 1.1)
+    drawn = drawn.resize((round(drawn.width * by), round(drawn.height * by)))
+    x, y = (float(v) for v in posing.uniform(0.2, 0.8, 2))
+    at = round(image.width * x - drawn.width / 2), round(image.height * y - drawn.height / 2)
+    image.paste(drawn, at, drawn)
+    return _grained(dice, image)
+
+
+def _has_subject(number: int) -> bool:
+    return number % 10 not in (0, 4)
+
+
+def _background(dice: Dice, number: int, side: int) -> Image.Image:
     aspect = float(np.exp(dice.uniform(-0.4, 0.4)))
     size = (round(side * aspect), round(side / aspect))
     made = BACKGROUNDS[number % len(BACKGROUNDS)](dice, size)
     low, high = sorted(dice.uniform(0, 1, 2))
     planes = made if made.ndim == 3 else _coloured(dice, made)
     planes = low * 0.4 + planes * (0.6 + 0.4 * high - low * 0.4)
-    image = Image.fromarray((planes.clip(0, 1) * 255).astype(np.uint8))
-    subject = np.random.default_rng((number, sibling))
-    if sibling or number % 10 not in (0, 4):
-        _subject(subject, image)
-    grain = dice.normal(0, dice.uniform(0, 6), (size[1], size[0], 1))  # of a sensor
+    return Image.fromarray((planes.clip(0, 1) * 255).astype(np.uint8))
+
+
+def _grained(dice: Dice, image: Image.Image) -> Image.Image:
+    """Return the picture with the grain of a sensor."""
+    grain = dice.normal(0, dice.uniform(0, 6), (image.height, image.width, 1))
     return Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8))
 
 

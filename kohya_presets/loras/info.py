@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from kohya_presets.loras import factors, modules, names, weights
 from kohya_presets.loras.modules import Left, Module
-from kohya_presets.loras.weights import Header
 
 _FLUX = ("lora_unet_double_blocks_", "lora_unet_single_blocks_")
 _CONTEXTS = {2048: "SDXL", 768: "Stable Diffusion 1", 1024: "Stable Diffusion 2"}
@@ -81,13 +79,8 @@ class Info:
 
     @property
     def shapes_of(self) -> str | None:
-        """The model that the modules fit, by their names or by the width of cross-attention."""
-        for each in self.all.modules:
-            if each.module.name.startswith(_FLUX):
-                return "FLUX"
-            if each.module.name.endswith("attn2_to_k"):
-                return _CONTEXTS.get(each.module.shape[1])
-        return None
+        """The model that the modules fit."""
+        return shapes_of([each.module for each in self.all.modules])
 
 
 def of(file: Path) -> Info:
@@ -110,8 +103,18 @@ def of(file: Path) -> Info:
         others=found.others,
         left=found.left,
         metadata=header.metadata,
-        data_sha256=_data_sha256(header),
+        data_sha256=weights.data_sha256(header),
     )
+
+
+def shapes_of(found: Sequence[Module]) -> str | None:
+    """Return the model that modules fit, by their names or by the width of cross-attention."""
+    for module in found:
+        if module.name.startswith(_FLUX):
+            return "FLUX"
+        if module.name.endswith("attn2_to_k"):
+            return _CONTEXTS.get(module.shape[1])
+    return None
 
 
 def _measured(reader: factors.Reader, module: Module) -> Measured:
@@ -127,12 +130,3 @@ def _grouped(whole: Group, by: Callable[[str], str]) -> tuple[Group, ...]:
             for name, found in groupby(whole.modules, lambda each: by(each.module.name))
         )
     )
-
-
-def _data_sha256(header: Header) -> str:
-    digest = hashlib.sha256()
-    with header.file.open("rb") as opened:
-        opened.seek(min(tensor.start for tensor in header.tensors.values()))
-        while chunk := opened.read(weights.CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

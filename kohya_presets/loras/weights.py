@@ -136,6 +136,16 @@ def sha256(file: Path, *, on_bytes: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()
 
 
+def data_sha256(header: Header) -> str:
+    """Return the SHA-256 of everything after the header: the same whatever the metadata says."""
+    digest = hashlib.sha256()
+    with header.file.open("rb") as opened:
+        opened.seek(header.size - sum(tensor.size for tensor in header.tensors.values()))
+        while chunk := opened.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def _has(header: Header, prefix: str) -> bool:
     return any(key.startswith(prefix) for key in header.tensors)
 

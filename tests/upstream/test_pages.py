@@ -15,11 +15,15 @@ from kohya_presets.loras import curve
 from kohya_presets.loras.told import curve_page
 from tests import missing
 from tests.conftest import UPSTREAM_HOME
+from tests.kohya_presets.judging.made_runs import RIGHT
 from tests.kohya_presets.loras import test_lora_curve as curves
 from tests.upstream import gui_browser, own_environment
 from tests.wrapper.data.page import sets
+from tests.wrapper.evaluation import made_evaluations
 from tests.wrapper.reports import made_runs, test_report_page
 from wrapper.data.page import writing
+from wrapper.evaluation import judged
+from wrapper.evaluation.page import sheet as evaluations
 from wrapper.reports import page
 from wrapper.system import proc
 
@@ -54,6 +58,12 @@ def sheet(folder: Path) -> Path:
     return folder / "sheet.html"
 
 
+def evaluation(folder: Path) -> Path:
+    hostile = made_evaluations.HOSTILE
+    made = made_evaluations.evaluation(folder / "run", RIGHT, name="th<i>ng'", caption=hostile)
+    return evaluations.write(judged.of(made))
+
+
 def axe() -> Path | None:
     """Return axe-core's script, downloaded once with npm; None where it cannot be had."""
     folder = UPSTREAM_HOME / "browser" / "axe"
@@ -71,7 +81,10 @@ def axe() -> Path | None:
     return script if script.is_file() else None
 
 
-@pytest.mark.parametrize("make", [long, hostile, ranks, sheet], ids=lambda make: make.__name__)
+PAGES = [long, hostile, ranks, sheet, evaluation]
+
+
+@pytest.mark.parametrize("make", PAGES, ids=lambda make: make.__name__)
 def test_a_page_is_seen_by_everyone_and_asks_for_nothing(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:

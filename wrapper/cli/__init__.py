@@ -51,6 +51,14 @@ SECTIONS = {
         ),
         "train": ("runs.train", "Train with PRESET, extract the LoRA, and resize it."),
         "resume": ("runs.resume", "Continue RUN at the first stage that is not done."),
+        "prompts": (
+            "runs.prompts",
+            "Make prompts that show how good a model is, from the captions of its images.",
+        ),
+        "evaluate": (
+            "runs.evaluate",
+            "Make pictures with the base and each LoRA, and a page that shows which one to keep.",
+        ),
         "extract": (
             "runs.extract",
             "Extract a LoRA from each fine-tuned SDXL model that you have.",
@@ -65,6 +73,10 @@ SECTIONS = {
             "Write one HTML page about RUN: what was trained, its samples, curves and costs.",
         ),
         "lora": ("runs.lora", "Inspect LoRAs: their content, the rank they need, their distance."),
+        "card": (
+            "runs.card",
+            "Write the model page of a LoRA: for CivitAI, for Hugging Face, and as Markdown.",
+        ),
     },
     "sd-scripts and the Kohya GUI": {
         "doctor": (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kohya_presets.dataset import checks
+from kohya_presets.dataset import caption, checks
 from kohya_presets.dataset.collection import Collection
 from kohya_presets.dataset.subsets import Subset
 from kohya_presets.errors import ProblemsError
@@ -71,3 +71,16 @@ def _with_images(report: Report, against: Against, data: Path | None) -> Report:
 def of(preset: Preset, data: Path, release: str) -> tuple[Subset, ...]:
     """Return the subsets of a folder or a dataset config, as a preset trains them on a release."""
     return sources.of_data(preset, data, Against(options.nearest_release(release)))
+
+
+def captions(subsets: Sequence[Subset]) -> dict[Path, str]:
+    """Return the caption of each image that has one, as it is trained, in sd-scripts' order."""
+    found: dict[Path, str] = {}
+    for subset in subsets:
+        told = {entry.image: entry.caption for entry in subset.entries}
+        for image in subset.images:
+            file = caption.find(image, subset.caption_extension)
+            text = caption.of_bytes(file, file.read_bytes()).text if file else told.get(image)
+            if text:
+                found[image] = text
+    return found

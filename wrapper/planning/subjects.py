@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kohya_presets import problems
+from kohya_presets import problems, prompts
 from kohya_presets.errors import UserError
 from kohya_presets.memory import estimate
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.problems import Problem, listed
+from kohya_presets.prompts import checks
 from kohya_presets.sdscripts import releases
 from kohya_presets.training.settings import IMAGES
 from kohya_presets.validate import config_files, everything, rules
@@ -80,7 +81,9 @@ def every(
         )
     reports: list[Report] = []
     for name in names:
-        if name not in found:
+        if file := _prompts(name):
+            reports.append(_of_prompts(file, against))
+        elif name not in found:
             reports.append(one(name, presets, against, overrides))
         elif found[name] == files[0]:  # all at once: some belong together
             reports += config_files.together(files, against, script=script)
@@ -104,6 +107,18 @@ def _config(name: str) -> Path | None:
     path = Path(name).expanduser()
     named = path.suffix == ".toml" and path.is_file() and not config_files.is_preset(path)
     return path if named else None
+
+
+def _prompts(name: str) -> Path | None:
+    """Return the file of that name, if it is one of prompts."""
+    path = Path(name).expanduser()
+    return path if path.suffix == prompts.TEXT and path.is_file() else None
+
+
+def _of_prompts(file: Path, against: Against) -> Report:
+    found = checks.of_bytes(file.read_bytes(), against.release, file)
+    left = tuple(problem for problem in found if problem.code not in against.ignore)
+    return Report(str(file), against.release, left)
 
 
 def text(report: Report, *, advice: bool = False) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from kohya_presets.dataset import caption
 from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem
-from kohya_presets.sdscripts import releases, scripts
+from kohya_presets.prompts import checks, lines, made
+from kohya_presets.prompts.lines import Prompt
+from kohya_presets.sdscripts import options, releases, scripts
 from patches import registry
 from patches.registry import Patch
 from wrapper.checkouts import checkout as checkouts
@@ -18,6 +19,7 @@ from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
 from wrapper.data import of_run
 from wrapper.planning.request import Request
+from wrapper.rehearsal import pictures
 from wrapper.runs.kept import states
 from wrapper.screen.talk import Talk
 from wrapper.system import paths
@@ -25,7 +27,7 @@ from wrapper.system import paths
 EVERY, STATE_EVERY_MINUTES = "state_every_minutes", 20.0  # what a killed run loses at most
 NOT_WITH_STATES = ("fused_optimizer_groups", "deepspeed")  # the patch refuses these options
 FAST_LORA = "fast-lora"
-AUTO, SEED, MOST_PROMPTS = "auto", 1, 4
+AUTO = "auto"
 _LAST = ("save_last_n_epochs", "save_last_n_steps")
 _EVERY = ("save_every_n_epochs", "save_every_n_steps")
 
@@ -39,7 +41,7 @@ def granted(request: Request, talk: Talk | None, *, data: Path | None) -> Reques
         UserError: prompts cannot be read.
         ProblemsError: LoRAs of checkpoints are asked for that there will not be.
     """
-    request = _with_samples(request, data)
+    request = _with_samples(request, talk, data)
     return _with_states(_with_keep(request), talk)
 
 
@@ -59,41 +61,47 @@ def settled(preset: Preset) -> Preset:
     return replace(preset, train={**preset.train, EVERY: STATE_EVERY_MINUTES})
 
 
-def _with_samples(request: Request, data: Path | None) -> Request:
+def _with_samples(request: Request, talk: Talk | None, data: Path | None) -> Request:
     if request.samples is None:
         return request
     if request.samples == AUTO:
-        prompts = _from_captions(data, request.preset)
+        prompts = [one.line() for one in _from_captions(request.preset, data)]
     else:
-        prompts = _from_file(Path(request.samples).expanduser())
+        prompts = _from_file(Path(request.samples).expanduser(), request.release, talk)
     return replace(request, preset=replace(request.preset, samples={"prompts": prompts}))
 
 
-def _from_file(file: Path) -> list[str]:
+def _from_file(file: Path, release: str, talk: Talk | None) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        data = file.read_bytes()
+        text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the prompts in {file}: {error}") from None
-    prompts = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if talk is not None:
+        talk.problems([*checks.of_bytes(data, options.nearest_release(release), file)])
+    prompts = [line.strip() for line in text.splitlines() if lines.is_read(line)]
     if not prompts:
         raise UserError(f"{file} has no prompts", hint="Write one prompt on each line.")
     return prompts
 
 
-def _from_captions(data: Path | None, preset: Preset) -> list[str]:
-    """Return the first different captions as prompts, all from the same noise."""
-    found: dict[str, None] = {}
-    for subset in of_run.of(preset, data, releases.DEFAULT) if data and data.exists() else ():
-        for image in subset.images:
-            if file := caption.find(image, subset.caption_extension):
-                text = caption.of_bytes(file, file.read_bytes()).text
-                found |= {text: None} if text else {}
-    if not found:
+def _from_captions(preset: Preset, data: Path | None) -> list[Prompt]:
+    """Return a small set of prompts by the guide's way; a rehearsal without images draws its own.
+
+    Raises:
+        UserError: there are no captions.
+    """
+    if data is None:
+        several = pictures.captions()
+    else:
+        subsets = of_run.of(preset, data, releases.DEFAULT) if data.exists() else ()
+        several = [*of_run.captions(subsets).values()]
+    if not several:
         raise UserError(
             "--samples auto takes prompts from captions, but there are none",
             hint="Give a file with one prompt on each line: --samples FILE.",
         )
-    return [f"{caption} --d {SEED}" for caption in [*found][:MOST_PROMPTS]]
+    return made.few(several, made.trigger_of(several), made.of_size(preset.dataset))
 
 
 def _with_keep(request: Request) -> Request:
@@ -137,8 +145,8 @@ def _with_states(request: Request, talk: Talk | None) -> Request:
     A user's own folder is never patched: it has the patch, or the run does without.
     """
     patch, preset = registry.find(states.PATCH, paths.user_patches()), request.preset
-    options = {option.name: scripts for option, scripts in patch.addition.options}
-    if request.standin or preset.script not in options["state_every_minutes"]:
+    known = {option.name: scripts for option, scripts in patch.addition.options}
+    if request.standin or preset.script not in known["state_every_minutes"]:
         return request
     if refused := next((x for x in NOT_WITH_STATES if preset.train.get(x)), None):
         if talk is not None:

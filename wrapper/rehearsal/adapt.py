@@ -6,6 +6,7 @@ What is replaced is decided here, and every replacement is printed.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ MOST_STEPS = 4 * STEPS  # a preset that trains no longer is rehearsed as long as
 WARM_UP = 3  # steps: a quarter of them
 EMA_DECAY = 0.5
 SIDE = 64  # pixels; a latent of 8 x 8
+SAMPLE_STEPS = 4
+TOLD = f"--w {SIDE} --h {SIDE} --s {SAMPLE_STEPS}"
 THREADS = 1  # on a busy machine, two wait for each other until a step takes seconds
 ENV = {
     "CUDA_VISIBLE_DEVICES": "",
@@ -29,6 +32,7 @@ ENV = {
     "TRANSFORMERS_OFFLINE": "1",
     "OMP_NUM_THREADS": str(THREADS),
 }
+_SIZE = re.compile(r"[whs] \d", re.IGNORECASE)  # an option of a prompt
 _CPU_ONLY_REASON = "needs a GPU"
 _REPLACED: Mapping[str, tuple[Any, str]] = {  # option -> what it becomes (None: left out), and why
     "mixed_precision": ("no", "a CPU only emulates fp16"),
@@ -93,6 +97,10 @@ def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Replacement, ...]]
     if data.get("enable_bucket"):
         change(data, "dataset", "min_bucket_reso", SIDE, small)
         change(data, "dataset", "max_bucket_reso", 2 * SIDE, small)
+    if preset.prompts:
+        prompts = [_small(line) for line in preset.prompts]
+        changes.append(Replacement("samples.prompts", "their size and steps", TOLD, small))
+        preset = replace(preset, samples={"prompts": prompts})
     tools = {}
     for table in ("extract", "resize"):
         values = getattr(preset, table)
@@ -102,6 +110,12 @@ def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Replacement, ...]]
                 change(values, table, "device", "cpu", _CPU_ONLY_REASON)
         tools[table] = values
     return replace(preset, train=train, dataset=data, **tools), tuple(changes)
+
+
+def _small(line: str) -> str:
+    """Return a line of prompts for a small picture of few steps; its last words count."""
+    words = [part for part in line.split(" --") if not _SIZE.match(part)]
+    return " --".join([*words, f"w {SIDE}", f"h {SIDE}", f"s {SAMPLE_STEPS}"])
 
 
 def in_front(observed: Path, *, standin: bool) -> tuple[str, ...]:

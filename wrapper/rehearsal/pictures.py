@@ -30,7 +30,16 @@ def draw(folder: Path, count: int = COUNT) -> None:
         ImageDraw.Draw(picture).ellipse((box[0], box[0], box[1] + 8, box[1] + 8), fill=color)
         picture.save(folder / f"a disc ({number + 1}).png")
         beside = folder / f"a disc ({number + 1}).txt"
-        beside.write_text(f"a disc, number {number + 1}", encoding="utf-8", newline="\n")
+        beside.write_text(_caption(number), encoding="utf-8", newline="\n")
+
+
+def captions(count: int = COUNT) -> list[str]:
+    """Return the captions of drawn images."""
+    return [_caption(number) for number in range(count)]
+
+
+def _caption(number: int) -> str:
+    return f"a disc, number {number + 1}"
 
 
 def copy_some(subsets: Sequence[Subset], folder: Path, caption_extension: str) -> None:

@@ -83,6 +83,11 @@ def test_each_key_of_a_lora_is_described(tmp_path: Path) -> None:
     described("lora diff", file, file)
 
 
+def test_each_key_of_a_card_is_described(tmp_path: Path) -> None:
+    file = lora_files.write(tmp_path / "korra.safetensors", lora_files.whole(4))
+    described("card", file, "--metadata", "--upload", "hf", "me/korra")
+
+
 def test_each_key_of_a_rank_is_described(tmp_path: Path, trainer_python: str) -> None:
     base, tuned = models(tmp_path, {TO_Q: diagonal(4, 3)})
     described("lora rank", "--base", base, "--tuned", tuned, "--python", trainer_python)

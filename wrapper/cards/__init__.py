@@ -1,0 +1,1 @@
+"""`card`: what a run or a LoRA file says becomes a page; its metadata; an upload."""

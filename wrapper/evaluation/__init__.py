@@ -1,0 +1,1 @@
+"""Pictures that show how good a model is, and what they say."""

@@ -1,0 +1,189 @@
+"""An evaluation: turn a run, or LoRAs, into pictures to be made and judged. Checks come first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kohya_presets.errors import UserError
+from kohya_presets.problems import listed, plural
+from kohya_presets.prompts import checks, lines, made
+from kohya_presets.prompts.lines import Prompt
+from kohya_presets.sdscripts import options
+from kohya_presets.toml import source as toml_source
+from wrapper.evaluation import captions, generate, shots, site
+from wrapper.evaluation.captions import Captions
+from wrapper.evaluation.shots import STRENGTHS, Model, Settings, Shot
+from wrapper.evaluation.site import Site
+from wrapper.rehearsal import adapt
+from wrapper.runs.manifest import Run
+from wrapper.screen.talk import Talk
+from wrapper.system import whole
+
+FOLDER, PROMPTS = "evaluation", "prompts.txt"
+SAMPLER, STEPS, SCALE = "euler_a", 28, 7.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command line asks for; None is left to us."""
+
+    prompts: Path | None = None
+    data: Path | None = None
+    trigger: str | None = None
+    noun: str | None = None
+    strengths: tuple[float, ...] = STRENGTHS
+    epochs: tuple[int, ...] = ()  # of the LoRAs; none: all
+    sampler: str = SAMPLER
+    steps: int = STEPS
+    scale: float = SCALE
+    size: int | None = None  # pixels
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is judged: models, pictures, and the training images that they are compared with."""
+
+    folder: Path
+    name: str
+    models: tuple[Model, ...]
+    prompts: tuple[Prompt, ...]
+    settings: Settings
+    site: Site
+    trigger: str | None = None
+    images: tuple[Path, ...] = ()
+    captions: tuple[str, ...] = ()
+    shots: tuple[Shot, ...] = ()
+
+    def make(self, talk: Talk) -> None:
+        """Make all pictures that are not there yet.
+
+        Raises:
+            TrainerError: sd-scripts failed; what it made is kept.
+        """
+        each = {model.name: model for model in self.models}
+        generate.make(self.folder, self.shots, each, self.settings, self.site, talk)
+
+    def said(self) -> str:
+        """Return in words how many pictures it takes, and how many are there."""
+        left = len(generate.missing(self.folder, self.shots))
+        loras = plural(len(self.models) - 1, "LoRA")
+        there = len(self.shots) - left
+        already = f", of which {there} are there already" if there else ""
+        return f"the base and {loras}: {plural(len(self.shots), 'picture')}{already}"
+
+
+def of_run(run: Run, asked: Asked, talk: Talk) -> Evaluation:
+    """Return the evaluation of a run's LoRAs.
+
+    Raises:
+        UserError: there is no LoRA, no prompt, or something that the run was made with is gone.
+    """
+    where = site.of_run(run)
+    config = toml_source.read(run.folder / "config.toml").values
+    loras = site.loras_of(run, config.get("max_train_epochs"))
+    found = _captions_of(run, asked)
+    name = run.product.stem
+    return _evaluation(run.folder / FOLDER, name, loras, where, found, asked, talk)
+
+
+def of_loras(files: Sequence[Path], out: Path, where: Site, asked: Asked, talk: Talk) -> Evaluation:
+    """Return the evaluation of LoRAs that are no run's.
+
+    Raises:
+        UserError: one is no LoRA, or there are no prompts.
+    """
+    loras = site.loras(files)
+    found = captions.of(asked.data) if asked.data else None
+    if found is None and asked.prompts is None:
+        hint = "Give --data DIR, the training images, or --prompts FILE."
+        raise UserError("there is nothing to make prompts from", hint=hint)
+    name = loras[-1].name
+    return _evaluation(out.expanduser().resolve(), name, loras, where, found, asked, talk)
+
+
+def _captions_of(run: Run, asked: Asked) -> Captions | None:
+    if asked.data:
+        return captions.of(asked.data)
+    try:
+        return captions.of_a_run(run)
+    except UserError:
+        if asked.prompts or (run.folder / FOLDER / PROMPTS).is_file():
+            return None  # only what is compared with the images is left out
+        raise
+
+
+def _evaluation(
+    folder: Path,
+    name: str,
+    loras: Sequence[Model],
+    where: Site,
+    found: Captions | None,
+    asked: Asked,
+    talk: Talk,
+) -> Evaluation:
+    chosen = [m for m in loras if not asked.epochs or m.epoch in asked.epochs]
+    if not chosen:
+        known = listed(str(m.epoch) for m in loras if m.epoch is not None) or "no epoch's"
+        raise UserError(f"no LoRA is of these epochs; there are those of {known}")
+    models = (site.base_of(where), *chosen)
+    steps = adapt.SAMPLE_STEPS if where.small else asked.steps
+    wish = found.wish if found else made.Wish()
+    width, height = (asked.size, asked.size) if asked.size else (wish.width, wish.height)
+    settings = Settings(
+        where.release, site.SCRIPT, asked.sampler, steps, asked.scale, width, height
+    )
+    text = _text(folder, found, asked, settings, where, talk)
+    # Pictures of one noise can be compared: a prompt without a seed gets one.
+    several = (replace(p, seed=1 if p.seed is None else p.seed) for p in lines.of_text(text))
+    prompts = tuple(several)
+    if not prompts:
+        raise UserError("there are no prompts", hint="Write one on each line.")
+    return Evaluation(
+        folder,
+        name,
+        models,
+        prompts,
+        settings,
+        where,
+        asked.trigger or lines.trigger_of(text),
+        found.images if found else (),
+        tuple(found.texts) if found else (),
+        tuple(shots.of(models, prompts, settings, asked.strengths)),
+    )
+
+
+def _text(
+    folder: Path,
+    found: Captions | None,
+    asked: Asked,
+    settings: Settings,
+    where: Site,
+    talk: Talk,
+) -> str:
+    """Return the text of the prompts: a file that is named, an earlier evaluation's, or new ones.
+
+    New ones are written into the folder, where they can be edited.
+    """
+    file = asked.prompts or folder / PROMPTS
+    if asked.prompts is None and not file.is_file():
+        assert found is not None
+        trigger = asked.trigger or made.trigger_of(found.texts)
+        if trigger and not asked.trigger:
+            talk.say(f"taken for the trigger: {trigger!r}; it is in nearly every caption")
+        wish = made.Wish(settings.width, settings.height)
+        several = (
+            made.few(found.texts, trigger, wish)
+            if where.small
+            else made.made(found.texts, trigger, asked.noun, wish)
+        )
+        whole.put({file: made.text(several, len(found.texts), trigger).encode("utf-8")})
+        talk.say(f"prompts: {file}")
+    try:
+        data = file.read_bytes()
+        text = data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the prompts in {file}: {error}") from None
+    talk.problems([*checks.of_bytes(data, options.nearest_release(where.release), file)])
+    return text

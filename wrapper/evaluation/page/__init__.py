@@ -1,0 +1,1 @@
+"""The page of an evaluation: epochs and strengths side by side, and what was measured."""
