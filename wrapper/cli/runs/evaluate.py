@@ -22,7 +22,7 @@ def _numbers(_: click.Context, option: click.Parameter, value: str | None) -> tu
 
 @click.command("evaluate")
 @click.argument(
-    "names", metavar="RUN|LORA...", nargs=-1, required=True, type=click.Path(path_type=Path)
+    "given", metavar="RUN|LORA...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @click.option("--prompts", type=FILE, metavar="FILE", help="A file of prompts, one on each line.")
 @click.option(
@@ -50,7 +50,7 @@ def _numbers(_: click.Context, option: click.Parameter, value: str | None) -> tu
 @site_options
 @click.option("--dry-run", is_flag=True, help="Tell how many pictures it takes, and make none.")
 def command(
-    names: tuple[Path, ...],
+    given: tuple[Path, ...],
     prompts: Path | None,
     data: Path | None,
     trigger: str | None,
@@ -99,16 +99,16 @@ def command(
         size,
     )
     talk = Talk()
-    if len(names) == 1 and (names[0] / manifest.NAME).is_file():
+    if len(given) == 1 and (given[0] / manifest.NAME).is_file():
         if base or out or checkout or python:
             raise UserError("--base, --out, --checkout and --python are for LoRAs without a run")
-        evaluation = evaluate.of_run(manifest.read(names[0]), asked, talk)
+        evaluation = evaluate.of_run(manifest.read(given[0]), asked, talk)
     else:
         if not base or not out:
             hint = "Or give the folder of a run, for example runs/NAME."
             raise UserError("LoRAs without a run need --base and --out", hint=hint)
         where = site.asked(base, release, checkout, python, talk)
-        evaluation = evaluate.of_loras(names, out, where, asked, talk)
+        evaluation = evaluate.of_loras(given, out, where, asked, talk)
     talk.say(evaluation.said())
     if dry_run:
         return
