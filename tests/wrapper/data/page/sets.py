@@ -42,7 +42,8 @@ def write(folder: Path, captions: Mapping[str, str], *, ending: str = ".png") ->
     files = []
     for number, (name, caption) in enumerate(captions.items()):
         files.append(folder / f"{name}{ending}")
-        colour = (number * 37 % 256, number * 91 % 256, number * 53 % 256)
+        hue = number + 1  # a black one would be found to be grey
+        colour = (hue * 37 % 256, hue * 91 % 256, hue * 53 % 256)
         size = (64 + 16 * (number % 5), 64)
         Image.new("RGB", size if number % 2 else size[::-1], colour).save(files[-1])
         files[-1].with_suffix(".txt").write_text(caption, "utf-8", newline="\n")
