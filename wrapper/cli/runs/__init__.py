@@ -1,1 +1,1 @@
-"""Commands that train, and look at what came out."""
+"""Commands that train, and what is done before and after."""
