@@ -38,7 +38,7 @@ def test_our_reader_reads_what_tensorboard_reads(
     theirs: dict[str, Any] = json.loads(line.removeprefix("LOGGED "))
     ours = {
         tag: [[point.step, point.value] for point in points]
-        for tag, points in events.scalars(folder).items()
+        for tag, points in events.read(folder).scalars.items()
     }
     assert ours == theirs
     assert {"loss", "loss/epoch", "lr/unet", "lr/d*lr/unet"} <= set(ours)

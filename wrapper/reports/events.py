@@ -9,6 +9,7 @@ sdxl_train.py, `loss/current` and `loss/average` in sdxl_train_network.py; of an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,17 +33,28 @@ class Scalar(NamedTuple):
 Scalars = Mapping[str, Sequence[Scalar]]
 
 
-def scalars(folder: Path) -> dict[str, list[Scalar]]:
+@dataclass(frozen=True)
+class Logged:
+    """What was logged, by tag; `ends` are when each attempt logged last, in seconds since 1970."""
+
+    scalars: Scalars
+    ends: tuple[float, ...]
+
+
+def read(folder: Path) -> Logged:
     """Return what was logged in all files of a folder, by tag and in the order of the steps.
 
     Where an attempt went on from a state, what the one before it logged of later steps is left
     out: that was trained again.
     """
     found: dict[str, list[Scalar]] = {}
+    ends = []
     for file in _files(folder):
-        for tag, points in _of(file).items():
+        own = _of(file)
+        ends += [max(p.wall for points in own.values() for p in points)] if own else []
+        for tag, points in own.items():
             found[tag] = merged((found.get(tag, []), points))
-    return found
+    return Logged(found, tuple(ends))
 
 
 def merged(attempts: Iterable[Sequence[Scalar]]) -> list[Scalar]:

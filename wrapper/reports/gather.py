@@ -22,7 +22,7 @@ from kohya_presets.sdscripts import scripts
 from kohya_presets.training.settings import Settings
 from wrapper.data import listing
 from wrapper.reports import events, logs, said, samples
-from wrapper.reports.events import Scalars
+from wrapper.reports.events import Logged, Scalars
 from wrapper.reports.logs import Read
 from wrapper.reports.said import Memory, Said
 from wrapper.reports.samples import Sample
@@ -62,7 +62,7 @@ class Gathered:
     settings: Settings | None
     images: int | None  # as they were when the run started
     captions: int | None
-    scalars: Scalars
+    logged: Logged
     logs: Mapping[str, Read]  # by stage
     memory: Sequence[Memory]
     said: Sequence[Said]
@@ -74,6 +74,11 @@ class Gathered:
     ranks: Mapping[str, Any] | None
     evaluation: Mapping[str, Any] | None
     has_evaluation_page: bool
+
+    @property
+    def scalars(self) -> Scalars:
+        """What the trainer logged for TensorBoard, by tag."""
+        return self.logged.scalars
 
     @property
     def log(self) -> Read:
@@ -105,7 +110,7 @@ def of(folder: Path, *, rate: float | None = None, now: float | None = None) -> 
         settings=_settings(run),
         images=images,
         captions=captions,
-        scalars=events.scalars(run.folder / guard.EVENTS),
+        logged=events.read(run.folder / guard.EVENTS),
         logs={stage.name: logs.read(stage.launch.log) for stage in run.stages},
         memory=said.memory(run.folder),
         said=said.lines(run.folder),

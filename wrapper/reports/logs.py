@@ -58,13 +58,15 @@ def of(lines: Sequence[str]) -> Read:
     said: list[str] = []
     total = done = 0
     for line in lines:
+        # It may stand behind the last bar of the attempt before, which ended without a line feed.
+        start = _BEGUN.search(line) if states.SAYS in line else None
         if line.startswith(progress.TRAINING):
             step = progress.read(line)
             if step is not None:
                 total, done = step.total, step.done
                 if step.loss is not None:
                     attempts[-1][step.done] = Scalar(step.done, step.loss, 0.0)
-        elif start := _BEGUN.match(line):
+        if start is not None:
             begun.append(_seconds(start[1]))
             attempts.append({})
         elif line.startswith(states.SAYS):

@@ -102,8 +102,11 @@ def _said(found: Gathered) -> Iterator[Moment]:
     for line in found.said:
         if line.text.startswith(known):  # a LoRA that is told of as saved
             continue
-        grave = any(word in line.text for word in _GRAVE)
-        yield Moment(line.at, "warning" if grave else "note", line.text)
+        yield Moment(line.at, "warning" if _is_grave(line.text) else "note", line.text)
+
+
+def _is_grave(text: str) -> bool:
+    return any(word in text for word in _GRAVE)
 
 
 def _ends(found: Gathered) -> Iterator[Moment]:
@@ -144,8 +147,9 @@ def _last_sign(found: Gathered, stage: Stage, begin: float, before: float | None
     limit = found.now if before is None else before
     signs = [begin]
     if stage.name == "train":
-        signs += [p.wall for points in found.scalars.values() for p in points]
+        signs += found.logged.ends
         signs += [state.saved for state in found.states]
+    signs += [line.at for line in found.said if _is_grave(line.text)]  # as "interrupted"
     if before is None:
         signs.append(_modified(stage.launch.log))
     return max(sign for sign in signs if begin <= sign <= limit or sign == begin)

@@ -28,12 +28,14 @@ def test_warnings_are_told_once_with_their_number() -> None:
     assert 'SyntaxWarning: "is not" with a literal. Did you mean "!="?' in texts
 
 
-def test_attempts_are_told_and_the_later_one_counts() -> None:
+@pytest.mark.parametrize("between", ["\n", ""])
+def test_attempts_are_told_and_the_later_one_counts(between: str) -> None:
     bar = "steps:  50%|#| {}/4 [00:01<00:01, 4.11it/s, avr_loss={}]"
     begun = "2026-11-26T18:{}:00+00:00 kohya-presets: train, scripts in /x, patches: none"
     lines = [begun.format(10), *(bar.format(n, 0.5) for n in (1, 2, 3))]
-    lines += [begun.format(20), "kohya-presets: continuing after step 1", bar.format(2, 0.25)]
-    found = logs.of(lines)
+    after = begun.format(20) + "\nkohya-presets: continuing after step 1\n" + bar.format(2, 0.25)
+    # A trainer that was killed ends no line: the next attempt's begins behind its last bar.
+    found = logs.of(("\n".join(lines) + between + after).split("\n"))
     assert [(p.step, p.value) for p in found.losses] == [(1, 0.5), (2, 0.25)]
     assert found.begun[1] - found.begun[0] == 600
     assert found.said == ("continuing after step 1",)

@@ -21,10 +21,24 @@ def test_attempts_end_at_their_last_sign_of_life(tmp_path: Path) -> None:
     log = "".join(f"{at} kohya-presets: train, scripts in /x, patches: none\n" for at in begun)
     (tmp_path / "run" / "logs" / "train.log").write_text(log, "utf-8")
     made_runs.log_events(tmp_path / "run", range(1, 101))  # until 150 s after the first began
+    # Trained again from the first step on: the attempt before has lasted as long all the same.
+    made_runs.log_events(tmp_path / "run", range(1, 11), began=BEGAN + 10_000)
     first, second = story.spans(gather.of(tmp_path / "run"))
     assert (first.begin, first.end, first.guessed) == (BEGAN, BEGAN + 150, True)
     assert (second.begin, second.end, second.guessed) == (BEGAN + 10_000, BEGAN + 10_500, False)
     assert second.number == 2
+
+
+def test_an_attempt_that_was_interrupted_ends_there(tmp_path: Path) -> None:
+    begun = [made_runs.at(seconds) for seconds in (0, 10_000)]
+    made_runs.run(tmp_path / "run", state="running", started=begun[1])
+    log = "".join(f"{at} kohya-presets: train, scripts in /x, patches: none\n" for at in begun)
+    (tmp_path / "run" / "logs" / "train.log").write_text(log, "utf-8")
+    (tmp_path / "run" / "logs" / "said.log").write_text(
+        f"{made_runs.at(500)} interrupted\n{begun[1]} miniature: already done\n", "utf-8"
+    )
+    first, _ = story.spans(gather.of(tmp_path / "run"))
+    assert first.end == BEGAN + 500
 
 
 def test_what_happened_is_told_in_its_order(tmp_path: Path) -> None:
