@@ -52,11 +52,11 @@ SECTIONS = {
         "train": ("runs.train", "Train with PRESET, extract the LoRA, and resize it."),
         "resume": ("runs.resume", "Continue RUN at the first stage that is not done."),
         "prompts": (
-            "runs.prompts",
+            "results.prompts",
             "Make prompts that show how good a model is, from the captions of its images.",
         ),
         "evaluate": (
-            "runs.evaluate",
+            "results.evaluate",
             "Make pictures with the base and each LoRA, and a page that shows which one to keep.",
         ),
         "extract": (
@@ -69,12 +69,12 @@ SECTIONS = {
             "Show what runs do and have made, and delete what you no longer need.",
         ),
         "report": (
-            "runs.report",
+            "results.report",
             "Write one HTML page about RUN: what was trained, its samples, curves and costs.",
         ),
         "lora": ("runs.lora", "Inspect LoRAs: their content, the rank they need, their distance."),
         "card": (
-            "runs.card",
+            "results.card",
             "Write the model page of a LoRA: for CivitAI, for Hugging Face, and as Markdown.",
         ),
     },

@@ -1,1 +1,1 @@
-"""Commands that train, and look at what came out."""
+"""Commands for images, training and LoRAs."""
