@@ -19,6 +19,12 @@ LEAST, MULTIPLE = 64, 8  # of a side, in pixels
 MOST_STEPS = 1000
 DEFAULT = 512  # pixels, of a side that is not given
 LETTER = re.compile(r"[A-Za-z]{1,4}$")
+CODES = frozenset(
+    {
+        *("prompts-encoding", "prompts-mark", "prompts-none"),
+        *("prompt-comment", "prompt-empty", "prompt-option", "prompt-size", "prompt-value"),
+    }
+)
 
 
 class Letter(NamedTuple):

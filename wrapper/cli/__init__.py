@@ -52,7 +52,7 @@ SECTIONS = {
         "train": ("runs.train", "Train with PRESET, extract the LoRA, and resize it."),
         "resume": ("runs.resume", "Continue RUN at the first stage that is not done."),
         "prompts": (
-            "runs.prompts",
+            "results.prompts",
             "Make prompts that show how good a model is, from the captions of its images.",
         ),
         "evaluate": (

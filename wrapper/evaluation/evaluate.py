@@ -55,6 +55,7 @@ class Evaluation:
     images: tuple[Path, ...] = ()
     captions: tuple[str, ...] = ()
     shots: tuple[Shot, ...] = ()
+    new_prompts: str = ""  # a text that was made for it, and is not written yet
 
     def make(self, talk: Talk) -> None:
         """Make all pictures that are not there yet.
@@ -62,6 +63,9 @@ class Evaluation:
         Raises:
             TrainerError: sd-scripts failed; what it made is kept.
         """
+        if self.new_prompts:
+            whole.put({self.folder / PROMPTS: self.new_prompts.encode("utf-8")})
+            talk.say(f"prompts: {self.folder / PROMPTS}")
         each = {model.name: model for model in self.models}
         generate.make(self.folder, self.shots, each, self.settings, self.site, talk)
 
@@ -134,7 +138,9 @@ def _evaluation(
     settings = Settings(
         where.release, site.SCRIPT, asked.sampler, steps, asked.scale, width, height
     )
-    text = _text(folder, found, asked, settings, where, talk)
+    file = asked.prompts or folder / PROMPTS
+    is_new = asked.prompts is None and not file.is_file()
+    text = _made(found, asked, settings, where, talk) if is_new else _read(file, where, talk)
     # Pictures of one noise can be compared: a prompt without a seed gets one.
     several = (replace(p, seed=1 if p.seed is None else p.seed) for p in lines.of_text(text))
     prompts = tuple(several)
@@ -151,35 +157,26 @@ def _evaluation(
         found.images if found else (),
         tuple(found.texts) if found else (),
         tuple(shots.of(models, prompts, settings, asked.strengths)),
+        text if is_new else "",
     )
 
 
-def _text(
-    folder: Path,
-    found: Captions | None,
-    asked: Asked,
-    settings: Settings,
-    where: Site,
-    talk: Talk,
-) -> str:
-    """Return the text of the prompts: a file that is named, an earlier evaluation's, or new ones.
+def _made(found: Captions | None, asked: Asked, settings: Settings, where: Site, talk: Talk) -> str:
+    """Return the text of new prompts from the captions."""
+    assert found is not None
+    trigger = asked.trigger or made.trigger_of(found.texts)
+    if trigger and not asked.trigger:
+        talk.say(f"taken for the trigger: {trigger!r}; it is in nearly every caption")
+    wish = made.Wish(settings.width, settings.height)
+    if where.small:
+        several = made.few(found.texts, trigger, wish)
+    else:
+        several = made.made(found.texts, trigger, asked.noun, wish)
+    return made.text(several, len(found.texts), trigger)
 
-    New ones are written into the folder, where they can be edited.
-    """
-    file = asked.prompts or folder / PROMPTS
-    if asked.prompts is None and not file.is_file():
-        assert found is not None
-        trigger = asked.trigger or made.trigger_of(found.texts)
-        if trigger and not asked.trigger:
-            talk.say(f"taken for the trigger: {trigger!r}; it is in nearly every caption")
-        wish = made.Wish(settings.width, settings.height)
-        several = (
-            made.few(found.texts, trigger, wish)
-            if where.small
-            else made.made(found.texts, trigger, asked.noun, wish)
-        )
-        whole.put({file: made.text(several, len(found.texts), trigger).encode("utf-8")})
-        talk.say(f"prompts: {file}")
+
+def _read(file: Path, where: Site, talk: Talk) -> str:
+    """Return the text of a file of prompts: one that is named, or an earlier evaluation's."""
     try:
         data = file.read_bytes()
         text = data.decode("utf-8-sig")

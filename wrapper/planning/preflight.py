@@ -10,6 +10,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.loras import weights
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Place, Problem, listed
+from kohya_presets.prompts import checks as prompts
 from kohya_presets.sdscripts import scripts
 from kohya_presets.validate import base as bases
 from kohya_presets.validate import everything, silence
@@ -39,8 +40,8 @@ def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> 
 
 
 def require_codes(ignore: Collection[str]) -> None:
-    """Raise UserError if one of these is the code of no rule and of no check of images."""
-    silence.require({*ignore} - checks.CODES)
+    """Raise UserError if one of these is the code of no rule, and no check of images or prompts."""
+    silence.require({*ignore} - checks.CODES - prompts.CODES)
 
 
 def unknown_patches(preset: Preset) -> Iterator[Problem]:

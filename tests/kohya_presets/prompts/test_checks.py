@@ -36,6 +36,7 @@ def test_each_thing_that_is_left_out_or_changed_in_silence_is_said(
     data: bytes, release: str, code: str
 ) -> None:
     assert codes(data, release) == [code]
+    assert code in checks.CODES
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Commands that look at what a run has made."""
+"""Commands that look at what came out of a run."""

@@ -1,1 +1,1 @@
-"""Commands that train, and what is done before and after."""
+"""Commands for images, training and LoRAs."""

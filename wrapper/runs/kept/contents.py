@@ -23,6 +23,7 @@ KINDS = {
     "checkpoints": "what training saved on the way to its last model",
     "leftovers": "files of earlier attempts, and files that were not written to the end",
     "samples": "pictures that training made",
+    "evaluation": "pictures that `evaluate` made; its page and its numbers stay",
     "logs": "what the scripts printed, and TensorBoard's events",
 }
 # All else that a run's folder has; a file of somebody else in it is never deleted.
@@ -38,6 +39,7 @@ _OWN = (
         ".lock",
     ),
     *("model", "lora", "extracted", "miniature", "observed", "work", "states", "samples", "logs"),
+    "evaluation",
 )
 _EARLIER = "-earlier"
 
@@ -138,6 +140,8 @@ def _of_kind(run: Run, kind: str) -> Iterator[Path]:
         train = run.stage("train")
         names = re.compile(tool.checkpoints_of(train.output.stem))
         yield from (f for f in _in(train.output.parent) if names.fullmatch(f.name))
+    elif kind == "evaluation":
+        yield from (at for at in _in(folder / kind) if at.name in ("pictures", "work", "logs"))
     else:
         yield from (at for part in _in(folder / "work") for at in _in(part))
         yield from folder.glob(f"*{_EARLIER}*")
