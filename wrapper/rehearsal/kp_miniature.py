@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import kp_observed
+import torch
 from kp_torchvision import repair_torchvision
 
 UNET_CHANNELS = 32  # SDXL: 320; group norm has 32 groups, so no fewer
@@ -29,6 +30,7 @@ VAE_CHANNELS = 32  # SDXL: 128
 def shrink() -> None:
     """Make every SDXL that sd-scripts builds in this process a miniature: 20 M parameters."""
     repair_torchvision()
+    _have_no_gpu()
     from library import model_util, sdxl_model_util, sdxl_original_unet
 
     _shrink_unet(sdxl_original_unet)
@@ -37,6 +39,13 @@ def shrink() -> None:
         sdxl_model_util.load_models_from_sdxl_checkpoint
     )
     model_util.VAE_PARAMS_CH = VAE_CHANNELS
+
+
+def _have_no_gpu() -> None:
+    # v0.8 empties the cache of the current GPU after each sample without asking whether there is
+    # one. -1 is none, and to go there does nothing (torch.cuda.device).
+    if not torch.cuda.is_available():
+        torch.cuda.current_device = lambda: -1
 
 
 def _shrink_unet(module: ModuleType) -> None:
