@@ -35,7 +35,7 @@ WORST = 0.25  # of the edges: the share that tells the distance
 FEWEST = 0.4  # of a grey: edges weaker than that are none
 # Below this distance a picture is called a copy. Chosen on one made set, measured on another: see
 # docs/evaluation.md and `python -m bench.pictures.copies`.
-COPY = 0.45
+COPY = 0.7
 
 Features = NDArray[np.float32]  # DIRECTIONS x CELLS x CELLS, edges per pixel in greys
 Many = NDArray[np.float32]  # n x DIRECTIONS x CELLS x CELLS
@@ -178,13 +178,15 @@ def _evened(features: Many) -> Many:
     """Return the features of each picture with weak contrast raised, strong lowered.
 
     Each cell is divided by the strength around it, and twice that of the whole picture, so that
-    what was flat stays near 0.
+    what was flat stays near 0. Then the mean of the picture is taken off, of each direction alone:
+    two lawns have the same edges everywhere, but not more of them in the same places.
     """
     squares = _squares(features)
     around = _near() @ squares @ _near().T
     overall = np.sqrt(squares.mean((1, 2), keepdims=True))
     divisor = np.sqrt(around + (2 * overall + FEWEST) ** 2)
-    found: Many = features / divisor[:, None]
+    even = features / divisor[:, None]
+    found: Many = even - even.mean((2, 3), keepdims=True)
     return found
 
 
