@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -83,6 +84,7 @@ def command(
     from wrapper.evaluation import evaluate, judged, site
     from wrapper.evaluation.evaluate import Asked
     from wrapper.evaluation.page import sheet
+    from wrapper.reports import page as report
     from wrapper.runs import manifest
     from wrapper.screen.talk import Talk
 
@@ -99,10 +101,12 @@ def command(
         size,
     )
     talk = Talk()
+    run = None
     if len(given) == 1 and (given[0] / manifest.NAME).is_file():
         if base or out or checkout or python:
             raise UserError("--base, --out, --checkout and --python are for LoRAs without a run")
-        evaluation = evaluate.of_run(manifest.read(given[0]), asked, talk)
+        run = manifest.read(given[0])
+        evaluation = evaluate.of_run(run, asked, talk)
     else:
         if not base or not out:
             hint = "Or give the folder of a run, for example runs/NAME."
@@ -119,3 +123,6 @@ def command(
     if evaluation.site.small:
         talk.say("It was a rehearsal: its pictures are noise, and so is what is said of them.")
     click.echo(sheet.write(result))
+    if run is not None:
+        with contextlib.suppress(UserError):  # somebody else's file in its place
+            report.write(run.folder)
