@@ -7,10 +7,10 @@ other optimizer the option is turned off for sd-scripts' own code, and done here
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from .kp_rounding import Rounding
 
 FUSED = "--fused_backward_pass"
 ROUNDING = "--stochastic_rounding"
+ADAFACTOR = Path(__file__).with_name("adafactor_fused.py")  # sd-scripts' own, from v0.9.0 on
 logger = logging.getLogger(__name__)
 
 
@@ -56,7 +57,7 @@ def begin(args: argparse.Namespace) -> Steps | Off:
                 f"{ROUNDING} does not work with Adafactor: sd-scripts rounds in its own way there, "
                 f"from v0.10.0 on, with {FUSED}"
             )
-        if fused and importlib.util.find_spec("library.adafactor_fused") is None:
+        if fused and not ADAFACTOR.exists():
             raise ValueError(f"{FUSED} with Adafactor needs sd-scripts v0.9.0 or newer")
         return Off()
     if not (fused or rounding):
@@ -102,6 +103,7 @@ class Steps:
                     if p.grad is not None:
                         step(p, number)
 
+        inner.step()  # of nothing: a schedule warns where none came before its own step
         if self._fused:
             part(parameters)
             steps = InBackward(
@@ -110,7 +112,6 @@ class Steps:
                 whole=lambda: bool(accelerator.sync_gradients),
                 max_norm=self._args.max_grad_norm,
             )
-            inner.step()  # of nothing: a schedule warns where none came before its own step
             optimizer.step = steps.end
         else:
             optimizer.step = step_all
