@@ -44,7 +44,7 @@ INTENDED: dict[str, set[str]] = {
     "skynet": set(),
 }
 SHIPPED_NAMES = tuple(INTENDED)
-SHIPPED_PATCHES = ("adacoor", "ema", "fast-lora", "resume")
+SHIPPED_PATCHES = ("adacoor", "ema", "fast-lora", "fused-step", "resume")
 
 Make = Callable[..., Catalogue]  # name="its text" for each file, to the catalogue that has them
 

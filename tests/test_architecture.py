@@ -56,6 +56,7 @@ IN_THE_TRAINER = {
     "patches/adacoor": {"torch"},
     "patches/ema": {"torch", "safetensors", "library"},
     "patches/fast_lora": {"torch", "safetensors"},
+    "patches/fused_step": {"torch"},
     "patches/resume": {"torch", "safetensors", "numpy", "tqdm", "rich"},
     "wrapper/environments": {"torch"},
     "wrapper/extraction": {"torch"},

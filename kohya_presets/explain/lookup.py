@@ -150,10 +150,12 @@ def _known(table: str, additions: Additions) -> Mapping[str, Option]:
         return options.dataset()
     if table in OWN:
         return OWN[table]
-    # Where several scripts have an option, the first of them is described.
+    # Where several scripts have an option, the first of them is described; sd-scripts' own one
+    # before a patch's, which brings it to other releases.
     parts = [options.of(script) for script in reversed(_scripts(table))]
     if table == "train":
-        parts += [additions.options(script, additions.names) for script in _scripts(table)]
+        added = [additions.options(script, additions.names) for script in _scripts(table)]
+        parts = added + parts
     return {name: option for part in parts for name, option in part.items()}
 
 

@@ -106,7 +106,14 @@ def of(settings: Settings) -> Estimate | None:
         return None
     parts = Parts(settings)
     half = parts.precision.startswith("full")
-    cost = states.cost(settings.training, memory_parts.facts(), half=half)
+    rounding = half and bool(settings.train("stochastic_rounding"))
+    cost = states.cost(
+        settings.training,
+        memory_parts.facts(),
+        half=half,
+        alone=parts.in_backward,
+        rounding=rounding,
+    )
     notes = [cost.note] if cost.note else []
     if settings.train("deepspeed"):
         notes.append("not counted: DeepSpeed moves parts of this to other GPUs or to main memory")

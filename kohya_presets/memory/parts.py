@@ -61,7 +61,16 @@ class Parts(NamedTuple):
     @property
     def fused(self) -> bool:
         """Whether the optimizer steps during the backward pass and frees each gradient at once."""
-        return bool(self.train("fused_backward_pass") or self.train("fused_optimizer_groups"))
+        return self.in_backward or bool(self.train("fused_optimizer_groups"))
+
+    @property
+    def in_backward(self) -> bool:
+        """Whether each weight is stepped by itself during the backward pass.
+
+        Over several batches, the patch fused-step keeps all gradients, as if it were not.
+        """
+        several = (self.train("gradient_accumulation_steps") or 1) > 1
+        return bool(self.train("fused_backward_pass")) and not several
 
     @property
     def accumulates(self) -> bool:
@@ -142,7 +151,7 @@ class Parts(NamedTuple):
             table = facts()["groups"]
             alive, whole = table[min(groups, len(table)) - 1]
             return alive, whole
-        if self.train("fused_backward_pass") and self.trained:
+        if self.in_backward and self.trained:
             largest = max(facts()["largest"][model] for model in self.trained)
             return largest / self.numbers(), 1.0
         return 1.0, 1.0

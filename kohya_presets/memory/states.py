@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from kohya_presets.training.trained import PARTS, Training
 
 UNKNOWN = 8  # bytes for each weight: two numbers in fp32, as Adam has them
+COPIES = 24  # bytes for each number that the patch fused-step rounds by chance, at one time
+PART = 2**24  # numbers that it rounds at one time
 ALIASES = {"dadaptation": "dadaptadampreprint"}
 
 Facts = Mapping[str, Any]
@@ -25,8 +27,12 @@ class Cost(NamedTuple):
     note: str | None = None
 
 
-def cost(training: Training, facts: Facts, *, half: bool) -> Cost:
+def cost(
+    training: Training, facts: Facts, *, half: bool, alone: bool = False, rounding: bool = False
+) -> Cost:
     """Return what the optimizer costs for the trained parts; with `half` these are in 16 bits.
+
+    `alone`: it steps one weight at a time; `rounding`: in fp32, and rounds by chance.
 
     These arguments count: Adafactor's beta1, AdaCoor's state_dtype, Prodigy's slice_p, Adam's
     amsgrad, foreach and fused.
@@ -40,9 +46,11 @@ def cost(training: Training, facts: Facts, *, half: bool) -> Cost:
     rows = [known["half" if half else "float"][PARTS.index(model)] for model in models]
     state = round(sum(row[0] for row in rows) * _times(own, given))
     work = max((row[1] for row in rows), default=0)
-    if given.get("fused") is True or given.get("foreach") is False:  # tensor by tensor
-        largest = max((facts["largest"][model] for model in models), default=0)
+    largest = max((facts["largest"][model] for model in models), default=0)
+    if alone or given.get("fused") is True or given.get("foreach") is False:  # tensor by tensor
         work = min(work, 2 * largest * (2 if half else 4))
+    if rounding:
+        work = COPIES * min(largest, PART)
     paged = own.startswith("paged")
     return Cost(
         state,

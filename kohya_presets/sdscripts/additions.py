@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kohya_presets.sdscripts.options import Option, check
+from kohya_presets.sdscripts.options import SCRIPTS, Option, check, releases_with
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,12 @@ class Additions:
         return {name for name in patches if name in silent or name not in self.names}
 
     def patch_with(self, script: str, option: str) -> str | None:
-        """Return the patch that adds `option` to a script, or None."""
+        """Return the patch that adds `option` to a script, or None.
+
+        None as well where some releases of sd-scripts have it themselves.
+        """
+        if script in SCRIPTS and releases_with(script, option):
+            return None
         found = (name for name in self.names if option in self.options(script, [name]))
         return next(found, None)
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from .kp_adacoor_compiled import step_of_what_fits
-from .kp_adacoor_step import adacoor
+from .kp_adacoor_step import Store, adacoor
 
 # Elements that one pass works on: temporary copies in fp32 take 4 to 12 bytes for each.
 AT_A_TIME = {"cpu": 2**20, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
@@ -71,6 +71,7 @@ class AdaCoor(torch.optim.Optimizer):
         self.compiled = compiled
         self.stochastic_rounding = stochastic_rounding
         self.rates: list[Tensor | None] | None = None  # of each group, once somebody asks
+        self._largest: dict[int, Tensor] = {}  # of each group, which its rate is measured on
         super().__init__(params, {"lr": lr, "epsilon": epsilon, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -81,25 +82,21 @@ class AdaCoor(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for number, group in enumerate(self.param_groups):
-            params = [p for p in group["params"] if p.grad is not None]
-            if not params:
-                continue
-            triples = [(p, p.grad, self._sum(p)) for p in params]
-            lr, epsilon, decay = float(group["lr"]), group["epsilon"], group["weight_decay"]
-            left = triples
-            if self.compiled:
-                left = step_of_what_fits(triples, lr, epsilon, decay)
-            for chunk in _chunks(left):
-                adacoor(
-                    *chunk,
-                    lr=lr,
-                    epsilon=epsilon,
-                    weight_decay=decay,
-                    stochastic_rounding=self.stochastic_rounding,
-                )
-            if self.rates is not None:
-                self.rates[number] = _rate(*max(triples, key=lambda t: t[0].numel()), group)
+            if params := [p for p in group["params"] if p.grad is not None]:
+                self._step(params, number, measured=max(params, key=Tensor.numel))
         return loss
+
+    @torch.no_grad()
+    def step_param(self, p: Tensor, group: dict[str, Any], store: Store | None = None) -> None:
+        """Take the step of one parameter of `group`, which has a gradient.
+
+        `store` writes what is computed in fp32 into weights and state, and rounds in its own way.
+        """
+        number = next(n for n, own in enumerate(self.param_groups) if own is group)
+        if number not in self._largest:
+            trained = (p for p in group["params"] if p.requires_grad)
+            self._largest[number] = max(trained, key=Tensor.numel)
+        self._step([p], number, measured=self._largest[number], store=store)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state. Torch would cast it to the dtype of the weights; it keeps its own."""
@@ -109,6 +106,29 @@ class AdaCoor(torch.optim.Optimizer):
         for key, p in zip(keys, params, strict=True):
             if saved := state_dict["state"].get(key):
                 self.state[p]["sum"] = saved["sum"].to(p.device, self.state_dtype, copy=True)
+
+    def _step(
+        self, params: Sequence[Tensor], number: int, *, measured: Tensor, store: Store | None = None
+    ) -> None:
+        group = self.param_groups[number]
+        triples = [(p, p.grad, self._sum(p)) for p in params]
+        lr, epsilon, decay = float(group["lr"]), group["epsilon"], group["weight_decay"]
+        left = triples
+        if self.compiled and store is None:
+            left = step_of_what_fits(triples, lr, epsilon, decay)
+        for chunk in _chunks(left):
+            adacoor(
+                *chunk,
+                lr=lr,
+                epsilon=epsilon,
+                weight_decay=decay,
+                stochastic_rounding=self.stochastic_rounding,
+                store=store,
+            )
+        if self.rates is not None:
+            for triple in triples:
+                if triple[0] is measured:
+                    self.rates[number] = _rate(*triple, group)
 
     def _sum(self, p: Tensor) -> Tensor:
         state = self.state[p]

@@ -5,10 +5,13 @@ Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+
+LARGEST = 0x7F7F0000  # bits of the largest bfloat16
+Store = Callable[[Sequence[Tensor], Sequence[Tensor]], None]
 
 
 def adacoor(
@@ -20,19 +23,23 @@ def adacoor(
     epsilon: float,
     weight_decay: float = 0.0,
     stochastic_rounding: bool = False,
+    store: Store | None = None,
 ) -> None:
     """Take one step: v <- v + epsilon g^2, p <- p - lr epsilon g / (sqrt(v) + epsilon).
 
     With p of `params`, g of `grads` and v of `sums`; p <- p (1 - lr weight_decay) comes first.
     Computed in fp32 and rounded into `sums` and `params` once each, whatever their dtypes.
+    `store` writes fp32 tensors, whose values it may change, into others: it rounds in its own way.
     """
+    if store is None:
+        store = by_chance if stochastic_rounding else copy_over
     grads = [g.float() for g in grads]
     exact = [v.float() for v in sums]  # the sums themselves where they are fp32
     torch._foreach_addcmul_(exact, grads, grads, value=epsilon)
     if exact[0] is sums[0]:
         roots = torch._foreach_sqrt(exact)
     else:
-        _store(exact, sums, stochastic_rounding)
+        store(exact, sums)
         copy(exact, sums)  # what was stored is what counts
         roots = exact
         torch._foreach_sqrt_(roots)
@@ -42,20 +49,34 @@ def adacoor(
         torch._foreach_mul_(weights, 1 - lr * weight_decay)
     torch._foreach_addcdiv_(weights, grads, roots, value=-lr * epsilon)
     if weights[0] is not params[0]:
-        _store(weights, params, stochastic_rounding)
+        store(weights, params)
 
 
-def _store(exact: Sequence[Tensor], into: Sequence[Tensor], stochastic: bool) -> None:
-    if stochastic and into[0].dtype == torch.bfloat16:
+def copy_over(exact: Sequence[Tensor], into: Sequence[Tensor]) -> None:
+    """Write fp32 tensors into others, rounded to the nearest."""
+    copy(into, exact)
+
+
+def by_chance(exact: Sequence[Tensor], into: Sequence[Tensor]) -> None:
+    """Write fp32 tensors, whose values are lost, into others; bfloat16 is rounded by chance.
+
+    NaN and infinity stay what they are, and finite numbers stay finite.
+    """
+    if into[0].dtype == torch.bfloat16:
         for tensor in exact:
             # bfloat16 is the upper half of a float: a random lower half carries over by chance.
             bits = tensor.view(torch.int32)
-            bits += torch.randint_like(bits, 2**16)
-            bits &= -(2**16)
+            size = bits & 0x7FFFFFFF
+            random = torch.randint_like(bits, 2**16)
+            random.masked_fill_(size >= LARGEST, 0)
+            random.add_(bits).bitwise_and_(-(2**16))
+            # A NaN whose only bits are in the lower half would be infinity without them.
+            bits.copy_(torch.where(size > 0x7F800000, random | 2**22, random))
     copy(into, exact)
 
 
 def copy(into: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Write tensors into others, all at once."""
     if hasattr(torch, "_foreach_copy_"):  # from torch 2.1
         torch._foreach_copy_(into, values)
     else:

@@ -27,6 +27,7 @@ from .kp_average import Average
 
 STATE = "ema.safetensors"
 RAW = "-non-EMA"
+IN_BACKWARD = ("fused_backward_pass", "steps_in_backward")
 logger = logging.getLogger(__name__)
 
 
@@ -107,8 +108,9 @@ class Ema:
         if self.steps % self.args.ema_update_every == 0:
             self._let_optimizers_wait()
             self.average.update(self._decay(self.steps) ** self.args.ema_update_every)
-            if getattr(self.args, "fused_backward_pass", False):
-                self.average.wait()  # its steps are inside of the backward pass, out of our reach
+            # Steps inside of the backward pass, sd-scripts' or the patch fused-step's, ask nobody.
+            if any(getattr(self.args, name, False) for name in IN_BACKWARD):
+                self.average.wait()
 
     def save_state(self, models: Any, weights: Any, folder: str) -> None:
         """Write the average into a state folder (accelerate calls this)."""

@@ -35,7 +35,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[dict[tuple[str, str], Training]]:
+def made() -> Iterator[dict[tuple[str, ...], Training]]:
     """Miniatures made once for each preset and release."""
     yield (kept := {})
     kept.clear()
@@ -43,19 +43,22 @@ def made() -> Iterator[dict[tuple[str, str], Training]]:
 
 @pytest.fixture
 def training(
-    made: dict[tuple[str, str], Training],
+    made: dict[tuple[str, ...], Training],
     shipped: Catalogue,
     upstream: Callable[[str], Checkout],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str, str], Training]:
-    """Return a function that gives the training of a preset on a release."""
+) -> Callable[..., Training]:
+    """Return a function that gives the training of a preset on a release, with more patches."""
 
-    def get(preset: str, release: str) -> Training:
+    def get(preset: str, release: str, patches: tuple[str, ...] = ()) -> Training:
         upstream(release)
-        if (preset, release) not in made:
+        key = (preset, release, *patches)
+        if key not in made:
             runs = tmp_path_factory.mktemp("runs")
-            made[preset, release] = Training(shipped.load(preset), release, runs)
-        return made[preset, release]
+            loaded = shipped.load(preset)
+            loaded = replace(loaded, patches=(*loaded.patches, *patches))
+            made[key] = Training(loaded, release, runs)
+        return made[key]
 
     return get
 
@@ -74,11 +77,11 @@ def rehearsed(case: Case, rule: rules.Rule, shipped: Catalogue) -> Preset:
 @pytest.mark.every_release
 @pytest.mark.parametrize("code", TRUE)
 def test_what_an_error_forbids_fails_in_the_real_script(
-    code: str, shipped: Catalogue, training: Callable[[str, str], Training]
+    code: str, shipped: Catalogue, training: Callable[..., Training]
 ) -> None:
     case = TRUE[code]
     rule = next(rule for rule in rules.RULES if rule.code == code)
-    at = training(case.preset, case.release)
+    at = training(case.preset, case.release, case.patches)
     said = at.run_as(rehearsed(case, rule, shipped), code)
     assert said.returncode, f"{code}: sd-scripts ends well"
     assert str(case.says) in said.stderr + said.stdout, said.stderr[-3000:]
@@ -92,6 +95,7 @@ def test_and_a_rehearsal_stops_before_anything_is_made(
         pytest.skip("needs files: see test_validate")
     case = CASES[code]
     made = shipped.load(case.preset, overrides=case.fires.split())
+    made = replace(made, patches=(*made.patches, *case.patches))
     asked = Request(made, "rehearsal", tmp_path / "runs", case.release)
     with pytest.raises(PresetError) as caught:
         prepare_rehearsal.ready(asked, Talk())
@@ -102,7 +106,7 @@ def test_and_a_rehearsal_stops_before_anything_is_made(
 @pytest.mark.every_release
 @pytest.mark.parametrize("code", CHANGED)
 def test_what_a_file_of_sd_scripts_must_not_say_fails_in_the_real_script(
-    code: str, shipped: Catalogue, training: Callable[[str, str], Training]
+    code: str, shipped: Catalogue, training: Callable[..., Training]
 ) -> None:
     asked = CHANGED[code]
     at = training("skynet", asked.release)
@@ -127,7 +131,7 @@ def metadata(images: Path) -> dict[str, dict[str, str | list[int]]]:
 @pytest.mark.every_release
 @pytest.mark.parametrize("code", TOOLS)
 def test_what_a_tool_is_not_to_be_told_fails_in_the_real_tool(
-    code: str, training: Callable[[str, str], Training]
+    code: str, training: Callable[..., Training]
 ) -> None:
     tool, options, says = TOOLS[code]
     at = training("skynet", "v0.10.1")
@@ -146,7 +150,7 @@ def small(shipped: Catalogue) -> Preset:
 @pytest.mark.every_release
 @pytest.mark.parametrize("module", ["lora_flux", "lora_sd3"])
 def test_another_models_network_module_leaves_the_u_net_as_it_was(
-    module: str, small: Preset, training: Callable[[str, str], Training]
+    module: str, small: Preset, training: Callable[..., Training]
 ) -> None:
     at = training("skynet", "v0.10.1")
     said = at.run_as(small, module, {**NETWORK, "network_module": f"networks.{module}"}, LORA)
@@ -157,7 +161,7 @@ def test_another_models_network_module_leaves_the_u_net_as_it_was(
 
 @pytest.mark.every_release
 def test_a_number_that_is_not_finite_makes_weights_that_are_none(
-    small: Preset, training: Callable[[str, str], Training]
+    small: Preset, training: Callable[..., Training]
 ) -> None:
     at = training("skynet", "v0.10.1")
     assert at.run_as(small, "inf", {"noise_offset": math.inf}).returncode == 0
@@ -168,7 +172,7 @@ def test_a_number_that_is_not_finite_makes_weights_that_are_none(
 @pytest.mark.every_release
 @pytest.mark.parametrize("share", [1.0, 20.0])
 def test_a_validation_split_of_one_or_more_leaves_nothing_to_train_on(
-    share: float, small: Preset, training: Callable[[str, str], Training]
+    share: float, small: Preset, training: Callable[..., Training]
 ) -> None:
     at, name = training("skynet", "v0.10.1"), f"split-{share:g}"
     split = replace(small, dataset={**small.dataset, "validation_split": share})
@@ -178,7 +182,7 @@ def test_a_validation_split_of_one_or_more_leaves_nothing_to_train_on(
 
 @pytest.mark.every_release
 def test_fused_twice_trains_a_part_of_the_weights_only(
-    small: Preset, training: Callable[[str, str], Training]
+    small: Preset, training: Callable[..., Training]
 ) -> None:
     at = training("skynet", "v0.10.1")
     args = ["relative_step=False", "scale_parameter=False"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from kohya_presets.sdscripts import options
 from kohya_presets.sdscripts.scripts import KNOWN, MODEL, makes_lora
 from kohya_presets.training.settings import Settings
 from kohya_presets.training.trained import TEXT_ENCODER_1, UNET
@@ -90,15 +91,29 @@ def ema_idle(s: Settings) -> Finding | None:
 
 
 def rounded_away(s: Settings) -> Finding | None:
-    rounds = s.training.optimizer_args.get("stochastic_rounding") or s.train("fused_backward_pass")
-    if not s.train("full_bf16") or rounds:
+    own = s.training.optimizer == "adafactor" and s.train("fused_backward_pass")
+    own = own and options.is_in(s.release, ">=0.10.0")
+    rounds = s.training.optimizer_args.get("stochastic_rounding") or s.train("stochastic_rounding")
+    if not s.train("full_bf16") or own or rounds:
         return None
     message = "full_bf16 rounds small changes away: most weights never change"
     hint = (
-        "Leave full_bf16 out, or use stochastic rounding: AdaCoor with "
-        'optimizer_args = ["stochastic_rounding=True"], or Adafactor with fused_backward_pass.'
+        "Leave full_bf16 out, or use stochastic rounding: the patch fused-step with "
+        "stochastic_rounding = true (AdaCoor, AdamW, Lion), or Adafactor with fused_backward_pass "
+        "on v0.10.0 or newer."
     )
     return Finding("train", "full_bf16", message, hint)
+
+
+def fused_saves_nothing(s: Settings) -> Finding | None:
+    steps = s.train("gradient_accumulation_steps")
+    if not s.train("fused_backward_pass") or steps in (1, None):
+        return None
+    if "fused-step" not in s.patches or s.training.optimizer == "adafactor":
+        return None  # sd-scripts stops
+    message = f"fused_backward_pass saves no memory with gradient_accumulation_steps = {steps}"
+    hint = "All gradients are kept from one batch to the next. Use gradient_accumulation_steps = 1."
+    return Finding("train", "fused_backward_pass", message, hint)
 
 
 def text_encoders_dropped(s: Settings) -> Finding | None:
@@ -228,8 +243,16 @@ RULES = (
         "rounded-away",
         "full_bf16 needs stochastic rounding",
         rounded_away,
-        "musubi-tuner issue 784",
+        "musubi-tuner issue 784; library/adafactor_fused.py rounds by chance from v0.10.0 on",
         options=("full_bf16",),
+        scripts=FINE_TUNE,
+    ),
+    lesson(
+        "fused-saves-nothing",
+        "fused_backward_pass saves no memory with gradient_accumulation_steps above 1",
+        fused_saves_nothing,
+        "patches/fused_step/kp_in_backward.py: steps in the last of the batches",
+        options=("fused_backward_pass", "gradient_accumulation_steps"),
         scripts=FINE_TUNE,
     ),
     lesson(

@@ -47,6 +47,22 @@ def own_step_size(s: Settings) -> Finding | None:
     return Finding("train", "optimizer_type", message, hint)
 
 
+def compiled_idle(s: Settings) -> Finding | None:
+    alone = s.train("fused_backward_pass") or s.train("stochastic_rounding")
+    if s.training.optimizer != "adacoor" or not alone:
+        return None
+    if not s.training.optimizer_args.get("compiled"):
+        return None
+    message = "AdaCoor's compiled=True has no effect here: it takes 16 weights at a time"
+    return Finding("train", "optimizer_args", message, "Leave compiled=True out.")
+
+
+def _is_rounded(s: Settings) -> bool:
+    """Return whether a training with stochastic_rounding has anything in bfloat16."""
+    state = s.training.optimizer_args.get("state_dtype", "bfloat16")
+    return bool(s.train("full_bf16")) or (s.training.optimizer == "adacoor" and state != "float32")
+
+
 def _saves_between(s: Settings) -> bool:
     every = ("save_every_n_epochs", "save_every_n_steps", "save_n_epoch_ratio")
     return any(s.train(key) for key in every)
@@ -105,6 +121,26 @@ RULES = (
         "sdxl_train.py, train; kohya_ss issues 1696, 1882",
         fails=NEVER,
         options=("learning_rate_te1", "learning_rate_te2", "train_text_encoder"),
+        scripts=FINE_TUNE,
+    ),
+    Rule(
+        "rounding-idle",
+        "warning",
+        "stochastic_rounding needs full_bf16, or AdaCoor with its state in bfloat16",
+        only_with(("stochastic_rounding",), _is_rounded, "without full_bf16"),
+        "patches/fused_step/kp_fused.py, Steps: warns",
+        fails=NEVER,
+        options=("stochastic_rounding", "full_bf16"),
+        scripts=FINE_TUNE,
+    ),
+    Rule(
+        "compiled-idle",
+        "warning",
+        "AdaCoor's compiled=True has no effect with fused_backward_pass and stochastic_rounding",
+        compiled_idle,
+        "patches/fused_step/kp_fused.py, Steps: warns; patches/adacoor/kp_adacoor_compiled.py",
+        fails=NEVER,
+        options=("optimizer_args", "fused_backward_pass", "stochastic_rounding"),
         scripts=FINE_TUNE,
     ),
     Rule(

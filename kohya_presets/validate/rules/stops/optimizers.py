@@ -9,11 +9,9 @@ from kohya_presets.sdscripts import arguments, optimizers, options, releases
 from kohya_presets.training.settings import Settings
 from kohya_presets.training.trained import FREE, literal
 from kohya_presets.validate.rules.rule import (
-    FINE_TUNE,
     FIRST_STEP,
     LOADING,
     MODEL_LOADED,
-    NEVER,
     NO_EMBEDDING,
     Finding,
     Rule,
@@ -112,29 +110,6 @@ def adafactor_schedule(s: Settings) -> Finding | None:
         return None  # relative_step replaces the name
     message = "lr_scheduler adafactor works only with Adafactor and relative_step"
     return Finding("train", "lr_scheduler", message, 'Use lr_scheduler = "constant".')
-
-
-def fused_optimizer(s: Settings) -> Finding | None:
-    if not s.train("fused_backward_pass") or s.training.optimizer == "adafactor":
-        return None
-    message = f"fused_backward_pass works only with Adafactor, not with {s.training.optimizer_name}"
-    hint = "Use fused_optimizer_groups instead: it works with other optimizers."
-    return Finding("train", "fused_backward_pass", message, hint)
-
-
-def fused_accumulation(s: Settings) -> Finding | None:
-    steps = s.train("gradient_accumulation_steps")
-    if not s.train("fused_backward_pass") or steps in (1, None):
-        return None
-    message = f"fused_backward_pass does not work with gradient_accumulation_steps = {steps}"
-    return Finding("train", "fused_backward_pass", message, "Use gradient_accumulation_steps = 1.")
-
-
-def fused_twice(s: Settings) -> Finding | None:
-    if not s.train("fused_backward_pass") or not s.train("fused_optimizer_groups"):
-        return None
-    message = "with fused_backward_pass, only the first of the fused_optimizer_groups is trained"
-    return Finding("train", "fused_optimizer_groups", message, "Delete one of the two.")
 
 
 def half_precision(s: Settings) -> Finding | None:
@@ -249,33 +224,5 @@ RULES = (
         f"{_SCHEDULE}: asserts the optimizer",
         fails=MODEL_LOADED,
         options=("lr_scheduler", "optimizer_type"),
-    ),
-    Rule(
-        "fused-optimizer",
-        "error",
-        "fused_backward_pass needs optimizer_type Adafactor",
-        fused_optimizer,
-        f"{_OPTIMIZER}: asserts Adafactor",
-        fails=MODEL_LOADED,
-        options=("fused_backward_pass", "optimizer_type"),
-    ),
-    Rule(
-        "fused-accumulation",
-        "error",
-        "fused_backward_pass does not work with gradient_accumulation_steps above 1",
-        fused_accumulation,
-        f"{_OPTIMIZER}: asserts gradient_accumulation_steps == 1",
-        fails=MODEL_LOADED,
-        options=("fused_backward_pass", "gradient_accumulation_steps"),
-    ),
-    Rule(
-        "fused-twice",
-        "error",
-        "fused_backward_pass does not work with fused_optimizer_groups",
-        fused_twice,
-        "sdxl_train.py, train: hooks of the first optimizer only; measured on v0.10.1",
-        fails=NEVER,
-        options=("fused_backward_pass", "fused_optimizer_groups"),
-        scripts=FINE_TUNE,
     ),
 )

@@ -17,6 +17,7 @@ class Case(NamedTuple):
     says: str | None = None
     release: str = "v0.10.1"
     preset: str = "skynet"
+    patches: tuple[str, ...] = ()  # that the checkout carries, beside the preset's
 
 
 CASES = {
@@ -193,6 +194,53 @@ CASES = {
         "train.fused_backward_pass=true train.fused_optimizer_groups=4"
         ' train.optimizer_type="Adafactor"',
         "train.fused_optimizer_groups=4",
+    ),
+    "fused-fp16": Case(
+        'train.fused_backward_pass=true train.optimizer_type="AdamW" train.mixed_precision="fp16"',
+        'train.fused_backward_pass=true train.optimizer_type="AdamW" train.mixed_precision="bf16"',
+        "do not work with fp16",
+        patches=("fused-step",),
+    ),
+    "fused-deepspeed": Case(
+        'train.fused_backward_pass=true train.mixed_precision="bf16" train.deepspeed=true',
+        'train.fused_backward_pass=true train.mixed_precision="bf16"',
+        patches=("fused-step",),
+    ),
+    "rounding-groups": Case(
+        'train.stochastic_rounding=true train.mixed_precision="bf16"'
+        " train.fused_optimizer_groups=4",
+        'train.stochastic_rounding=true train.mixed_precision="bf16"',
+        "--stochastic_rounding does not work with --fused_optimizer_groups",
+        patches=("fused-step",),
+    ),
+    "rounding-optimizer": Case(
+        'train.stochastic_rounding=true train.mixed_precision="bf16" train.optimizer_type="SGD"',
+        'train.stochastic_rounding=true train.mixed_precision="bf16" train.optimizer_type="Lion"',
+        "work with AdaCoor, AdamW and Lion, not with torch.optim.sgd.SGD",
+        patches=("fused-step",),
+    ),
+    "rounding-args": Case(
+        'train.stochastic_rounding=true train.mixed_precision="bf16"'
+        ' train.optimizer_args=["amsgrad=True"]',
+        'train.mixed_precision="bf16" train.optimizer_args=["amsgrad=True"]',
+        "--stochastic_rounding does not work with AdamW's amsgrad=True",
+        patches=("fused-step",),
+    ),
+    "rounding-idle": Case(
+        'train.stochastic_rounding=true train.mixed_precision="bf16"',
+        'train.stochastic_rounding=true train.mixed_precision="bf16" train.full_bf16=true',
+        patches=("fused-step",),
+    ),
+    "compiled-idle": Case(
+        'train.fused_backward_pass=true train.optimizer_args=["compiled=True"]',
+        'train.optimizer_args=["compiled=True"]',
+        preset="adacoor",
+        patches=("fused-step",),
+    ),
+    "fused-saves-nothing": Case(
+        "train.fused_backward_pass=true train.gradient_accumulation_steps=2",
+        "train.fused_backward_pass=true",
+        patches=("fused-step",),
     ),
     # tools
     "extract-sdxl": Case("extract.sdxl=false", "extract.sdxl=true"),

@@ -72,6 +72,7 @@ ELSEWHERE = {
 }
 UNRUN = {
     "ema-deepspeed": "needs the package deepspeed and a GPU",
+    "fused-deepspeed": "needs the package deepspeed and a GPU",
     "resize-alone": "our own rule, about the stages of a preset; no script of sd-scripts is asked",
 }
 

@@ -29,7 +29,8 @@ THREADS = ("issue", "pull request", "check")
 
 def codes(shipped: Catalogue, case: Case, overrides: str, *ignored: str) -> set[str]:
     made = shipped.load(case.preset, overrides=overrides.split())
-    report = everything.loaded(made, against(case.release, ignore=frozenset(ignored)))
+    at = against(case.release, case.patches, ignore=frozenset(ignored))
+    report = everything.loaded(made, at)
     return {problem.code for problem in report.problems}
 
 
@@ -63,7 +64,7 @@ def test_a_preset_can_silence_a_rule_itself(code: str, shipped: Catalogue) -> No
     case = CASES[code]
     made = shipped.load(case.preset, overrides=case.fires.split())
     silent = type(made)(**{**vars(made), "silence": (code,)})
-    found = everything.loaded(silent, against(case.release)).problems
+    found = everything.loaded(silent, against(case.release, case.patches)).problems
     assert code not in {problem.code for problem in found}
 
 

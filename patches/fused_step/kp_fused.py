@@ -1,0 +1,181 @@
+"""Steps inside of the backward pass, and stochastic rounding: options, and what they cannot do.
+
+sd-scripts has `--fused_backward_pass` from v0.9.0 on, for Adafactor, and asserts that. For any
+other optimizer the option is turned off for sd-scripts' own code, and done here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .kp_alone import Alone
+from .kp_in_backward import HOOK, InBackward, part, used_twice
+from .kp_rounding import Rounding
+
+FUSED = "--fused_backward_pass"
+ROUNDING = "--stochastic_rounding"
+ADAFACTOR = Path(__file__).with_name("adafactor_fused.py")  # sd-scripts' own, from v0.9.0 on
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that the release does not have."""
+    add = parser.add_argument_group("step in the backward pass (kohya-presets)").add_argument
+    if FUSED not in parser._option_string_actions:
+        add(FUSED, action="store_true", help="step each weight inside of the backward pass")
+    add(ROUNDING, action="store_true", help="round bfloat16 weights and state by chance")
+
+
+class Off:
+    """What a training without these options gets: nothing happens."""
+
+    def start(self, *_: Any) -> None:
+        """Do nothing."""
+
+
+def begin(args: argparse.Namespace) -> Steps | Off:
+    """Check the options, and take `--fused_backward_pass` away from sd-scripts' own code.
+
+    Adafactor's is left to sd-scripts, where it has that.
+
+    Raises:
+        ValueError: another option goes with none of this.
+    """
+    fused, rounding = bool(args.fused_backward_pass), bool(args.stochastic_rounding)
+    args.steps_in_backward = fused  # which kp_ema asks
+    if (args.optimizer_type or "").lower() == "adafactor":
+        if rounding:
+            raise ValueError(
+                f"{ROUNDING} does not work with Adafactor: sd-scripts rounds in its own way there, "
+                f"from v0.10.0 on, with {FUSED}"
+            )
+        if fused and not ADAFACTOR.exists():
+            raise ValueError(f"{FUSED} with Adafactor needs sd-scripts v0.9.0 or newer")
+        return Off()
+    if not (fused or rounding):
+        return Off()
+    for refused in _refused(args) if fused else _refused_rounding(args):
+        raise ValueError(refused)
+    args.fused_backward_pass = False
+    return Steps(args, fused=fused, rounding=rounding)
+
+
+class Steps:
+    """The steps of one training."""
+
+    def __init__(self, args: argparse.Namespace, *, fused: bool, rounding: bool) -> None:
+        self._args, self._fused, self._rounds = args, fused, rounding
+
+    def start(
+        self, accelerator: Any, optimizer: Any, models: Sequence[nn.Module], current_step: Any
+    ) -> None:
+        """Take over the steps of an optimizer, as accelerate has prepared it.
+
+        To be called when everything is prepared and resumed. `current_step.value` is the number of
+        steps done, as the script's data sets see it.
+
+        Raises:
+            ValueError: the optimizer, or how accelerate was started, goes with none of this.
+        """
+        self._check(accelerator, models)
+        inner = getattr(optimizer, "optimizer", optimizer)
+        rounding = Rounding(self._args.seed or 0) if self._rounds else None
+        alone = Alone(inner, rounding)
+        places = [(p, n) for n, group in enumerate(inner.param_groups) for p in group["params"]]
+        parameters = [p for p, _ in places]
+
+        def step(p: Tensor, number: int) -> None:
+            if rounding:
+                rounding.begin(current_step.value, number, p.device)
+            alone.step(p, places[number][1])
+
+        def step_all(*_: Any, **__: Any) -> None:
+            if accelerator.sync_gradients:
+                for number, p in enumerate(parameters):
+                    if p.grad is not None:
+                        step(p, number)
+
+        inner.step()  # of nothing: a schedule warns where none came before its own step
+        if self._fused:
+            part(parameters)
+            steps = InBackward(
+                step,
+                parameters,
+                whole=lambda: bool(accelerator.sync_gradients),
+                max_norm=self._args.max_grad_norm,
+            )
+            optimizer.step = steps.end
+        else:
+            optimizer.step = step_all
+        self._tell(accelerator, inner, parameters)
+
+    def _check(self, accelerator: Any, models: Sequence[nn.Module]) -> None:
+        if getattr(accelerator, "scaler", None) is not None:
+            raise ValueError(_FP16)
+        if not self._fused:
+            return
+        if accelerator.num_processes > 1:
+            raise ValueError(_PROCESSES)
+        if getattr(self._args, "gradient_checkpointing", False) and (count := used_twice(models)):
+            raise ValueError(
+                f"{FUSED} does not work with --gradient_checkpointing here: {count} weights are "
+                "used by several layers, and get their gradients in parts"
+            )
+
+    def _tell(self, accelerator: Any, inner: Any, parameters: Sequence[Tensor]) -> None:
+        name = type(inner).__name__
+        if self._fused:
+            accelerator.print(f"{name} steps each weight inside of the backward pass")
+            if self._args.max_grad_norm:
+                accelerator.print("  each gradient is clipped by itself, not all of them together")
+            if accelerator.gradient_accumulation_steps > 1:
+                logger.warning(
+                    "with --gradient_accumulation_steps, %s saves little memory: all gradients "
+                    "are kept from one batch to the next",
+                    FUSED,
+                )
+            if getattr(inner, "compiled", False):
+                logger.warning("compiled=True has no effect with %s", FUSED)
+        if self._rounds:
+            count = sum(p.numel() for p in parameters if p.dtype == torch.bfloat16)
+            accelerator.print(f"  {count} weights are bfloat16, and rounded by chance")
+            if not count:
+                logger.warning("%s has no weights to round: they are not bfloat16", ROUNDING)
+
+
+_FP16 = (
+    f"{FUSED} and {ROUNDING} do not work with fp16, whose gradients are scaled, and can only be "
+    "judged when all of them are there. Use --mixed_precision bf16"
+)
+_PROCESSES = (
+    f"{FUSED} does not work with several processes: each would step by its own gradients, before "
+    "these are averaged. Use one process, or leave the option out"
+)
+
+
+def _refused_rounding(args: argparse.Namespace) -> Iterator[str]:
+    """Yield what keeps a training from being rounded by us."""
+    precision = args.mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION")
+    if precision == "fp16" or getattr(args, "full_fp16", False):
+        yield _FP16
+    for option in ("deepspeed", "fused_optimizer_groups"):
+        if getattr(args, option, None):
+            which = FUSED if args.fused_backward_pass else ROUNDING
+            yield f"{which} does not work with --{option}. Leave one of the two out"
+
+
+def _refused(args: argparse.Namespace) -> Iterator[str]:
+    """Yield what keeps a training from stepping inside of the backward pass."""
+    yield from _refused_rounding(args)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        yield _PROCESSES
+    if not hasattr(Tensor, HOOK):
+        yield f"{FUSED} needs torch 2.1 or newer, found {torch.__version__}"
