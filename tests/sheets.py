@@ -40,7 +40,9 @@ INTENDED: dict[str, set[str]] = {
     "a100-ema": {"min-snr-gamma"},
     "a6000": {"min-snr-gamma"},
     "adacoor": set(),
+    "hal": {"mixed-precision", "full-half"},
     "lion": set(),
+    "marvin": {"cached-latents", "mixed-precision", "full-half"},
     "skynet": set(),
 }
 SHIPPED_NAMES = tuple(INTENDED)

@@ -32,7 +32,7 @@ class Evaluation:
     sampling: Sampling
     shown: tuple[Shown, ...]
     copies: int | None = None
-    captions: int | None = None  # pictures of captions word for word: `copies` of them
+    captions: int | None = None  # that were prompted word for word: `copies` of them came back
     leak: float | None = None
     verdict: str = "unknown"
     recommended: str | None = None  # the model that `evaluate` recommends
@@ -50,9 +50,8 @@ def of(values: Any, model: str) -> Evaluation | None:
     settings, advice = _table(values.get("settings")), _table(values.get("recommendation"))
     if model not in models:
         return None
-    epoch: Mapping[str, Any] = next(
-        (e for e in _tables(values.get("epochs")) if e.get("model") == model), {}
-    )
+    own = [e for e in _tables(values.get("epochs")) if e.get("model") == model]
+    epoch: Mapping[str, Any] = min(own, key=_from_full, default={})
     sampling = Sampling(
         _text(settings, "sampler"),
         int(_number(settings.get("steps")) or 0),
@@ -73,12 +72,18 @@ def of(values: Any, model: str) -> Evaluation | None:
     )
 
 
+def _from_full(epoch: Mapping[str, Any]) -> float:
+    """Return how far the strength of a row of numbers is from 1, at which most use a LoRA."""
+    strength = _number(epoch.get("strength"))
+    return abs((1.0 if strength is None else strength) - 1.0)
+
+
 def notes(found: Evaluation) -> Iterator[str]:
     """Yield what a user of the LoRA should know, in sentences."""
     if found.copies and found.captions:
         yield (
-            f"It can repeat training images: {found.copies} of {found.captions} pictures made from "
-            "a training caption, word for word, came out as a copy of a training image. "
+            f"It can repeat training images: {found.copies} of {found.captions} training captions, "
+            "prompted word for word, came back as a copy of a training image. "
             "Use other words, or a lower strength."
         )
     if found.leak is not None and found.leak >= TOLD:

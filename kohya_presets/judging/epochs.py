@@ -162,12 +162,14 @@ def _numbers(
     spreads: Sequence[Spread],
 ) -> Epoch:
     own = [s for s in shots if (s.model, s.epoch, s.strength) == (model, epoch, strength)]
-    captions = [s for s in own if s.kind == CAPTION and s.nearest is not None]
+    pictures = [s for s in own if s.kind == CAPTION and s.nearest is not None]
+    captions = {s.prompt for s in pictures}
+    back = {s.prompt for s in pictures if s.copy}
     apart = [s.distance for s in spreads if (s.model, s.strength) == (model, strength)]
     leak, trigger = _moved(own, TRIGGER_FREE), _moved(own, (TRIGGER,))
     return Epoch(
         *(model, epoch, strength),
-        *(sum(s.copy for s in captions), len(captions)),
+        *(len(back), len(captions)),
         *(_mean(apart), _mean(leak), _mean(trigger)),
         *(len(leak), len(trigger)),
     )

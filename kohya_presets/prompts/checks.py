@@ -22,7 +22,8 @@ LETTER = re.compile(r"[A-Za-z]{1,4}$")
 CODES = frozenset(
     {
         *("prompts-encoding", "prompts-mark", "prompts-none"),
-        *("prompt-comment", "prompt-empty", "prompt-option", "prompt-size", "prompt-value"),
+        *("prompt-comment", "prompt-empty", "prompt-option", "prompt-size", "prompt-text"),
+        "prompt-value",
     }
 )
 
@@ -89,6 +90,10 @@ def of_line(line: str, release: str, where: Place) -> Iterator[Problem]:
         message = "the line has options and no prompt"
         yield Problem("prompt-empty", "warning", where, message, "Write the prompt in front.")
         return
+    text = line.strip().split(" --")[0]
+    if (own := lines.OPTION.match(text)) and own[1].lower() in _known(release):
+        message = f"the prompt begins like the option --{own[1]}, and is read as that too"
+        yield Problem("prompt-text", "warning", where, message, "Begin it with another word.")
     said = list(lines.options(line))
     for key, value in said:
         yield from _option(key, value, release, where)
@@ -99,7 +104,7 @@ def of_line(line: str, release: str, where: Place) -> Iterator[Problem]:
 
 
 def _option(key: str, value: str, release: str, where: Place) -> Iterator[Problem]:
-    known = {name for name, letter in LETTERS.items() if options.is_in(release, letter.releases)}
+    known = _known(release)
     if key not in known:
         newer = LETTERS.get(key)
         since = f"it is read by {newer.releases.replace('>=', 'v')} and newer" if newer else None
@@ -109,14 +114,20 @@ def _option(key: str, value: str, release: str, where: Place) -> Iterator[Proble
         yield Problem("prompt-option", "warning", where, message, hint)
         return
     letter = LETTERS[key]
-    read = re.match(letter.pattern, value)
+    read = re.match(letter.pattern, value.strip())
+    if read and letter.pattern == _NUMBER and not _is_number(read[0]):
+        read = None
     if read is None or read[0] != value.strip():
         taken = f"read as {read[0]!r}" if read else "left out"
         message = f"--{key} {value!r} ({letter.means}) is not understood whole: it is {taken}"
-        hint = "Write a whole number." if letter.pattern == _WHOLE else "Write a number."
+        hint = _WRITE.get(letter.pattern, "Write a value behind it, or leave it out.")
         yield Problem("prompt-value", "warning", where, message, hint)
     elif check := _VALUES.get(key):
-        yield from check(key, int(value), where)
+        yield from check(key, int(value.strip()), where)
+
+
+def _known(release: str) -> set[str]:
+    return {name for name, letter in LETTERS.items() if options.is_in(release, letter.releases)}
 
 
 def _side(key: str, value: int, where: Place) -> Iterator[Problem]:
@@ -133,6 +144,15 @@ def _steps(key: str, value: int, where: Place) -> Iterator[Problem]:
         yield Problem("prompt-value", "warning", where, message, f"Write --{key} {used}.")
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+_WRITE: Mapping[str, str] = {_WHOLE: "Write a whole number.", _NUMBER: "Write a number."}
 _VALUES: Mapping[str, Callable[[str, int, Place], Iterator[Problem]]] = {
     "w": _side,
     "h": _side,

@@ -16,6 +16,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 SIDE = 1024  # SDXL's; sd-scripts' own default is 512
 TRIGGER = "Trigger:"  # how the comment begins that names it
 MARK = "\ufeff"  # a byte-order mark, which sd-scripts does not take away
+# How an option of a line begins; sd-scripts looks for them in the prompt itself as well.
+OPTION = re.compile(r"^(w|h|d|s|l|g|n|ss|cn|mk|i|ctr|rcfg|fs|am) ", re.IGNORECASE)
 _HEADING = re.compile(r"#\s*\[(\w+)\]")
 _BEGINS = re.compile(r"(\w+) (.*)", re.DOTALL)
 

@@ -69,7 +69,7 @@ def made(
 ) -> list[Prompt]:
     """Return the whole set. `noun` stands for the trigger where that is left out ("woman")."""
     wish = wish or Wish()
-    several = spread([*dict.fromkeys(map(plain, captions))], _CAPTIONS)
+    several = spread(_plain(captions), _CAPTIONS)
     found = [_prompt(one, "caption", wish, seed) for one in several for seed in range(_SEEDS)]
     found += [_near(one, more, wish) for one, more in zip(several, _NEAR, strict=False)]
     found += sorted(_scenes(trigger, noun, wish), key=lambda prompt: KINDS.index(prompt.kind))
@@ -80,7 +80,7 @@ def made(
 def few(captions: Sequence[str], trigger: str | None, wish: Wish | None = None) -> list[Prompt]:
     """Return a small set of the same kinds, for pictures while the training goes on."""
     wish = wish or Wish()
-    several = spread([*dict.fromkeys(map(plain, captions))], 2)
+    several = spread(_plain(captions), 2)
     found = [_prompt(one, "caption", wish) for one in several]
     found += [_near(one, _NEAR[2], wish) for one in several[:1]]
     return [*found, *islice(_scenes(trigger, None, wish), 2), _prompt(_GENERIC[0], "generic", wish)]
@@ -91,7 +91,7 @@ def text(prompts: Sequence[Prompt], captions: int, trigger: str | None) -> str:
     said = [
         f"Prompts made by kohya-presets from {plural(captions, 'caption')}: change what you like.",
         "Each line makes one picture. Lines that begin with # are not read by sd-scripts.",
-        f"{lines.TRIGGER} {trigger or 'none; give it by --trigger'}",
+        f"{lines.TRIGGER} {' '.join((trigger or '').split()) or 'none; give it by --trigger'}",
     ]
     return file_text(prompts, said, HEADINGS)
 
@@ -105,7 +105,7 @@ def trigger_of(captions: Sequence[str]) -> str | None:
     if len(captions) < 2:
         return None
     least = NEARLY_ALL * len(captions)
-    counted = Counter(phrase for one in captions for phrase in {*_phrases(one.lower())})
+    counted = Counter(phrase for one in captions for phrase in dict.fromkeys(_phrases(one.lower())))
     common = [phrase for phrase, count in counted.items() if count >= least]
     best = max(common, key=len, default=None)  # of several, the first
     if best is None:
@@ -121,8 +121,11 @@ def plain(caption: str) -> str:
     makes a comment. sdxl_gen_img.py parts a prompt at BREAK and AND; CLIP's tokens know no case.
     """
     text = re.sub(r"\b(BREAK|AND)\b", lambda found: found[0].lower(), caption)
-    text = re.sub(r"[{}]", "", text).replace(" --", " - ").lstrip("# ")
-    return " ".join(re.sub(r"([\\()\[\]])", r"\\\1", text).split())
+    text = re.sub(r"[{}\ufeff]", "", text).replace(" --", " - ").strip("#- \n\t")
+    text = " ".join(re.sub(r"([\\()\[\]])", r"\\\1", text).split())
+    # sd-scripts looks for options in the prompt itself too: "n word" were a negative prompt. With a
+    # tab it is none, and the text encoders see the same words.
+    return lines.OPTION.sub("\\1\t", text)
 
 
 def spread(several: Sequence[str], count: int) -> list[str]:
@@ -142,15 +145,21 @@ def _phrases(caption: str) -> Iterator[tuple[str, ...]]:
                     yield tuple(words[start:end])
 
 
+def _plain(captions: Sequence[str]) -> list[str]:
+    """Return different captions as prompts; one that is nothing but signs is none."""
+    return [*dict.fromkeys(text for text in map(plain, captions) if text)]
+
+
 def _near(caption: str, more: str, wish: Wish) -> Prompt:
     return _prompt(f"{caption.rstrip(' .,')}, {more}", "near", wish)
 
 
 def _scenes(trigger: str | None, noun: str | None, wish: Wish) -> Iterator[Prompt]:
     """Yield each scene with the trigger, and then without it."""
-    for scene in _SCENES if trigger else ():
-        yield _prompt(f"{trigger} {scene}", "trigger", wish)
-        yield _prompt(f"{noun} {scene}" if noun else _alone(scene), "without", wish)
+    called, plainly = plain(trigger or ""), plain(noun or "")
+    for scene in _SCENES if called else ():
+        yield _prompt(f"{called} {scene}", "trigger", wish)
+        yield _prompt(f"{plainly} {scene}" if plainly else _alone(scene), "without", wish)
 
 
 def _alone(scene: str) -> str:
@@ -160,12 +169,12 @@ def _alone(scene: str) -> str:
 
 def _prompt(text: str, kind: Kind, wish: Wish, seed: int = 0) -> Prompt:
     return Prompt(
-        " ".join(text.split()),
+        text.strip(),
         kind,
         wish.seed + seed,
         wish.width,
         wish.height,
         wish.steps,
         wish.scale,
-        wish.negative,
+        " ".join((wish.negative or "").replace(" --", " - ").split()) or None,
     )

@@ -110,9 +110,9 @@ def _of_run(run: Run, file: Path) -> About:
         found = replace(found, sampled_with=f"during training{by}" if pictures else "")
     known = _known(found, metadata, evaluation)
     warnings = tuple(_warnings(run, file, evaluation))
-    return About(
-        file, found, metadata, run.folder / CARD, run, evaluation, pictures, known, warnings
-    )
+    # Each LoRA has a page of its own: that of one epoch is no later version of the last one's.
+    folder = run.folder / (CARD if is_product else f"{CARD}-{file.stem}")
+    return About(file, found, metadata, folder, run, evaluation, pictures, known, warnings)
 
 
 def _read(file: Path) -> tuple[Facts, Mapping[str, str]]:

@@ -149,7 +149,10 @@ def main() -> None:
 
 
 _PRESETS = ("preset", "old", "new", "names", "parent")  # arguments that are presets
-INTERRUPTED_TEXT = "Interrupted. A run continues with `kohya-presets resume RUN`."
+INTERRUPTED_TEXT = (
+    "Interrupted. A run continues with `kohya-presets resume RUN`, any other command when it is "
+    "started again."
+)
 
 
 def _tell_usage(error: click.ClickException) -> None:

@@ -128,18 +128,22 @@ def _evaluation(
     talk: Talk,
 ) -> Evaluation:
     chosen = [m for m in loras if not asked.epochs or m.epoch in asked.epochs]
-    if not chosen:
+    if missing := set(asked.epochs) - {m.epoch for m in loras}:
         known = listed(str(m.epoch) for m in loras if m.epoch is not None) or "no epoch's"
-        raise UserError(f"no LoRA is of these epochs; there are those of {known}")
+        wanted = listed(str(epoch) for epoch in sorted(missing))
+        raise UserError(f"no LoRA is of epoch {wanted}; there are those of {known}")
+    generate.require_ours(folder)
     models = (site.base_of(where), *chosen)
     steps = adapt.SAMPLE_STEPS if where.small else asked.steps
     wish = found.wish if found else made.Wish()
-    width, height = (asked.size, asked.size) if asked.size else (wish.width, wish.height)
+    width, height = map(shots.side, (asked.size or wish.width, asked.size or wish.height))
     settings = Settings(
         where.release, site.SCRIPT, asked.sampler, steps, asked.scale, width, height
     )
     file = asked.prompts or folder / PROMPTS
     is_new = asked.prompts is None and not file.is_file()
+    if asked.prompts is None and not is_new:
+        _require_same(file, asked)
     text = _made(found, asked, settings, where, talk) if is_new else _read(file, where, talk)
     # Pictures of one noise can be compared: a prompt without a seed gets one.
     several = (replace(p, seed=1 if p.seed is None else p.seed) for p in lines.of_text(text))
@@ -159,6 +163,25 @@ def _evaluation(
         tuple(shots.of(models, prompts, settings, asked.strengths)),
         text if is_new else "",
     )
+
+
+def _require_same(file: Path, asked: Asked) -> None:
+    """Raise UserError if prompts are asked for in another way than those that are there.
+
+    They may be edited: nothing writes over them.
+    """
+    text = file.read_text("utf-8-sig", "replace")
+    prompts = lines.of_text(text)
+    plain = [p.text for p in prompts if p.kind == "without"]
+    sides = {n for p in prompts for n in (p.width, p.height) if n is not None}
+    idle = {
+        "--trigger": asked.trigger not in (None, lines.trigger_of(text)),
+        "--noun": asked.noun and not any(made.plain(asked.noun) in text for text in plain),
+        "--size": asked.size and sides - {shots.side(asked.size)},
+    }
+    if what := next((option for option, is_idle in idle.items() if is_idle), None):
+        hint = "Edit or rename that file, or give another one by --prompts."
+        raise UserError(f"{what} has no effect on the prompts that are there: {file}", hint=hint)
 
 
 def _made(found: Captions | None, asked: Asked, settings: Settings, where: Site, talk: Talk) -> str:

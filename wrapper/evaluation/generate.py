@@ -7,6 +7,7 @@ ends, is kept: the script numbers its pictures in the order of their lines.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,13 +25,18 @@ from wrapper.runs.watcher import Watcher
 from wrapper.system import folders, launch, locks
 from wrapper.system.launch import Launch
 
-LOCK, WORK, LINES = ".lock", "work", "prompts.txt"
+LOCK, LINES = ".lock", "prompts.txt"
+WORK = ".making-pictures"  # what a start is making, and for which files
+OURS = ".evaluation"  # a file that says that a folder is an evaluation's
+TARGETS = "targets.json"
 _BEGUN = re.compile(r"prompt (\d+)/\d+:")
 
 
 def missing(folder: Path, wanted: Sequence[Shot]) -> list[Shot]:
-    """Return the pictures that are not there yet."""
-    return [shot for shot in wanted if not (folder / shot.file).is_file()]
+    """Return the pictures that are not there yet; of two that are the same, the first."""
+    found = {shot.file: shot for shot in reversed(wanted)}
+    ordered = (shot for shot in wanted if found[shot.file] is shot)
+    return [shot for shot in ordered if not (folder / shot.file).is_file()]
 
 
 def make(
@@ -47,9 +53,13 @@ def make(
         TrainerError: the script failed; pictures made before stay.
         UserError: another process makes pictures there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / OURS).touch()
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror}") from None
     with locked(folder):
-        launch.stop(launch.at_work(folder))
+        _finish(folder, watcher)
         for name, several in shots.by_model(missing(folder, wanted)):
             _of_model(folder, models[name], several, settings, site, watcher)
 
@@ -67,6 +77,31 @@ def locked(folder: Path) -> Iterator[None]:
     )
     with locks.held(folder / LOCK, busy):
         yield
+
+
+def require_ours(folder: Path) -> None:
+    """Raise UserError if a folder has something in it and is no evaluation's."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / OURS).exists():
+        hint = "Choose a new folder, or an empty one."
+        raise UserError(f"{folder} is not empty, and no evaluation", hint=hint)
+
+
+def _finish(folder: Path, watcher: Watcher) -> None:
+    """Wait for a script that an earlier evaluation has left, and keep what it has made."""
+    work = folder / WORK
+    if not work.is_dir():
+        return
+    try:
+        told = json.loads((work / TARGETS).read_text("utf-8"))
+        files, log = [str(file) for file in told["files"]], Path(str(told["log"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        files, log = [], work / "none"
+    if launch.at_work(folder) and log.is_file():
+        watcher.say("an earlier evaluation is still making pictures: waiting for it")
+        launch.follow(folder, log, on_line=lambda line: None)
+    launch.stop(launch.at_work(folder))
+    _collect(folder, work / "made", files)
+    folders.delete(work)
 
 
 def command(
@@ -105,13 +140,13 @@ def _of_model(
     watcher: Watcher,
 ) -> None:
     work = folder / WORK
-    if work.exists():
-        folders.delete(work)  # of a start that was killed together with us
     into = work / "made"
     into.mkdir(parents=True)
-    lines = work / LINES
+    lines, files = work / LINES, [shot.file for shot in several]
     lines.write_text("".join(f"{shot.line}\n" for shot in several), encoding="utf-8", newline="\n")
     started = command(folder, model, lines, into, settings, site)
+    told = json.dumps({"files": files, "log": str(started.log)}, ensure_ascii=False)
+    (work / TARGETS).write_text(told, encoding="utf-8")
     at = 0
 
     def news() -> str:
@@ -131,8 +166,8 @@ def _of_model(
             if outcome.returncode:
                 raise _failed(model, started, outcome.returncode, outcome.tail)
     finally:
-        _collect(folder, into, several)
-    folders.delete(work)
+        _collect(folder, into, files)
+        folders.delete(work)
     if left := missing(folder, several):
         raise TrainerError(
             f"{SCRIPT} ended without an error, but {plural(len(left), 'picture')} of {model.name} "
@@ -149,12 +184,12 @@ def _failed(model: Model, started: Launch, code: int, tail: Sequence[str]) -> Tr
     )
 
 
-def _collect(folder: Path, into: Path, several: Sequence[Shot]) -> None:
+def _collect(folder: Path, into: Path, files: Sequence[str]) -> None:
     """Give each whole picture its name."""
-    for number, shot in enumerate(several, start=1):
-        made = into / f"im_{number:06d}.png"
-        if made.is_file() and _is_whole(made):
-            place = folder / shot.file
+    for number, file in enumerate(files, start=1):
+        made, place = into / f"im_{number:06d}.png", folder / file
+        inside = place.resolve().is_relative_to(folder.resolve())
+        if inside and made.is_file() and _is_whole(made):
             place.parent.mkdir(parents=True, exist_ok=True)
             made.replace(place)
 

@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,8 @@ def of(evaluation: Evaluation) -> Judged:
         epochs.Picture(
             shot.model,
             models[shot.model].epoch,
-            kinds[shot.prompt.text],
-            shot.prompt.text,
+            kinds[shot.number],
+            replace(shot.prompt, seed=None).line(),  # with its options: pictures of it are alike
             shot.prompt.seed or 0,
             shot.strength,
             features,
@@ -102,9 +102,11 @@ def values(judged: Judged) -> dict[str, Any]:
         "prompts": [
             {
                 "number": number,
-                "kind": kinds[prompt.text],
+                "kind": kinds[number],
                 "prompt": prompt.text,
                 "seed": prompt.seed,
+                "negative": prompt.negative,
+                **{key: value for key, value in settings.of(prompt).items() if key != "sampler"},
             }
             for number, prompt in enumerate(evaluation.prompts, start=1)
         ],
@@ -165,10 +167,13 @@ def _sorted(numbers: Iterable[Epoch], models: Sequence[Model]) -> list[Epoch]:
     return sorted(numbers, key=lambda row: (place[row.model], row.strength))
 
 
-def kinds_of(evaluation: Evaluation) -> dict[str, Kind]:
-    """Return the kind of each prompt by its text; of a user's own file it is told by its words."""
+def kinds_of(evaluation: Evaluation) -> dict[int, Kind]:
+    """Return the kind of each prompt by its number; in a user's own file its words tell it."""
     texts = {made.plain(text) for text in evaluation.captions}
-    return {prompt.text: _kind(prompt, texts, evaluation.trigger) for prompt in evaluation.prompts}
+    return {
+        number: _kind(prompt, texts, evaluation.trigger)
+        for number, prompt in enumerate(evaluation.prompts, start=1)
+    }
 
 
 def _kind(prompt: Prompt, captions: set[str], trigger: str | None) -> Kind:

@@ -6,10 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kohya_presets.prompts import checks
 from kohya_presets.prompts.lines import Kind, Prompt
 
 BASE = "base"  # what the model without any LoRA is called
@@ -32,14 +33,7 @@ class Model:
     step: int | None = None
     identity: str = ""
     module: str = "networks.lora"
-
-    @property
-    def order(self) -> tuple[int, int, str]:
-        """What models are sorted by: the base, then as they were saved, the last one last."""
-        last = 2**62
-        after = self.step if self.step is not None else last
-        epoch = self.epoch if self.epoch is not None else (0 if self.step is not None else last)
-        return (-1, 0, "") if self.file is None else (epoch, after, self.name)
+    order: int = 0  # its place among the others: as they were saved, after the base
 
 
 @dataclass(frozen=True)
@@ -53,6 +47,14 @@ class Settings:
     scale: float
     width: int
     height: int
+
+    def of(self, prompt: Prompt) -> dict[str, Any]:
+        """Return how the picture of a prompt is made: what its line says comes first."""
+        own = (None, prompt.steps, prompt.scale, prompt.width, prompt.height)
+        return {
+            name: value if asked is None else asked
+            for (name, value), asked in zip(self.values().items(), own, strict=True)
+        }
 
     def values(self) -> dict[str, Any]:
         """Return what a person needs to make such a picture."""
@@ -93,6 +95,7 @@ def of(
     A picture's name has a hash of all that it follows from: what is there already needs not be made
     again, and another prompt, model or setting makes another picture beside it.
     """
+    prompts = [rounded(prompt) for prompt in prompts]
     last = max(models, key=lambda model: model.order).name
     found = []
     for model in sorted(models, key=lambda model: model.order):
@@ -103,6 +106,17 @@ def of(
                 if strength == FULL or (prompt.kind in COMPARED and _is_first(prompt, prompts)):
                     found.append(_shot(model, number, prompt, strength, settings))
     return found
+
+
+def rounded(prompt: Prompt) -> Prompt:
+    """Return a prompt whose sides the script can take; training rounds them in the same way."""
+    width, height = (None if n is None else side(n) for n in (prompt.width, prompt.height))
+    return replace(prompt, width=width, height=height)
+
+
+def side(pixels: int) -> int:
+    """Return the side of a picture that sd-scripts can make: a multiple of 8, 64 or more."""
+    return max(checks.LEAST, pixels - pixels % checks.MULTIPLE)
 
 
 def by_model(shots: Iterable[Shot]) -> Iterator[tuple[str, list[Shot]]]:
@@ -119,14 +133,16 @@ def _is_first(prompt: Prompt, prompts: Sequence[Prompt]) -> bool:
 
 
 def _shot(model: Model, number: int, prompt: Prompt, strength: float, settings: Settings) -> Shot:
+    said = {key: value for key, value in prompt.options.items() if key not in "whsl"}
     made_from: Mapping[str, Any] = {
         "model": model.identity,
-        "prompt": prompt.line(),
+        "prompt": prompt.text,
+        "options": said,
         "strength": strength,
         "release": settings.release,
-        **settings.values(),
+        **settings.of(prompt),
     }
     told = json.dumps(made_from, sort_keys=True).encode("utf-8")
     digits = hashlib.sha256(told).hexdigest()[:_LETTERS]
     where = model.name if model.file is None else f"{model.name}/{strength:g}"
-    return Shot(model.name, number, prompt, strength, f"{FOLDER}/{where}/{number:03d}-{digits}.png")
+    return Shot(model.name, number, prompt, strength, f"{FOLDER}/{where}/{digits}.png")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kohya_presets.errors import UserError
@@ -126,7 +126,7 @@ def loras_of(run: Run, last: int | None) -> list[Model]:
         resume = proc.our_line("resume", run.folder)
         hint = f"Continue the run with `{resume}`."
         raise UserError(f"{run.folder} has no LoRA yet", hint=hint)
-    return sorted(found, key=lambda model: model.order)
+    return in_order(found)
 
 
 def loras(files: Sequence[Path]) -> list[Model]:
@@ -141,7 +141,24 @@ def loras(files: Sequence[Path]) -> list[Model]:
     models = [model for model in found if model]
     if len({model.name for model in models}) < len(models):
         raise UserError("two of the LoRAs have the same name", hint="Rename one of them.")
-    return sorted(models, key=lambda model: model.order)
+    if any(model.name == BASE for model in models):
+        hint = "Rename it: the model without a LoRA is called that here."
+        raise UserError(f"a LoRA cannot be called {BASE}", hint=hint)
+    return in_order(models)
+
+
+def in_order(models: Sequence[Model]) -> list[Model]:
+    """Return LoRAs in the order in which they were saved, as their names say it.
+
+    Names with steps and names with epochs cannot be compared: then the files' times tell.
+    """
+    numbered = {(m.epoch is not None, m.step is not None) for m in models} - {(False, False)}
+    if len(numbered) > 1:
+        found = sorted(models, key=lambda m: m.file.stat().st_mtime_ns if m.file else 0)
+    else:
+        last = 2**62
+        found = sorted(models, key=lambda m: (next(filter(None, (m.epoch, m.step)), last), m.name))
+    return [replace(model, order=place) for place, model in enumerate(found, start=1)]
 
 
 def _lora(file: Path, product: str | None = None, last: int | None = None) -> Model | None:

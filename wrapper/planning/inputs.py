@@ -6,6 +6,7 @@ without executing a command because it stands in a file.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,13 @@ class Inputs:
     tensorboard: bool = False
     standin: bool = False
     in_work: bool = False
+    full_size: bool = False  # a rehearsal whose base model is of true size
 
     def table(self) -> dict[str, Any]:
         """Return what of it stands nowhere else in run.toml."""
         found = {"seed": self.seed, "device": self.device, "tensorboard": self.tensorboard}
+        if self.full_size:
+            found |= {"base": str(self.base), "full_size": True}
         return {key: value for key, value in found.items() if value is not None}
 
 
@@ -61,18 +65,31 @@ def plan(preset: Preset, inputs: Inputs) -> Plan:
     if inputs.kind == "train":
         return job.plan(preset, inputs.product, where, seed=inputs.seed)
     observed = inputs.folder / proof.OBSERVED
-    where = replace(
-        where, in_front=adapt.in_front(observed, standin=inputs.standin), cpu=True, env=ENV
-    )
-    extra = {"tokenizer_cache_dir": str(_tokenizers(inputs.folder))}
+    front = adapt.in_front(observed, standin=inputs.standin, full_size=inputs.full_size)
+    threads = {} if not inputs.full_size else {"OMP_NUM_THREADS": str(os.cpu_count() or 1)}
+    where = replace(where, in_front=front, cpu=True, env={**ENV, **threads})
+    beside = inputs.base.parent if inputs.full_size else inputs.folder / "miniature"
+    extra = {"tokenizer_cache_dir": str(beside / "tokenizers")}
     planned = job.plan(preset, inputs.product, where, seed=inputs.seed, extra=extra)
+    if inputs.full_size:
+        return planned
     return replace(planned, stages=(_miniature(inputs), *planned.stages))
 
 
 def rehearsal(
-    folder: Path, product: str, scripts: Path, python: str, *, standin: bool, tensorboard: bool
+    folder: Path,
+    product: str,
+    scripts: Path,
+    python: str,
+    *,
+    standin: bool,
+    tensorboard: bool,
+    full_size: Path | None = None,
 ) -> Inputs:
-    """Return the inputs of a rehearsal: its images and its base model lie in its own folder."""
+    """Return the inputs of a rehearsal: its images and its base model lie in its own folder.
+
+    `full_size` is the base model of one at true size, which is kept elsewhere.
+    """
     return Inputs(
         "rehearsal",
         folder,
@@ -80,10 +97,11 @@ def rehearsal(
         scripts,
         python,
         folder / "data",
-        _base(folder),
+        full_size or _base(folder),
         SEED,
         tensorboard=tensorboard,
         standin=standin,
+        full_size=full_size is not None,
     )
 
 
@@ -94,8 +112,15 @@ def of(run: Run) -> Inputs:
     scripts, python = Path(str(sources["folder"])), train.launch.argv[0]
     if run.kind == "rehearsal":
         standin, events = bool(sources.get("standin")), bool(found.get("tensorboard"))
+        full = Path(str(found["base"])) if found.get("full_size") else None
         made = rehearsal(
-            run.folder, run.product.stem, scripts, python, standin=standin, tensorboard=events
+            run.folder,
+            run.product.stem,
+            scripts,
+            python,
+            standin=standin,
+            tensorboard=events,
+            full_size=full,
         )
         return replace(made, in_work=not train.in_place)
     gpus = run.facts.get("environment", {}).get("gpus")

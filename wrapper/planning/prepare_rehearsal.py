@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kohya_presets.errors import UserError
+from kohya_presets.memory.estimate import Estimate
 from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training import trained
 from wrapper.data import of_run
-from wrapper.planning import inputs, preflight, trainer, wishes
+from wrapper.planning import full_size, inputs, preflight, trainer, wishes
 from wrapper.planning import request as requests
 from wrapper.planning.request import Request
 from wrapper.rehearsal import adapt, changed, pictures
@@ -32,6 +33,7 @@ class Rehearsal:
     trained: tuple[str, ...]  # the parts of the model, as `changed.PARTS` calls them
     replaced: tuple[Replacement, ...]
     standin: bool
+    estimated: Estimate | None = None  # of the preset's memory, at true size
 
 
 def ready(request: Request, talk: Talk) -> Rehearsal:
@@ -61,7 +63,11 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
     count = _count(request, talk)
-    preset, changes = adapt.adapt(wishes.settled(request.preset), count)
+    full, estimated = request.full_size, None
+    if full:
+        known = requests.settings_of(request.preset, checkout)
+        estimated = full_size.require_room(request.preset, known, request.folder, talk)
+    preset, changes = adapt.adapt(wishes.settled(request.preset), count, full_size=full)
     probe = trainer.probed(used, preset, checkout)
     missing = preflight.environment(preset, probe, cpu=True, python=used.python)
     requests.stop_at((p for p in missing if not standin), talk, str(used.python))
@@ -72,6 +78,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
         str(used.python),
         standin=standin,
         tensorboard=probe.tensorboard,
+        full_size=full_size.base(checkout, used.python, talk) if full else None,
     )
     plan = inputs.plan(preset, planned_with)
     facts = trainer.facts(checkout, used, probe) | {
@@ -83,7 +90,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     _fill(request, planned_with.data)
     rates = requests.training(preset, checkout).rates
     parts = tuple(_NAMES[part] for part, rate in rates.items() if rate != 0)
-    return Rehearsal(run, preset, parts, changes, standin)
+    return Rehearsal(run, preset, parts, changes, standin, estimated)
 
 
 def not_proved(preset: Preset, standin: bool) -> tuple[str, ...]:
@@ -117,15 +124,15 @@ def _require_replaceable(folder: Path) -> None:
 
 def _count(request: Request, talk: Talk) -> int:
     """Return the number of images to rehearse with; the user's own images are checked."""
-    if request.data is None:
-        return pictures.COUNT
+    if request.data is None or request.full_size:
+        return pictures.COUNT if not request.full_size else adapt.FULL_STEPS
     images = requests.images(request, request.data.expanduser().resolve(), talk)
     return min(len(images.items), pictures.MOST)
 
 
 def _fill(request: Request, into: Path) -> None:
-    if request.data is None:
-        pictures.draw(into)
+    if request.data is None or request.full_size:
+        pictures.draw(into, adapt.FULL_STEPS if request.full_size else pictures.COUNT)
     else:
         subsets = of_run.of(request.preset, request.data.expanduser().resolve(), request.release)
         pictures.copy_some(subsets, into, request.caption_extension)

@@ -13,6 +13,7 @@ from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem, errors
 from kohya_presets.sdscripts import releases
 from kohya_presets.training import settings
+from kohya_presets.training.settings import Settings
 from kohya_presets.training.trained import Training
 from patches import registry
 from wrapper.checkouts.checkout import Checkout
@@ -42,6 +43,7 @@ class Request:
     standin: bool = False
     ignore: tuple[str, ...] = ()  # codes of rules to leave out
     keep: str | None = None  # as [run] of a preset has it
+    full_size: bool = False  # of a rehearsal: the model has SDXL's true size
     samples: str | None = None  # a file of prompts, or "auto": from the captions
 
     @property
@@ -134,8 +136,13 @@ def with_room(
 
 def training(preset: Preset, checkout: Checkout) -> Training:
     """Return what a preset trains on a checkout."""
+    return settings_of(preset, checkout).training
+
+
+def settings_of(preset: Preset, checkout: Checkout) -> Settings:
+    """Return the settings of a preset on a checkout."""
     additions = registry.additions(paths.user_patches())
-    return settings.of_preset(preset, checkout.options_of, additions).training
+    return settings.of_preset(preset, checkout.options_of, additions)
 
 
 def started(

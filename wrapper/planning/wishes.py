@@ -146,6 +146,8 @@ def _with_states(request: Request, talk: Talk | None) -> Request:
     """
     patch, preset = registry.find(states.PATCH, paths.user_patches()), request.preset
     known = {option.name: scripts for option, scripts in patch.addition.options}
+    if request.full_size:  # a state of it is 20 GB
+        return request
     if request.standin or preset.script not in known["state_every_minutes"]:
         return request
     if refused := next((x for x in NOT_WITH_STATES if preset.train.get(x)), None):

@@ -19,6 +19,7 @@ ROOM = Path(__file__).parent
 STANDIN = ROOM / "standin"
 SEED = 42
 STEPS = 12  # enough for the smallest learning rate of the catalogue to show in fp16
+FULL_STEPS = 3  # at SDXL's true size
 MOST_STEPS = 4 * STEPS  # a preset that trains no longer is rehearsed as long as it trains
 WARM_UP = 3  # steps: a quarter of them
 EMA_DECAY = 0.5
@@ -33,6 +34,7 @@ ENV = {
     "OMP_NUM_THREADS": str(THREADS),
 }
 _SIZE = re.compile(r"[whs] \d", re.IGNORECASE)  # an option of a prompt
+_HALF = ("mixed_precision", "full_fp16", "full_bf16")
 _CPU_ONLY_REASON = "needs a GPU"
 _REPLACED: Mapping[str, tuple[Any, str]] = {  # option -> what it becomes (None: left out), and why
     "mixed_precision": ("no", "a CPU only emulates fp16"),
@@ -62,8 +64,14 @@ class Replacement:
         return f"{self.key}: {was} -> {now} ({self.why})"
 
 
-def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Replacement, ...]]:
-    """Return the preset to rehearse with `images` images, and every replaced setting."""
+def adapt(
+    preset: Preset, images: int, *, full_size: bool = False
+) -> tuple[Preset, tuple[Replacement, ...]]:
+    """Return the preset to rehearse with `images` images, and every replaced setting.
+
+    At `full_size` precision stays where a CPU has it, and only training is rehearsed.
+    """
+    several = FULL_STEPS if full_size else STEPS
     train, data = dict(preset.train), dict(preset.dataset)
     changes: list[Replacement] = []
 
@@ -77,17 +85,25 @@ def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Replacement, ...]]
         changes.append(Replacement(f"{table}.{key}", was, now, why))
 
     for key, (now, why) in _REPLACED.items():
-        if key in train:
+        if key in train and not (full_size and key in _HALF):
             change(train, "train", key, now, why)
+    if full_size and (train.get("full_fp16") or train.get("full_bf16")):
+        as_large = "as large as fp16, which a CPU cannot train with"
+        change(train, "train", "full_fp16", None, as_large)
+        change(train, "train", "full_bf16", True, as_large)
+        change(train, "train", "mixed_precision", "bf16", as_large)
+    elif full_size:
+        change(train, "train", "mixed_precision", *_REPLACED["mixed_precision"])
     optimizer = optimizers.named(str(train.get("optimizer_type", "")))
     if optimizer and optimizer.plain:
         change(
             train, "train", "optimizer_type", optimizer.plain, f"{optimizer.package} needs a GPU"
         )
-    change(train, "train", "max_train_epochs", _epochs(train, data, images), f"about {STEPS} steps")
+    epochs = 1 if full_size else _epochs(train, data, images)
+    change(train, "train", "max_train_epochs", epochs, f"about {several} steps")
     for key in ("lr_warmup_steps", "lr_decay_steps"):  # below 1: a part of all steps
         if train.get(key, 0) > WARM_UP:
-            change(train, "train", key, WARM_UP, f"the rehearsal takes about {STEPS} steps")
+            change(train, "train", key, WARM_UP, f"the rehearsal takes about {several} steps")
     if train.get("enable_ema"):
         now = min(train.get("ema_decay", EMA_DECAY), EMA_DECAY)
         change(train, "train", "ema_decay", now, f"makes {STEPS} steps visible in the average")
@@ -104,6 +120,10 @@ def adapt(preset: Preset, images: int) -> tuple[Preset, tuple[Replacement, ...]]
     tools = {}
     for table in ("extract", "resize"):
         values = getattr(preset, table)
+        if full_size and values is not None:
+            why = "what it takes does not depend on the preset"
+            changes.append(Replacement(f"[{table}]", "a LoRA", None, why))
+            values = None
         if values is not None:
             values = dict(values)
             if "device" in values:
@@ -118,12 +138,14 @@ def _small(line: str) -> str:
     return " --".join([*words, f"w {SIDE}", f"h {SIDE}", f"s {SAMPLE_STEPS}"])
 
 
-def in_front(observed: Path, *, standin: bool) -> tuple[str, ...]:
+def in_front(observed: Path, *, standin: bool, full_size: bool = False) -> tuple[str, ...]:
     """Return what is run in front of each script.
 
-    It writes into the folder `observed` what the script used, and shrinks SDXL in that process.
+    It writes into the folder `observed` what the script used, and shrinks SDXL in that process; at
+    `full_size` it measures memory instead.
     """
-    module = "kp_observed.py" if standin else "kp_miniature.py"
+    miniature = "kp_full_size.py" if full_size else "kp_miniature.py"
+    module = "kp_observed.py" if standin else miniature
     return (str(ROOM / module), str(observed))
 
 

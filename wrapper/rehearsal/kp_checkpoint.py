@@ -22,6 +22,7 @@ POSITION_IDS = "conditioner.embedders.0.transformer.text_model.embeddings.positi
 TOKENIZERS = ("openai_clip-vit-large-patch14", "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k")
 TOKENS = 49408  # SDXL's vocabulary; the last two begin and end a caption
 CAPTION_TOKENS = 77
+HEAD = 64  # width of an attention head of the text encoders
 
 
 def write_checkpoint(file: Path, seed: int) -> None:
@@ -30,7 +31,7 @@ def write_checkpoint(file: Path, seed: int) -> None:
     kp_miniature.shrink()
     from library import sdxl_model_util
 
-    text1, text2, vae, unet = _models()
+    text1, text2, vae, unet = models()
     sdxl_model_util.save_stable_diffusion_checkpoint(
         str(file), text1, text2, unet, None, None, None, vae, torch.tensor(4.6), None, torch.float16
     )
@@ -59,8 +60,8 @@ def write_tokenizers(folder: Path) -> None:
         (into / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
-def _models() -> tuple[Any, Any, Any, Any]:
-    """Build text encoder 1, text encoder 2, VAE and U-Net with random weights."""
+def models() -> tuple[Any, Any, Any, Any]:
+    """Build text encoder 1, text encoder 2, VAE and U-Net of SDXL's size, or as small as asked."""
     from diffusers import AutoencoderKL
     from library import model_util, sdxl_model_util, sdxl_original_unet
 
@@ -69,14 +70,18 @@ def _models() -> tuple[Any, Any, Any, Any]:
             sdxl_model_util.CLIPTextConfig(
                 vocab_size=TOKENS,
                 hidden_size=width,
+                intermediate_size=4 * width,
+                num_hidden_layers=layers,
+                num_attention_heads=width // HEAD,
+                projection_dim=width,
                 max_position_embeddings=CAPTION_TOKENS,
                 hidden_act=activation,
                 layer_norm_eps=1e-05,
             )
         )
-        for build, width, activation in (
-            (sdxl_model_util.CLIPTextModel, 768, "quick_gelu"),
-            (sdxl_model_util.CLIPTextModelWithProjection, 1280, "gelu"),
+        for build, width, layers, activation in (
+            (sdxl_model_util.CLIPTextModel, 768, 12, "quick_gelu"),
+            (sdxl_model_util.CLIPTextModelWithProjection, 1280, 32, "gelu"),
         )
     ]
     vae = AutoencoderKL(**model_util.create_vae_diffusers_config())

@@ -30,18 +30,18 @@ VAE_CHANNELS = 32  # SDXL: 128
 def shrink() -> None:
     """Make every SDXL that sd-scripts builds in this process a miniature: 20 M parameters."""
     repair_torchvision()
-    _have_no_gpu()
+    have_no_gpu()
     from library import model_util, sdxl_model_util, sdxl_original_unet
 
     _shrink_unet(sdxl_original_unet)
     sdxl_model_util.CLIPTextConfig = _small_text_config(sdxl_model_util.CLIPTextConfig)
-    sdxl_model_util.load_models_from_sdxl_checkpoint = _with_own_storage(
+    sdxl_model_util.load_models_from_sdxl_checkpoint = with_own_storage(
         sdxl_model_util.load_models_from_sdxl_checkpoint
     )
     model_util.VAE_PARAMS_CH = VAE_CHANNELS
 
 
-def _have_no_gpu() -> None:
+def have_no_gpu() -> None:
     # v0.8 empties the cache of the current GPU after each sample without asking whether there is
     # one. -1 is none, and to go there does nothing (torch.cuda.device).
     if not torch.cuda.is_available():
@@ -82,7 +82,7 @@ def _small_text_config(config: Any) -> Any:
     return small
 
 
-def _with_own_storage(load: Any) -> Any:
+def with_own_storage(load: Any) -> Any:
     # On CPU the second text encoder's query, key and value are views of one tensor, and safetensors
     # refuses to load a saved state into such views. A move to a GPU copies them apart.
     def loaded(*args: Any, **options: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from kohya_presets.errors import UserError
 from kohya_presets.files import image_folder
 from kohya_presets.loras import info, weights
+from kohya_presets.memory.estimate import Estimate
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import listed, plural
 from kohya_presets.sdscripts import scripts
@@ -20,6 +21,7 @@ from wrapper.rehearsal import changed
 from wrapper.runs.kept import states
 from wrapper.runs.manifest import Run, Stage
 
+MEMORY = "memory.json"  # in it, of a rehearsal at true size: see `kp_full_size`
 OBSERVED = "observed"  # the folder in which `kp_observed` leaves what each script used
 
 
@@ -31,10 +33,13 @@ class Proof:
     missed: list[str] = field(default_factory=list)
 
 
-def of(run: Run, preset: Preset, trained: Collection[str]) -> Proof:
+def of(
+    run: Run, preset: Preset, trained: Collection[str], estimated: Estimate | None = None
+) -> Proof:
     """Return what the rehearsal `run` of `preset`, as it was rehearsed, has proved.
 
     `trained` are the parts of the model that the preset trains, as `changed.PARTS` calls them.
+    `estimated` is what the preset takes on a GPU, of a rehearsal at true size.
     """
     proof, stages = Proof(), {stage.name: stage for stage in run.stages}
     _options(proof, run, preset)
@@ -42,7 +47,7 @@ def of(run: Run, preset: Preset, trained: Collection[str]) -> Proof:
     _dataset(proof, run, preset)
     same: set[str] = set()
     if stages["train"].expects != scripts.LORA:
-        changes = _changes(stages["miniature"].output, stages["train"].output)
+        changes = _changes(_base(run), stages["train"].output)
         _norms(proof, "training changed", changes)
         same = {part for part, norm in changes.items() if not norm}
         proof.missed += [
@@ -50,7 +55,46 @@ def of(run: Run, preset: Preset, trained: Collection[str]) -> Proof:
         ]
     if run.stages[-1].expects == scripts.LORA:
         _lora(proof, run.product, trained, same)
+    if estimated is not None:
+        _memory(proof, run, estimated)
     return proof
+
+
+def _base(run: Run) -> Path:
+    """Return the base model of a rehearsal: of true size, it is not the run's own."""
+    miniature = next((stage.output for stage in run.stages if stage.name == "miniature"), None)
+    return miniature or Path(str(run.facts["inputs"]["base"]))
+
+
+def _memory(proof: Proof, run: Run, estimated: Estimate) -> None:
+    """Compare what training held with the estimate; add what is calculated for the GPU."""
+    try:
+        told = json.loads((run.folder / OBSERVED / MEMORY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        proof.missed.append("memory: it was not measured")
+        return
+    measured = {
+        "weights": sum(told["weights"].values()),
+        "optimizer state": told["optimizer state"],
+        "gradients": told["gradients"],
+    }
+    peak = {part: max(m.parts.get(part, 0) for m in estimated.moments) for part in measured}
+    for part, size in measured.items():
+        line = f"{part}: {_gib(size)} of memory at most (estimate {_gib(peak[part])})"
+        proof.proved.append(line)
+    rest = {part: size for part, size in estimated.parts.items() if part not in measured}
+    at_peak = sum(min(size, estimated.parts.get(part, 0)) for part, size in measured.items())
+    total = at_peak + sum(rest.values())
+    proof.proved.append(
+        f"on a GPU about {_gib(total)}: these as measured, and {_gib(sum(rest.values()))} that is "
+        "calculated (activations, work space, VAE, CUDA)"
+    )
+    if told["process"]:
+        proof.proved.append(f"the training process took {_gib(told['process'])} at most")
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"
 
 
 def _options(proof: Proof, run: Run, preset: Preset) -> None:

@@ -19,14 +19,17 @@ def shot(
     model: str = "a-000010",
     epoch: int | None = 10,
     strength: float = 1.0,
+    prompt: str | None = None,
+    seed: int = 1,
 ) -> Shot:
-    return Shot(model, epoch, kind, kind, 1, strength, nearest, to_base)
+    return Shot(model, epoch, kind, prompt or kind, seed, strength, nearest, to_base)
 
 
 def test_copies_are_counted_of_captions_alone() -> None:
-    shots = [shot("caption", NEAR), shot("caption", FAR), shot("near", NEAR), shot("caption")]
-    (found,) = epochs.numbers(shots)
-    assert (found.copies, found.of, found.share) == (1, 2, 0.5)
+    seeds = [shot("caption", NEAR, seed=1), shot("caption", FAR, seed=2)]
+    others = [shot("caption", FAR, prompt="b"), shot("near", NEAR), shot("caption", prompt="c")]
+    (found,) = epochs.numbers([*seeds, *others])
+    assert (found.copies, found.of, found.share) == (1, 2, 0.5)  # one of two captions
 
 
 def test_a_distance_at_the_limit_is_no_copy() -> None:

@@ -27,6 +27,28 @@ def test_a_caption_of_any_letters_is_a_prompt_and_no_option_or_comment(text: str
     assert [key for key, _ in lines.options(line)] == ["d"]
 
 
+def test_a_caption_that_begins_like_an_option_is_none() -> None:
+    for caption in ("n word, portrait", "w 512 wide", "SS euler"):
+        assert not lines.OPTION.match(made.plain(caption))
+        assert made.plain(caption).split() == caption.split()
+
+
+def test_a_caption_without_words_makes_no_prompt() -> None:
+    assert made.plain("{} ## -- ") == ""
+    kinds = [prompt.kind for prompt in made.made(["{}", "--zkw woman", "\ufeffa cat"], None)]
+    assert kinds.count("caption") == 4
+    texts = [prompt.text for prompt in made.made(["--zkw woman"], None)]
+    assert texts[0] == "zkw woman"
+
+
+def test_a_trigger_and_a_negative_prompt_stay_on_their_line() -> None:
+    wish = made.Wish(negative="bad --n\nworse")
+    prompts = made.made(["a cat"], "korra (x) {a|b}\ny", None, wish)
+    text = made.text(prompts, 1, "korra (x) {a|b}\ny")
+    assert lines.of_text(text) == prompts
+    assert any(prompt.text.startswith(r"korra \(x\) a|b y ") for prompt in prompts)
+
+
 def test_brackets_braces_and_great_words_of_a_caption_lose_their_meaning() -> None:
     assert made.plain("# a {red|blue} cat (big:1.2) [x] BREAK a AND b --n no") == (
         r"a red|blue cat \(big:1.2\) \[x\] break a and b - n no"

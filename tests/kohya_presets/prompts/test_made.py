@@ -19,6 +19,7 @@ CAPTIONS = [f"a photo of zkw woman, scene {number}" for number in range(9)]
         (["a cat", "a dog"], None),
         (["a photo of a cat", "a photo of a dog"], None),
         (["one alone"], None),
+        (["zkw woman, red hair", "zkw woman, red hair"], "zkw woman"),
         (["Zoë (smiling), red", "Zoë (sad), blue"], "Zoë"),
     ],
 )

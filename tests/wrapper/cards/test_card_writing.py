@@ -86,7 +86,7 @@ def test_an_evaluations_pictures_and_notes_come_before_the_samples(tmp_path: Pat
     assert card.facts.sampled_with == ""
     assert card.facts.sampling == made.SAMPLING
     assert len(card.pictures) == 1  # one of each prompt
-    assert "1 of 4 pictures" in (card.folder / "card.md").read_text("utf-8")
+    assert "1 of 4 training captions" in (card.folder / "card.md").read_text("utf-8")
     assert card.words.trigger == ("korra",)
     assert not card.words.gap("trigger")
 

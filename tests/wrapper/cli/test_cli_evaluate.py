@@ -112,8 +112,10 @@ def test_loras_without_a_run_are_evaluated_once(loras: list[Path], images: Path)
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--epochs", "7"), "no LoRA is of these epochs; there are those of 10"),
-        (("--epochs", "ten"), "expected numbers like 0.8,1"),
+        (("--epochs", "10,7"), "no LoRA is of epoch 7; there are those of 10"),
+        (("--epochs", "inf"), "expected epochs like 10,20"),
+        (("--strengths", "nan"), "expected strengths from 0.01 to 5"),
+        (("--strengths", "1e-7,1"), "expected strengths from 0.01 to 5"),
     ],
 )
 def test_what_cannot_be_is_said(
@@ -127,3 +129,25 @@ def test_what_cannot_be_is_said(
 def test_a_lora_needs_a_base_and_a_place(loras: list[Path]) -> None:
     done = run("evaluate", *loras)
     assert "need --base and --out" in str(done.exception)
+
+
+def test_prompts_that_are_there_are_not_overruled_in_silence(
+    loras: list[Path], images: Path
+) -> None:
+    assert evaluate(loras, images).exit_code == 0
+    for more in (("--trigger", "korra"), ("--noun", "man")):
+        done = evaluate(loras, images, *more)
+        assert "has no effect on the prompts that are there" in str(done.exception)
+    assert evaluate(loras, images, "--trigger", "zkw woman").exit_code == 0
+
+
+def test_what_does_not_exist_is_said_to_be_so(tmp_path: Path) -> None:
+    done = run("evaluate", tmp_path / "runs" / "typo")
+    assert "does not exist" in str(done.exception)
+
+
+def test_a_lora_called_base_is_refused(loras: list[Path], images: Path) -> None:
+    lora = loras[0].with_name("base.safetensors")
+    loras[0].rename(lora)
+    done = evaluate([lora], images)
+    assert "a LoRA cannot be called base" in str(done.exception)

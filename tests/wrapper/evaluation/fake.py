@@ -12,7 +12,7 @@ from pathlib import Path
 from wrapper.evaluation.site import SCRIPT, Site
 
 TEXT = r"""
-import argparse, hashlib, os, random, re, sys
+import argparse, hashlib, os, random, re, sys, time
 from PIL import Image
 
 parser = argparse.ArgumentParser()
@@ -31,6 +31,7 @@ lines = [line.strip() for line in open(args.from_file, encoding="utf-8") if line
 lora = open(args.network_weights, "rb").read() if args.network_weights else b""
 stop = int(os.environ.get("STOP_AFTER", "1000"))
 for number, line in enumerate(lines, start=1):
+    time.sleep(float(os.environ.get("SLEEP", "0")))
     print(f"prompt {number}/{len(lines)}: {line}", flush=True)
     prompt = line.split(" --")[0]
     print(f"100%|#####| {args.steps}/{args.steps} [00:01<00:00,  4.50it/s]", flush=True)

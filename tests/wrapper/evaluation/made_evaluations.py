@@ -31,7 +31,7 @@ def evaluation(
     models = [Model("base", identity="base")]
     for epoch in run:
         file = folder / "lora" / f"{name}-{epoch:06d}.safetensors"
-        models.append(Model(file.stem, file, epoch, identity=str(epoch)))
+        models.append(Model(file.stem, file, epoch, identity=str(epoch), order=len(models)))
     prompts = []
     for text, kind, seed in ((text, kind, seed) for kind, text, seed in made_runs.PROMPTS.values()):
         prompts.append(Prompt(text, _kind(kind), seed))

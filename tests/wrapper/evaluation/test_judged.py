@@ -82,7 +82,7 @@ def test_prompts_of_a_users_own_file_get_their_kind_from_their_words(tmp_path: P
     prompts = tuple(replace(prompt, kind="other") for prompt in made.prompts)
     captions = tuple(p.text for p in made.prompts if p.kind == "caption")
     kinds = judged.kinds_of(replace(made, prompts=prompts, captions=captions))
-    told = {prompt.kind: kinds[prompt.text] for prompt in made.prompts}
+    told = {prompt.kind: kinds[number] for number, prompt in enumerate(made.prompts, start=1)}
     assert told == {
         "caption": "caption",
         "trigger": "trigger",

@@ -11,14 +11,26 @@ from kohya_presets.errors import UserError
 from wrapper.cli.options import DATA, FILE
 from wrapper.cli.trainer_options import site_options
 
+LEAST, MOST = 0.01, 5.0  # strengths
 # What reads pictures is imported where it is used: it takes time.
 
 
-def _numbers(_: click.Context, option: click.Parameter, value: str | None) -> tuple[float, ...]:
+def _strengths(_: click.Context, option: click.Parameter, value: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in value.split(",")) if value else ()
+        found = tuple(float(part) for part in value.split(","))
     except ValueError:
-        raise click.BadParameter(f"expected numbers like 0.8,1, found {value!r}") from None
+        found = ()
+    if not found or not all(LEAST <= strength <= MOST for strength in found):
+        expected = f"expected strengths from {LEAST:g} to {MOST:g} like 0.8,1"
+        raise click.BadParameter(f"{expected}, found {value!r}")
+    return tuple(round(strength, 3) for strength in found)
+
+
+def _epochs(_: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in value.split(",")) if value else ()
+    except ValueError:
+        raise click.BadParameter(f"expected epochs like 10,20, found {value!r}") from None
 
 
 @click.command("evaluate")
@@ -31,10 +43,10 @@ def _numbers(_: click.Context, option: click.Parameter, value: str | None) -> tu
 )
 @click.option("--trigger", metavar="TOKEN", help="The word that calls the concept.")
 @click.option("--noun", metavar="WORD", help='What stands for the trigger without it: "woman".')
-@click.option("--epochs", callback=_numbers, metavar="N,N", help="Only the LoRAs of these epochs.")
+@click.option("--epochs", callback=_epochs, metavar="N,N", help="Only the LoRAs of these epochs.")
 @click.option(
     "--strengths",
-    callback=_numbers,
+    callback=_strengths,
     default="0.6,0.8,1,1.2",
     show_default=True,
     metavar="N,N",
@@ -56,7 +68,7 @@ def command(
     data: Path | None,
     trigger: str | None,
     noun: str | None,
-    epochs: tuple[float, ...],
+    epochs: tuple[int, ...],
     strengths: tuple[float, ...],
     sampler: str,
     steps: int,
@@ -93,8 +105,8 @@ def command(
         data,
         trigger,
         noun,
-        strengths or (1.0,),
-        tuple(map(int, epochs)),
+        strengths,
+        epochs,
         sampler,
         steps,
         scale,
@@ -102,6 +114,10 @@ def command(
     )
     talk = Talk()
     run = None
+    if gone := [str(name) for name in given if not name.exists()]:
+        raise UserError(f"{gone[0]} does not exist", hint="Give the folder of a run, or LoRAs.")
+    if len(given) > 1 and any(name.is_dir() for name in given):
+        raise UserError("expected one run, or several LoRAs", hint="Evaluate one run at a time.")
     if len(given) == 1 and (given[0] / manifest.NAME).is_file():
         if base or out or checkout or python:
             raise UserError("--base, --out, --checkout and --python are for LoRAs without a run")

@@ -46,7 +46,7 @@ def command(
         kohya-presets prompts runs/korra
     """
     from kohya_presets.prompts import made
-    from wrapper.evaluation import captions
+    from wrapper.evaluation import captions, shots
     from wrapper.screen.talk import Talk
 
     if out and not force:
@@ -55,6 +55,7 @@ def command(
     talk = Talk()
     if trigger is None and (trigger := made.trigger_of(found.texts)):
         talk.say(f"taken for the trigger: {trigger!r}; it is in nearly every caption")
+    size = size and shots.side(size)
     wish = captions.wish(found, size, steps=steps, scale=scale, negative=negative)
     text = made.text(made.made(found.texts, trigger, noun, wish), len(found.texts), trigger)
     if out is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from kohya_presets.errors import UserError
 from wrapper.cli.ending import exit_if_standin, finish
 from wrapper.cli.options import (
     DATA,
@@ -37,6 +38,9 @@ from wrapper.watching.notify import address
 @runs_option
 @site_options
 @click.option("--standin", is_flag=True, help="Use our small stand-in scripts, without sd-scripts.")
+@click.option(
+    "--full-size", is_flag=True, help="Train a model of SDXL's true size; it takes 20 GB of memory."
+)
 @set_option
 @ignore_option
 @keep_option
@@ -50,6 +54,7 @@ def command(
     checkout: Path | None,
     python: str | None,
     standin: bool,
+    full_size: bool,
     overrides: tuple[str, ...],
     ignore: tuple[str, ...],
     keep: str | None,
@@ -61,18 +66,27 @@ def command(
     The real scripts train, extract and resize. Only the model, the images and the number of steps
     are small.
 
+    With --full-size the model is as large as SDXL, and only training is tested: it measures the
+    memory of weights, optimizer state and gradients, without a GPU.
+
     If sd-scripts cannot be downloaded, small scripts of our own take its place, the stand-in. The
     exit code is then 6.
 
     \b
     Example:
         kohya-presets rehearse skynet
+        kohya-presets rehearse adacoor --full-size
     """
     address(notify)  # said before anything is done, if it cannot be used
     found = presets().load(preset, overrides=overrides)
-    name = f"rehearsal-{found.name}"
+    if full_size and (standin or data):
+        raise UserError("--full-size works without --standin and --data")
+    name = f"{'full-size' if full_size else 'rehearsal'}-{found.name}"
     request = Request(
-        found, name, runs, release, checkout, python, data, standin, ignore, keep, samples
+        *(found, name, runs, release, checkout, python, data, standin, ignore),
+        keep=keep,
+        full_size=full_size,
+        samples=samples,
     )
     talk = Talk()
     ready = prepare_rehearsal.ready(request, talk)
@@ -80,7 +94,7 @@ def command(
     for replaced in ready.replaced:
         talk.say(f"  {replaced}")
     finish(ready.run, talk, notify)
-    measured = proof.of(ready.run, ready.preset, ready.trained)
+    measured = proof.of(ready.run, ready.preset, ready.trained, ready.estimated)
     talk.say("tested:" if not ready.standin else "tested, with the stand-in:")
     for line in measured.proved:
         talk.say(f"  + {line}")

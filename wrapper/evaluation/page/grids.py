@@ -82,7 +82,7 @@ def of(judged: Judged) -> list[Grid]:
             Row(
                 number,
                 prompt,
-                kinds[prompt.text],
+                kinds[number],
                 tuple(cells.get((m.name, number, FULL)) for m in models),
             )
             for number, prompt in _numbered(judged, kind)
@@ -106,7 +106,7 @@ def pairs(judged: Judged) -> list[Cell]:
     found = [
         cell
         for cell in every(judged)
-        if kinds[cell.shot.prompt.text] == "caption"
+        if kinds[cell.shot.number] == "caption"
         and cell.said.nearest is not None
         and cell.shot.model != BASE
         and cell.shot.strength == FULL
@@ -127,10 +127,10 @@ def _numbered(judged: Judged, kind: Kind) -> list[tuple[int, Prompt]]:
     """Return the prompts of a kind; each with the trigger is followed by its twin without."""
     kinds = kinds_of(judged.evaluation)
     numbered = [*enumerate(judged.evaluation.prompts, start=1)]
-    own = [one for one in numbered if kinds[one[1].text] == kind]
+    own = [one for one in numbered if kinds[one[0]] == kind]
     if kind != "trigger":
         return own
-    twins = [one for one in numbered if kinds[one[1].text] == "without"]
+    twins = [one for one in numbered if kinds[one[0]] == "without"]
     both = [pair for two in zip(own, twins, strict=False) for pair in two]
     return [*both, *own[len(twins) :], *twins[len(own) :]]
 
@@ -145,7 +145,7 @@ def _strengths(judged: Judged, cells: dict[tuple[str, int, float], Cell]) -> Ite
         Row(
             number,
             prompt,
-            kinds[prompt.text],
+            kinds[number],
             (
                 cells.get((BASE, number, FULL)),
                 *(cells.get((last.name, number, strength)) for strength in strengths),

@@ -23,7 +23,10 @@ PATCH = "fused-step"
 ALONE = ("adacoor", "adamw", "lion")  # what the patch can step, without the package's name
 NAMES = "AdaCoor, AdamW and Lion"
 # Arguments that the patch's own steps do not know -> the value that is as without them.
-PLAIN = {"adamw": {"amsgrad": False, "maximize": False}, "lion": {"cautious_factor": 1.0}}
+PLAIN: dict[str, dict[str, object]] = {
+    "adamw": {"amsgrad": False, "maximize": False},
+    "lion": {"cautious_factor": 1.0},
+}
 ASKED = ("fused_backward_pass", "stochastic_rounding")
 
 

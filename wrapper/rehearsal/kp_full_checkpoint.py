@@ -1,0 +1,118 @@
+"""Make an SDXL checkpoint of true size with made weights, and tokenizers; nothing is downloaded.
+
+    python kp_full_checkpoint.py --out FILE.safetensors --tokenizers DIR [--seed 0]
+
+Names and shapes are those that sd-scripts' own saver gives to modules of full size without data.
+The weights are written one after the other: it takes 7 GB of disk and no memory. Runs in the
+trainer's environment, with nothing of ours importable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import kp_checkpoint
+import numpy as np
+import torch
+from kp_torchvision import repair_torchvision
+
+BLOCK = 2**22  # numbers that are drawn; each weight begins at another place of them
+SMALL = 0.02  # standard deviation of embeddings, as CLIP begins with
+
+
+def write_checkpoint(file: Path, seed: int) -> None:
+    """Write the checkpoint, in fp16 as the published one is: same seed, same bytes."""
+    shapes = _shapes()
+    names = {torch.float16: "F16", torch.int64: "I64"}
+    header: dict[str, Any] = {}
+    at = 0
+    for name, (shape, dtype) in shapes.items():
+        end = at + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": names[dtype], "shape": shape, "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    part = file.with_suffix(".part")
+    with part.open("wb") as opened:
+        opened.write(len(text).to_bytes(8, "little") + text)
+        _write(opened, shapes, seed)
+    part.replace(file)
+
+
+Shapes = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+
+
+def _shapes() -> Shapes:
+    """Return name, shape and dtype of each tensor, as sd-scripts' saver would write it."""
+    repair_torchvision()
+    from library import sdxl_model_util
+
+    saved: dict[str, torch.Tensor] = {}
+
+    def keep(tensors: Mapping[str, torch.Tensor], *_: Any, **__: Any) -> None:
+        saved.update(tensors)
+
+    sdxl_model_util.save_file = keep
+    with torch.device("meta"):
+        text1, text2, vae, unet = kp_checkpoint.models()
+        scale = torch.tensor(4.6)
+    nothing = Path("made.safetensors")
+    sdxl_model_util.save_stable_diffusion_checkpoint(
+        str(nothing), text1, text2, unet, None, None, None, vae, scale, None, None
+    )
+    saved[kp_checkpoint.POSITION_IDS] = torch.empty(1, kp_checkpoint.CAPTION_TOKENS)
+    return {
+        name: (
+            tuple(tensor.shape),
+            torch.int64 if name.endswith("position_ids") else torch.float16,
+        )
+        for name, tensor in sorted(saved.items())
+    }
+
+
+def _write(opened: BinaryIO, shapes: Shapes, seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    drawn = dice.standard_normal(BLOCK, np.float32)
+    for name, (shape, dtype) in shapes.items():
+        if dtype == torch.int64:
+            opened.write(np.arange(math.prod(shape), dtype=np.int64).tobytes())
+            continue
+        for part in _numbers(name, shape, drawn, int(dice.integers(BLOCK))):
+            opened.write(part.astype(np.float16).tobytes())
+
+
+def _numbers(
+    name: str, shape: tuple[int, ...], drawn: np.ndarray[Any, Any], start: int
+) -> Iterator[np.ndarray[Any, Any]]:
+    """Yield the numbers of a weight, such that a signal neither dies nor grows beyond bounds."""
+    left = math.prod(shape)
+    if len(shape) < 2:  # a norm's weight is 1, a bias 0
+        value = 1.0 if name.endswith("weight") else 4.6 if name.endswith("logit_scale") else 0.0
+        yield np.full(left, value, np.float32)
+        return
+    wide = "embedding" in name and "time" not in name
+    scale = SMALL if wide else 0.5 / math.sqrt(math.prod(shape[1:]))
+    while left:
+        taken = drawn[start : start + left]
+        yield taken * scale
+        left, start = left - len(taken), 0
+
+
+def main() -> None:
+    """Write what the command line asks for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tokenizers", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    kp_checkpoint.write_tokenizers(args.tokenizers)
+    write_checkpoint(args.out, args.seed)
+
+
+if __name__ == "__main__":
+    main()
