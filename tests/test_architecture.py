@@ -62,8 +62,8 @@ IN_THE_TRAINER = {
     "wrapper/extraction": {"torch"},
     "wrapper/ranks": {"torch", "kp_detour", "patches.fast_lora"},
     "wrapper/rehearsal": {
-        *("torch", "torchvision", "safetensors", "diffusers", "library"),
-        *("kp_miniature", "kp_observed", "kp_torchvision"),
+        *("torch", "torchvision", "safetensors", "diffusers", "library", "accelerate", "numpy"),
+        *("kp_miniature", "kp_observed", "kp_torchvision", "kp_checkpoint"),
     },
 }
 STANDIN = "wrapper/rehearsal/standin"

@@ -8,7 +8,7 @@ import click
 
 from kohya_presets.loras.summary import Lora
 from kohya_presets.sdscripts import scripts
-from wrapper.planning import less_memory
+from wrapper.planning.memory import less_memory
 from wrapper.runs import runner
 from wrapper.runs.attempt import StageError
 from wrapper.runs.manifest import Run

@@ -11,8 +11,9 @@ from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training import trained
 from wrapper.data import of_run
-from wrapper.planning import full_size, inputs, preflight, trainer, wishes
+from wrapper.planning import inputs, preflight, trainer, wishes
 from wrapper.planning import request as requests
+from wrapper.planning.memory import full_size
 from wrapper.planning.request import Request
 from wrapper.rehearsal import adapt, changed, pictures
 from wrapper.rehearsal.adapt import Replacement

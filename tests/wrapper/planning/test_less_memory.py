@@ -8,7 +8,8 @@ import pytest
 
 from kohya_presets.presets.catalogue import Catalogue
 from tests.wrapper.runs.faked import Heard
-from wrapper.planning import again, less_memory
+from wrapper.planning import again
+from wrapper.planning.memory import less_memory
 from wrapper.runs import manifest
 from wrapper.runs.attempt import StageError
 from wrapper.runs.manifest import Run
