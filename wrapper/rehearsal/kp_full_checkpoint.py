@@ -27,11 +27,11 @@ SMALL = 0.02  # standard deviation of embeddings, as CLIP begins with
 
 def write_checkpoint(file: Path, seed: int) -> None:
     """Write the checkpoint, in fp16 as the published one is: same seed, same bytes."""
-    shapes = _shapes()
+    found = shapes()
     names = {torch.float16: "F16", torch.int64: "I64"}
     header: dict[str, Any] = {}
     at = 0
-    for name, (shape, dtype) in shapes.items():
+    for name, (shape, dtype) in found.items():
         end = at + math.prod(shape) * dtype.itemsize
         header[name] = {"dtype": names[dtype], "shape": shape, "data_offsets": [at, end]}
         at = end
@@ -40,14 +40,14 @@ def write_checkpoint(file: Path, seed: int) -> None:
     part = file.with_suffix(".part")
     with part.open("wb") as opened:
         opened.write(len(text).to_bytes(8, "little") + text)
-        _write(opened, shapes, seed)
+        _write(opened, found, seed)
     part.replace(file)
 
 
 Shapes = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
 
 
-def _shapes() -> Shapes:
+def shapes() -> Shapes:
     """Return name, shape and dtype of each tensor, as sd-scripts' saver would write it."""
     repair_torchvision()
     from library import sdxl_model_util

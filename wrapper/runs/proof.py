@@ -55,8 +55,7 @@ def of(
         ]
     if run.stages[-1].expects == scripts.LORA:
         _lora(proof, run.product, trained, same)
-    if estimated is not None:
-        _memory(proof, run, estimated)
+    memory(proof, run, estimated)
     return proof
 
 
@@ -66,8 +65,10 @@ def _base(run: Run) -> Path:
     return miniature or Path(str(run.facts["inputs"]["base"]))
 
 
-def _memory(proof: Proof, run: Run, estimated: Estimate) -> None:
-    """Compare what training held with the estimate; add what is calculated for the GPU."""
+def memory(proof: Proof, run: Run, estimated: Estimate | None) -> None:
+    """Compare what training held with the estimate, if there is one; add what is calculated."""
+    if estimated is None:
+        return
     try:
         told = json.loads((run.folder / OBSERVED / MEMORY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -80,7 +81,7 @@ def _memory(proof: Proof, run: Run, estimated: Estimate) -> None:
     }
     peak = {part: max(m.parts.get(part, 0) for m in estimated.moments) for part in measured}
     for part, size in measured.items():
-        line = f"{part}: {_gib(size)} of memory at most (estimate {_gib(peak[part])})"
+        line = f"{part}: {_gib(size)} at most (estimate {_gib(peak[part])})"
         proof.proved.append(line)
     rest = {part: size for part, size in estimated.parts.items() if part not in measured}
     at_peak = sum(min(size, estimated.parts.get(part, 0)) for part, size in measured.items())
