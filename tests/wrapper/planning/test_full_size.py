@@ -90,7 +90,7 @@ def test_what_was_held_is_told_beside_the_estimate(shipped: Catalogue, tmp_path:
     found = estimate.of(known(shipped, "hal"))
     made = proof.Proof()
     proof.memory(made, run, found)
-    assert made.proved[0] == "weights: 5.25 GiB at most (estimate 6.30 GiB)"
+    assert made.proved[0] == "weights: 5.25 GiB at most (estimate 6.31 GiB)"
     assert made.proved[-1] == "the training process took 15.00 GiB at most"
     missing = proof.Proof()
     (run.folder / "observed" / proof.MEMORY).unlink()
