@@ -64,6 +64,7 @@ IN_THE_TRAINER = {
     "wrapper/rehearsal": {
         *("torch", "torchvision", "safetensors", "diffusers", "library", "accelerate", "numpy"),
         *("kp_miniature", "kp_observed", "kp_torchvision", "kp_checkpoint"),
+        "kp_full_checkpoint",
     },
 }
 STANDIN = "wrapper/rehearsal/standin"

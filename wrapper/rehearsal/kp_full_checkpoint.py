@@ -22,29 +22,49 @@ import torch
 from kp_torchvision import repair_torchvision
 
 BLOCK = 2**22  # numbers that are drawn; each weight begins at another place of them
+NAMES = {
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float32: "F32",
+    torch.int64: "I64",
+}
+Shapes = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
 SMALL = 0.02  # standard deviation of embeddings, as CLIP begins with
 
 
 def write_checkpoint(file: Path, seed: int) -> None:
     """Write the checkpoint, in fp16 as the published one is: same seed, same bytes."""
     found = shapes()
-    names = {torch.float16: "F16", torch.int64: "I64"}
-    header: dict[str, Any] = {}
-    at = 0
-    for name, (shape, dtype) in found.items():
-        end = at + math.prod(shape) * dtype.itemsize
-        header[name] = {"dtype": names[dtype], "shape": shape, "data_offsets": [at, end]}
-        at = end
-    text = json.dumps(header).encode("utf-8")
-    text += b" " * (-len(text) % 8)
     part = file.with_suffix(".part")
     with part.open("wb") as opened:
-        opened.write(len(text).to_bytes(8, "little") + text)
+        opened.write(header(found))
         _write(opened, found, seed)
     part.replace(file)
 
 
-Shapes = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+def header(found: Shapes, metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return how a safetensors file with these tensors begins; their bytes follow in this order."""
+    told: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    at = 0
+    for name, (shape, dtype) in found.items():
+        end = at + math.prod(shape) * dtype.itemsize
+        told[name] = {"dtype": NAMES[dtype], "shape": shape, "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(told).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def save(tensors: Mapping[str, torch.Tensor], file: str, metadata: Any = None) -> None:
+    """Write a safetensors file one tensor after the other, as its own writer does all at once.
+
+    That one copies them all first: in main memory, twice what the model takes.
+    """
+    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
+    with Path(file).open("wb") as opened:
+        opened.write(header(found, metadata))
+        for tensor in tensors.values():
+            opened.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def shapes() -> Shapes:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import kp_full_checkpoint
 import kp_miniature
 import kp_observed
 import torch
@@ -122,6 +123,7 @@ def main() -> None:
         sdxl_model_util.load_models_from_sdxl_checkpoint = kp_miniature.with_own_storage(
             sdxl_model_util.load_models_from_sdxl_checkpoint
         )
+        sdxl_model_util.save_file = kp_full_checkpoint.save
         meter.watch()
 
     try:
