@@ -1,8 +1,7 @@
 """Time a step of AdaCoor and AdamW: all weights at once, and each by itself, as fused-step does.
 
 And with stochastic rounding, where weights and state are in bfloat16. What a user waits for is the
-time of a parameter (ns/param), beside that of all weights at once in fp32. It is told, and nothing is
-a failure.
+time of a parameter (ns/param), beside that of all weights at once in fp32. Nothing is a failure.
 """
 
 from __future__ import annotations
