@@ -21,7 +21,7 @@ from .kp_rounding import Rounding
 
 Group = Mapping[str, Any]
 # Elements that one pass works on: temporary copies in fp32 take 16 bytes for each.
-AT_A_TIME = {"cpu": 2**19, "cuda": 2**24}
+AT_A_TIME = {"cpu": 2**16, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
 # Arguments that the steps here do not know -> the value they must have.
 _PLAIN = {
     "AdamW": {"amsgrad": False, "maximize": False},

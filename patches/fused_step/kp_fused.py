@@ -7,7 +7,6 @@ other optimizer the option is turned off for sd-scripts' own code, and done here
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,6 @@ from .kp_rounding import Rounding
 FUSED = "--fused_backward_pass"
 ROUNDING = "--stochastic_rounding"
 ADAFACTOR = Path(__file__).with_name("adafactor_fused.py")  # sd-scripts' own, from v0.9.0 on
-logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,24 +129,22 @@ class Steps:
             )
 
     def _tell(self, accelerator: Any, inner: Any, parameters: Sequence[Tensor]) -> None:
-        name = type(inner).__name__
+        # Not by logging: sd-scripts does that with rich, which draws from the training's random
+        # numbers for each style that it shows for the first time.
+        say = accelerator.print
         if self._fused:
-            accelerator.print(f"{name} steps each weight inside of the backward pass")
+            say(f"{type(inner).__name__} steps each weight inside of the backward pass")
             if self._args.max_grad_norm:
-                accelerator.print("  each gradient is clipped by itself, not all of them together")
+                say("  each gradient is clipped by itself, not all of them together")
             if accelerator.gradient_accumulation_steps > 1:
-                logger.warning(
-                    "with --gradient_accumulation_steps, %s saves little memory: all gradients "
-                    "are kept from one batch to the next",
-                    FUSED,
-                )
-            if getattr(inner, "compiled", False):
-                logger.warning("compiled=True has no effect with %s", FUSED)
+                say("  with gradient_accumulation_steps, that saves no memory")
         if self._rounds:
             count = sum(p.numel() for p in parameters if p.dtype == torch.bfloat16)
-            accelerator.print(f"  {count} weights are bfloat16, and rounded by chance")
+            say(f"  {count} weights are bfloat16, and rounded by chance")
             if not count:
-                logger.warning("%s has no weights to round: they are not bfloat16", ROUNDING)
+                say(f"  {ROUNDING} has no weights to round: use --full_bf16")
+        if getattr(inner, "compiled", False):
+            say("  AdaCoor's compiled=True has no effect with that")
 
 
 _FP16 = (

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 LARGEST = 0x7F7F0000  # bits of the largest bfloat16, 3.39e38
+_TOP = torch.finfo(torch.bfloat16).max
 _UPPER = -(2**16)  # the bits that bfloat16 has
 _NAN = 2**22  # a bit of the upper half that every NaN may have set
 
@@ -58,10 +59,29 @@ def round_(exact: Tensor, generator: torch.Generator | None = None) -> Tensor:
     NaN and infinity stay what they are. Finite numbers beyond the largest bfloat16 become that.
     """
     bits = exact.view(torch.int32)
+    by_chance = _sixteen_bits(exact, generator)
+    if _is_usual(exact):
+        bits.add_(by_chance).bitwise_and_(_UPPER)
+        return exact
     size = bits & 0x7FFFFFFF
-    by_chance = torch.empty_like(bits).random_(0, 2**16, generator=generator)
     by_chance.masked_fill_(size >= LARGEST, 0)
     by_chance.add_(bits).bitwise_and_(_UPPER)
     # A NaN whose only bits are in the lower half would be infinity without them.
     bits.copy_(torch.where(size > 0x7F800000, by_chance | _NAN, by_chance))
     return exact
+
+
+def _sixteen_bits(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Return random numbers from 0 to 65535, as int32: four of each 64 bits that are drawn."""
+    count = like.numel()
+    drawn = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device)
+    drawn.random_(-(2**63), None, generator=generator)
+    return drawn.view(torch.int16)[:count].view(like.shape).to(torch.int32).bitwise_and_(0xFFFF)
+
+
+def _is_usual(exact: Tensor) -> bool:
+    """Return whether all is finite and rounds to what is; on a GPU, asking would make it wait."""
+    if exact.device.type != "cpu" or not exact.numel():
+        return False
+    low, high = torch.aminmax(exact)  # NaN where there is one
+    return bool(low >= -_TOP) and bool(high <= _TOP)

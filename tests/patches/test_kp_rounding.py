@@ -132,6 +132,15 @@ def test_what_is_drawn_depends_on_seed_step_and_tensor_only() -> None:
     assert torch.equal(torch.get_rng_state(), own)  # the trainer's own are left alone
 
 
+def test_one_number_that_is_not_finite_changes_nothing_for_the_others() -> None:
+    x = torch.linspace(-3, 3, 1001)
+    spoiled = torch.cat([x, torch.tensor([math.nan])])
+    assert torch.equal(by_ours(x), by_ours(spoiled)[:-1])
+    assert by_ours(torch.empty(0)).tolist() == []
+    turned = torch.linspace(-3, 3, 1000).view(20, 50).t()
+    assert torch.equal(by_ours(turned).bfloat16().float(), by_ours(turned))
+
+
 def test_only_bfloat16_is_rounded_by_chance() -> None:
     rounding, exact = kp_rounding.Rounding(0), torch.full((1000,), 1.001)
     half, same = torch.empty(1000, dtype=torch.float16), exact.clone()

@@ -434,9 +434,9 @@ def test_patch_commands_on_a_managed_checkout(base: Checkout) -> None:
     assert contents(base.folder) == before
 
     status = run("patch", "status", *where).stdout
-    assert "ema       absent" in status
+    assert "ema        absent" in status
     assert f"a copy with ema: {folder}" in status
-    assert "ema       applied" in run("patch", "status", "--checkout", folder).stdout
+    assert "ema        applied" in run("patch", "status", "--checkout", folder).stdout
     assert "checkout list" in run("patch", "revert", *where).stderr
     refused = typed("patch", "revert", "--checkout", folder)
     assert (refused.returncode, "checkout clean" in refused.stderr) == (1, True)

@@ -53,8 +53,10 @@ def listing() -> None:
     Example:
         kohya-presets patch list
     """
-    for patch in registry.every(paths.user_patches()):
-        click.echo(f"{patch.name:<10}{patch.summary}")
+    every = registry.every(paths.user_patches())
+    width = max((len(patch.name) for patch in every), default=0) + 1
+    for patch in every:
+        click.echo(f"{patch.name:<{width}}{patch.summary}")
     _tell_broken()
 
 
@@ -132,8 +134,9 @@ def status(names: tuple[str, ...], checkout: Path | None, release: str, as_json:
         print_json({"patches": [vars(state) for state in states]})
         return
     click.echo(f"{found.folder}: sd-scripts {found.name}")
+    width = max((len(state.patch) for state in states), default=0) + 1
     for state in states:
-        click.echo(f"{state.patch:<10}{state.state}{f': {state.why}' if state.why else ''}")
+        click.echo(f"{state.patch:<{width}}{state.state}{f': {state.why}' if state.why else ''}")
     for copy in checkouts.copies(found.place) if found.place and not found.is_copy else ():
         carries = listed([name for name, _ in copy.patches] or ["no patches"])
         click.echo(f"a copy with {carries}: {copy.folder}")

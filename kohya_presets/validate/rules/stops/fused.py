@@ -6,6 +6,9 @@ older releases, and the rounding.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kohya_presets.sdscripts import options
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate.rules.rule import (
@@ -23,7 +26,7 @@ PATCH = "fused-step"
 ALONE = ("adacoor", "adamw", "lion")  # what the patch can step, without the package's name
 NAMES = "AdaCoor, AdamW and Lion"
 # Arguments that the patch's own steps do not know -> the value that is as without them.
-PLAIN: dict[str, dict[str, object]] = {
+PLAIN: Mapping[str, Mapping[str, Any]] = {
     "adamw": {"amsgrad": False, "maximize": False},
     "lion": {"cautious_factor": 1.0},
 }
