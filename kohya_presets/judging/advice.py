@@ -126,8 +126,8 @@ def _overtrained(run: _Run, start: int) -> Recommendation:
         at = f"Use {_named(weaker)} at strength {weaker.strength:g}"
         told.append(f"{at}: there, {_lower(_copying(weaker))}, and {_moved(weaker)}.")
     told.append(
-        "Train less (fewer epochs or repeats, or a lower learning rate), or with more and more"
-        " varied images" + ("." if weaker else ", or try a lower strength.")
+        "Train less (fewer epochs or repeats, or a lower learning rate), or with more images that"
+        " differ more" + ("." if weaker else ", or try a lower strength.")
     )
     model, strength = (weaker.model, weaker.strength) if weaker else (None, None)
     return Recommendation(model, OVERTRAINED, _told(told, run, epoch), strength)
