@@ -99,7 +99,8 @@ def _run(numbers: Sequence[Epoch]) -> _Run:
 
 
 def _right(run: _Run, kept: Epoch, start: int | None) -> Recommendation:
-    told = [f"Keep {_named(kept)}. Its trigger works: {_moved(kept)}. {_copying(kept)}."]
+    told = [f"Keep {_named(kept)}. Its trigger changes the picture: {_moved(kept)}."]
+    told.append(f"{_copying(kept)}.")
     if start is not None:
         first = run.epochs[start]
         told.append(f"Copying starts at {_named(first)}: {_lower(_copying(first))}.")
@@ -125,6 +126,8 @@ def _overtrained(run: _Run, start: int) -> Recommendation:
     if weaker:
         at = f"Use {_named(weaker)} at strength {weaker.strength:g}"
         told.append(f"{at}: there, {_lower(_copying(weaker))}, and {_moved(weaker)}.")
+        if len({e.model for e in run.others}) == 1 < len(run.epochs):
+            told.append("No other one was tried below full strength.")
     told.append(
         "Train less (fewer epochs or repeats, or a lower learning rate), or with more images that"
         " differ more" + ("." if weaker else ", or try a lower strength.")
@@ -147,10 +150,10 @@ def _weaker(run: _Run) -> Epoch | None:
 def _undertrained(run: _Run) -> Recommendation:
     most = max(run.epochs, key=_triggered)
     told = [
-        f"Undertrained: the trigger does next to nothing. At most, at {_named(most)},"
-        f" {_moved(most)}.",
-        "Train longer, or with a higher learning rate. If that does not help, check that the"
-        " captions contain the trigger.",
+        f"Undertrained: the trigger does next to nothing. At {_named(most)}, where it does"
+        f" most, {_moved(most)}.",
+        "First check that the captions contain the trigger. Then train longer, or with a higher"
+        " learning rate.",
     ]
     return Recommendation(None, UNDERTRAINED, _told(told, run, most))
 

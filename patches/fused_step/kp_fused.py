@@ -62,6 +62,7 @@ def begin(args: argparse.Namespace) -> Steps | Off:
         return Off()
     for refused in _refused(args) if fused else _refused_rounding(args):
         raise ValueError(refused)
+    args.kp_taken = ("fused_backward_pass",) if fused else ()  # whoever asks what was used
     args.fused_backward_pass = False
     return Steps(args, fused=fused, rounding=rounding)
 

@@ -45,8 +45,11 @@ class Observer:
     def write(self, file: Path) -> None:
         """Write down what was seen."""
         used = vars(self.used)
+        options = {name: used[name] for name in self.known if name in used}
+        # What a patch of ours does in place of the script, which must not do it as well.
+        options |= dict.fromkeys(used.get("kp_taken", ()), True)
         seen = {
-            "options": {name: used[name] for name in self.known if name in used},
+            "options": options,
             "images": None if self.images is None else sorted(self.images),
             "captions": None if self.captions is None else sorted(self.captions),
         }

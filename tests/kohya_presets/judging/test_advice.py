@@ -75,7 +75,7 @@ def test_nothing_happens_in_an_undertrained_run() -> None:
     found = advice.recommended([base(), epoch(10, 0, 0.05), epoch(20, 0, 0.1)])
     assert (found.model, found.verdict) == (None, "undertrained")
     assert "by 0.10 on average" in found.reason
-    assert "Train longer, or with a higher learning rate" in found.reason
+    assert "train longer, or with a higher learning rate" in found.reason
     no_captions = epoch(10, 0, 0.05, of=0)
     assert verdict(no_captions) == (None, "undertrained")
 

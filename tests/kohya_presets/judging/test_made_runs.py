@@ -21,7 +21,7 @@ def test_an_undertrained_run_is_to_be_trained_longer() -> None:
     assert found[30].trigger is not None
     assert found[30].trigger < 0.1
     assert (told.model, told.verdict) == (None, "undertrained")
-    assert "Train longer" in told.reason
+    assert "train longer" in told.reason
 
 
 def test_of_a_right_run_the_last_epoch_before_copying_is_kept() -> None:

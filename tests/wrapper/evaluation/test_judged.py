@@ -19,7 +19,7 @@ from wrapper.evaluation.page import sheet
 @pytest.mark.parametrize(
     ("run", "verdict", "model", "told"),
     [
-        (made_runs.UNDERTRAINED, "undertrained", None, "Train longer"),
+        (made_runs.UNDERTRAINED, "undertrained", None, "train longer"),
         (made_runs.RIGHT, "right", "thing-000030", "Keep"),
         (made_runs.OVERTRAINED, "overtrained", "thing-000030", "Train less"),
     ],

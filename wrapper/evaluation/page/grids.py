@@ -32,6 +32,7 @@ TITLES: dict[Kind, tuple[str, str]] = {
     "other": ("Other prompts", ""),
 }
 MOST_PAIRS = 24  # pictures shown beside their training image
+UNLIKE = 0.995  # from here on a distance is 1.00, and the nearest image has nothing to do with it
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def pairs(judged: Judged) -> list[Cell]:
         for cell in every(judged)
         if kinds[cell.shot.number] == "caption"
         and cell.said.nearest is not None
+        and cell.said.nearest < UNLIKE
         and cell.shot.model != BASE
         and cell.shot.strength == FULL
     ]

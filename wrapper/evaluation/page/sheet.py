@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from kohya_presets.judging import advice, epochs
+from kohya_presets.judging import advice, epochs, structure
 from kohya_presets.judging.epochs import Epoch
 from kohya_presets.pages import page as pages
 from kohya_presets.pages import plots
@@ -28,9 +29,9 @@ BYTES = 9_000_000  # of all small pictures
 LEAST, LARGEST = 3_000, 45_000  # bytes of one
 WAYS = ((512, 80), (384, 75), (320, 65), (256, 55), (192, 45), (128, 40))
 VERDICTS: Mapping[str, str] = {
-    advice.UNDERTRAINED: "It is undertrained",
+    advice.UNDERTRAINED: "Undertrained: keep none of them",
     advice.RIGHT: "Keep",
-    advice.OVERTRAINED: "It is overtrained",
+    advice.OVERTRAINED: "Overtrained",
     advice.UNKNOWN: "It is not known which to keep",
 }
 _PARTS = (
@@ -84,6 +85,9 @@ def render(judged: Judged) -> str:
         others=[_row(row) for row in judged.numbers if row.strength != FULL],
         meaning=[(title, epochs.MEANING[part]) for part, title, _ in _PARTS],
         plot=_plot(judged.of_epochs),
+        limit=structure.COPY,
+        day=datetime.date.today().isoformat(),
+        no_pairs=_no_pairs(judged),
         grids=shown,
         pairs=pairs,
         pictures=pictures,
@@ -103,6 +107,14 @@ def _facts(judged: Judged) -> list[tuple[str, str]]:
         ("made with", f"{settings.script} of sd-scripts {settings.release}"),
         ("compared with", plural(len(judged.images), "training image")),
     ]
+
+
+def _no_pairs(judged: Judged) -> str:
+    if not judged.images:
+        return "There were no training images to compare with."
+    if any(row.of for row in judged.numbers):
+        return "No picture is like a training image."
+    return "No caption was prompted word for word."
 
 
 def _row(row: Epoch) -> list[str]:

@@ -149,7 +149,7 @@ def test_a_lora_that_is_not_whole_is_made_again(folder: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="a process is found by its mark")
 def test_an_interrupt_stops_the_extraction_and_loses_no_checkpoint(folder: Path) -> None:
-    run = run_of(folder, 2, "--after", "30")
+    run = run_of(folder, 2, "--after", "90")
 
     class Impatient(Heard):
         def say(self, text: str) -> None:
@@ -160,7 +160,7 @@ def test_an_interrupt_stops_the_extraction_and_loses_no_checkpoint(folder: Path)
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         runner.carry_out(run, Impatient(folder))
-    assert time.monotonic() - started < 25
+    assert time.monotonic() - started < 80
     assert not launch.at_work(folder / "work" / "keep")
     assert names(folder / "model")[:2] == ["korra-000001.safetensors", "korra-000002.safetensors"]
 
