@@ -78,6 +78,13 @@ SECTIONS = {
             "Write the model page of a LoRA: for CivitAI, for Hugging Face, and as Markdown.",
         ),
     },
+    "Renting a GPU": {
+        "plan": (
+            "renting.plan",
+            "Tell what training takes before you pay for it: steps, GPU memory, disk, hours and "
+            "money.",
+        ),
+    },
     "sd-scripts and the Kohya GUI": {
         "doctor": (
             "sdscripts.doctor",
