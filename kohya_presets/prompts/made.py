@@ -105,7 +105,7 @@ def trigger_of(captions: Sequence[str]) -> str | None:
     if len(captions) < 2:
         return None
     least = NEARLY_ALL * len(captions)
-    counted = Counter(phrase for one in captions for phrase in {*_phrases(one.lower())})
+    counted = Counter(phrase for one in captions for phrase in dict.fromkeys(_phrases(one.lower())))
     common = [phrase for phrase, count in counted.items() if count >= least]
     best = max(common, key=len, default=None)  # of several, the first
     if best is None:

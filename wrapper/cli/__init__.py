@@ -84,6 +84,15 @@ SECTIONS = {
             "Tell what training takes before you pay for it: steps, GPU memory, disk, hours and "
             "money.",
         ),
+        "pack": (
+            "renting.pack",
+            "Pack all that another machine needs to train with PRESET, or what RUN was started "
+            "with.",
+        ),
+        "unpack": (
+            "renting.unpack",
+            "Unpack FILE, which `pack` made, into a folder, and compare every file with its hash.",
+        ),
     },
     "sd-scripts and the Kohya GUI": {
         "doctor": (
