@@ -14,9 +14,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import kohya_presets
-import patches
-import wrapper
+from kohya_presets import errors
+from patches import registry
 
 NAME = "kohya-presets"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can have
@@ -65,12 +64,11 @@ def content() -> bytes:
 
 
 def _sources() -> Iterator[tuple[str, bytes]]:
-    for package, into in (
-        (kohya_presets, "kohya_presets"),
-        (patches, f"{_INSTALLED}/patches"),
-        (wrapper, f"{_INSTALLED}/wrapper"),
+    for folder, into in (
+        (Path(errors.__file__).parent, "kohya_presets"),
+        (Path(registry.__file__).parent, f"{_INSTALLED}/patches"),
+        (Path(__file__).parents[1], f"{_INSTALLED}/wrapper"),
     ):
-        folder = Path(str(package.__file__)).parent
         for file in sorted(folder.rglob("*")):
             inside = file.relative_to(folder)
             if file.is_file() and not {*inside.parts} & {*_SKIPPED} and file.suffix != ".pyc":
