@@ -93,6 +93,10 @@ SECTIONS = {
             "renting.unpack",
             "Unpack FILE, which `pack` made, into a folder, and compare every file with its hash.",
         ),
+        "export": (
+            "renting.export",
+            "Write the files that train PRESET on a rented GPU: commands, start script and pack.",
+        ),
         "prepare": (
             "renting.prepare",
             "Download what RUN of another machine needs to go on here: sd-scripts and base model.",

@@ -24,6 +24,11 @@ umask 077
 say() { printf '%s start.sh: %s\n' "$(date -u +%H:%M:%S)" "$*" >&2; }
 fail() { say "error: $*"; exit 1; }
 
+# A key that is set and empty would hide one that a program finds elsewhere.
+for key in HF_TOKEN AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL KOHYA_PRESETS_NOTIFY; do
+    if [ -z "$(printenv "$key" || true)" ]; then unset "$key"; fi
+done
+
 pack=${1:-}
 if [ -z "${KP_WORK:-}" ]; then
     if [ -d /workspace ]; then KP_WORK=/workspace/kohya-presets; else KP_WORK=$HOME/kohya-presets; fi
@@ -132,6 +137,7 @@ data=$job/$(ask data)
 if [ -f "$job/$base" ]; then base=$job/$base; fi
 if [ "${KP_REHEARSE:-}" = yes ]; then name=rehearsal-$(ask preset); fi
 run=$work/runs/$name
+ln -sfn "$run" "$work/results" # a name without spaces, for downloads
 
 # --- the bucket: explicit uploads, since many services can mount none -------------------------
 

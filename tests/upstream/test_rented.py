@@ -1,0 +1,112 @@
+"""What is exported, for SkyPilot's own loader, checks and optimizer, and vastai's own parser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kohya_presets.presets.catalogue import Catalogue
+from tests.conftest import UPSTREAM_HOME
+from tests.sheets import SHIPPED_NAMES
+from tests.upstream import own_environment
+from tests.wrapper.renting import packs, pictures
+from tests.wrapper.renting.fake_tools import Tools
+from wrapper.renting import exported, order
+from wrapper.renting.order import Order
+from wrapper.system import proc
+
+HERE = Path(__file__).parent
+SKYPILOT, VASTAI = "skypilot==0.14.1", "vastai==1.9.1"
+Asked = Callable[..., Any]
+
+
+@pytest.fixture
+def orders(shipped: Catalogue, tmp_path: Path) -> dict[str, Order]:
+    """Return what each shipped preset asks for."""
+    data = pictures.folder(tmp_path, side=256)
+    needs = {name: packs.of(shipped.load(name), data).needs for name in SHIPPED_NAMES}
+    return {
+        name: order.of(found, "korra é", price=9, bucket="s3://me/kohya")
+        for name, found in needs.items()
+    }
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Asked:
+    """Return a function that gives the machine that SkyPilot chooses for a task."""
+    python = own_environment.python(UPSTREAM_HOME / "skypilot", [SKYPILOT])
+    home = tmp_path / "sky home"
+    home.mkdir()
+
+    def ask(files: dict[str, str], *clouds: str, check: bool = True) -> Any:
+        folder = tmp_path / "task"
+        folder.mkdir(exist_ok=True)
+        for name, text in {**files, "start.sh": "", "pack.zip": ""}.items():
+            (folder / name).write_text(text, "utf-8")
+        variables = {"HOME": str(home), "SKYPILOT_DISABLE_USAGE_COLLECTION": "1"}
+        done = proc.run(
+            [python, HERE / "in_sky.py", "task.yaml", *clouds],
+            cwd=folder,
+            env={**variables, "PYTHONUTF8": "1"},
+            check=check,
+        )
+        return json.loads(done.stdout.splitlines()[-1]) if check else done
+
+    return ask
+
+
+@pytest.mark.upstream
+def test_skypilot_takes_the_task_of_each_preset_and_each_cloud_can_carry_it_out(
+    orders: dict[str, Order], planned: Asked
+) -> None:
+    for name, wanted in orders.items():
+        for cloud in exported.clouds(wanted):
+            found = planned(exported.sky(wanted, [cloud]), cloud)
+            assert found["cloud"] == cloud, name
+            assert found["spot"] is True
+            assert found["disk"] == wanted.disk
+            (gpu,) = found["gpu"]
+            assert gpu in {one.sky[cloud] for one in wanted.gpus if cloud in one.sky}
+            assert gpu != "A100"  # on Vast, of 40 GB
+            assert found["envs"]["KP_BUCKET"] == "s3://me/kohya"
+            assert "HF_TOKEN" in found["secrets"]
+
+
+@pytest.mark.upstream
+def test_skypilot_rents_nothing_above_the_price(orders: dict[str, Order], planned: Asked) -> None:
+    files = exported.sky(replace(orders["skynet"], price=0.1), ["vast", "runpod", "aws"])
+    done = planned(files, "vast", "runpod", "aws", check=False)
+    assert done.returncode != 0
+    assert "max_cost=$0.1/hr" in done.stdout + done.stderr
+
+
+@pytest.mark.upstream
+def test_vastai_takes_each_command_and_knows_each_field(
+    orders: dict[str, Order], tmp_path: Path
+) -> None:
+    python = own_environment.python(UPSTREAM_HOME / "vastai", [VASTAI])
+    tools, calls = Tools(tmp_path / "bin"), []
+    for name, wanted in orders.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        for file, text in exported.vast(wanted).items():
+            (folder / file).write_text(text, "utf-8")
+        for words in (("find",), ("rent", "1"), ("send", "2"), ("log", "2"), ("get", "2")):
+            assert tools.run(folder / "vast.sh", *words).returncode == 0
+        assert tools.run(folder / "vast.sh", "end", "2").returncode == 0
+    calls = [call[1:] for call in tools.called if call[0] == "vastai"]
+    words = tmp_path / "calls.json"
+    words.write_text(json.dumps(calls), "utf-8")
+    home = {"HOME": str(tmp_path), "PYTHONUTF8": "1"}
+    taken = json.loads(proc.run([python, HERE / "in_vast.py", words], env=home).stdout)
+    assert len(taken) == len(calls) == 9 * len(orders)
+    queries = [one["query"] for one in taken if one["query"]]
+    assert len(queries) == len(orders)
+    for query, wanted in zip(queries, orders.values(), strict=True):
+        assert query["gpu_ram"]["gte"] == 1000 * wanted.vast_ram
+        assert query["cuda_max_good"]["gte"] == wanted.cuda
