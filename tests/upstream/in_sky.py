@@ -1,14 +1,14 @@
 """Run in SkyPilot's own Python: is a task one that it takes, plans, and a cloud can carry out?
 
-Arguments: the task's file, and the clouds that are enabled. Its catalogues are planted here, with
-the names and prices that tests need: no network and no key. Prints the machine that it chooses.
+The argument is JSON: a list of pairs, a task's file and the clouds that are enabled. The catalogues
+are planted here, with the names and prices that tests need: no network and no key. Prints what it
+chooses for each.
 """
 
 import json
 import pathlib
 import sys
 
-task_file, clouds = sys.argv[1], sys.argv[2:]
 HOME = pathlib.Path.home() / ".sky" / "catalogs" / "v8"
 HEAD = "InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,SpotPrice"
 OFFERED = {
@@ -55,26 +55,27 @@ from sky import check, optimizer  # noqa: E402
 from sky import clouds as sky_clouds  # noqa: E402
 from sky.utils import common as sky_common  # noqa: E402
 
-task = sky.Task.from_yaml(task_file)
-task.validate()
-enabled = [getattr(sky_clouds, NAMES[cloud])() for cloud in clouds]
-check.get_cached_enabled_clouds_or_refresh = lambda *_, **__: enabled
-with sky.Dag() as dag:
-    dag.add(task)
-dag = optimizer.Optimizer.optimize(dag, minimize=sky_common.OptimizeTarget.COST, quiet=True)
-best = task.best_resources
-needed = {*task.get_required_cloud_features(), *best.get_required_cloud_features()}
-best.cloud.check_features_are_supported(best, needed)
-print(
-    json.dumps(
-        {
-            "cloud": str(best.cloud).lower(),
-            "gpu": best.accelerators,
-            "spot": best.use_spot,
-            "disk": best.disk_size,
-            "envs": dict(task.envs),
-            "secrets": sorted(task.secrets),
-            "run": task.run,
-        }
-    )
-)
+
+def planned(file: str, clouds: list) -> dict:
+    """Return the machine that SkyPilot chooses for a task, after all of its checks."""
+    task = sky.Task.from_yaml(file)
+    task.validate()
+    enabled = [getattr(sky_clouds, NAMES[cloud])() for cloud in clouds]
+    check.get_cached_enabled_clouds_or_refresh = lambda *_, **__: enabled
+    with sky.Dag() as dag:
+        dag.add(task)
+    optimizer.Optimizer.optimize(dag, minimize=sky_common.OptimizeTarget.COST, quiet=True)
+    best = task.best_resources
+    needed = {*task.get_required_cloud_features(), *best.get_required_cloud_features()}
+    best.cloud.check_features_are_supported(best, needed)
+    return {
+        "cloud": str(best.cloud).lower(),
+        "gpu": best.accelerators,
+        "spot": best.use_spot,
+        "disk": best.disk_size,
+        "envs": dict(task.envs),
+        "secrets": sorted(task.secrets),
+    }
+
+
+print(json.dumps([planned(file, clouds) for file, clouds in json.loads(sys.argv[1])]))

@@ -43,16 +43,19 @@ def planned(tmp_path: Path) -> Asked:
     home = tmp_path / "sky home"
     home.mkdir()
 
-    def ask(files: dict[str, str], *clouds: str, check: bool = True) -> Any:
-        folder = tmp_path / "task"
+    def ask(tasks: list[tuple[str, list[str]]], *, check: bool = True) -> Any:
+        folder = tmp_path / "tasks"
         folder.mkdir(exist_ok=True)
-        for name, text in {**files, "start.sh": "", "pack.zip": ""}.items():
-            (folder / name).write_text(text, "utf-8")
-        variables = {"HOME": str(home), "SKYPILOT_DISABLE_USAGE_COLLECTION": "1"}
+        for name in ("start.sh", "pack.zip"):
+            (folder / name).write_text("", "utf-8")
+        asked = []
+        for number, (text, clouds) in enumerate(tasks):
+            (folder / f"task{number}.yaml").write_text(text, "utf-8")
+            asked.append((f"task{number}.yaml", clouds))
         done = proc.run(
-            [python, HERE / "in_sky.py", "task.yaml", *clouds],
+            [python, HERE / "in_sky.py", json.dumps(asked)],
             cwd=folder,
-            env={**variables, "PYTHONUTF8": "1"},
+            env={"HOME": str(home), "SKYPILOT_DISABLE_USAGE_COLLECTION": "1", "PYTHONUTF8": "1"},
             check=check,
         )
         return json.loads(done.stdout.splitlines()[-1]) if check else done
@@ -64,23 +67,25 @@ def planned(tmp_path: Path) -> Asked:
 def test_skypilot_takes_the_task_of_each_preset_and_each_cloud_can_carry_it_out(
     orders: dict[str, Order], planned: Asked
 ) -> None:
-    for name, wanted in orders.items():
-        for cloud in exported.clouds(wanted):
-            found = planned(exported.sky(wanted, [cloud]), cloud)
-            assert found["cloud"] == cloud, name
-            assert found["spot"] is True
-            assert found["disk"] == wanted.disk
-            (gpu,) = found["gpu"]
-            assert gpu in {one.sky[cloud] for one in wanted.gpus if cloud in one.sky}
-            assert gpu != "A100"  # on Vast, of 40 GB
-            assert found["envs"]["KP_BUCKET"] == "s3://me/kohya"
-            assert "HF_TOKEN" in found["secrets"]
+    asked = [(one, cloud) for one in orders.values() for cloud in exported.clouds(one)]
+    found = planned([(exported.sky(one, [cloud])["task.yaml"], [cloud]) for one, cloud in asked])
+    assert len(found) == len(asked) == 3 * len(orders)
+    for (wanted, cloud), chosen in zip(asked, found, strict=True):
+        assert chosen["cloud"] == cloud
+        assert chosen["spot"] is True
+        assert chosen["disk"] == wanted.disk
+        (gpu,) = chosen["gpu"]
+        assert gpu in {one.sky[cloud] for one in wanted.gpus if cloud in one.sky}
+        assert gpu != "A100"  # on Vast, of 40 GB
+        assert chosen["envs"]["KP_BUCKET"] == "s3://me/kohya"
+        assert "HF_TOKEN" in chosen["secrets"]
 
 
 @pytest.mark.upstream
 def test_skypilot_rents_nothing_above_the_price(orders: dict[str, Order], planned: Asked) -> None:
-    files = exported.sky(replace(orders["skynet"], price=0.1), ["vast", "runpod", "aws"])
-    done = planned(files, "vast", "runpod", "aws", check=False)
+    clouds = ["vast", "runpod", "aws"]
+    text = exported.sky(replace(orders["skynet"], price=0.1), clouds)["task.yaml"]
+    done = planned([(text, clouds)], check=False)
     assert done.returncode != 0
     assert "max_cost=$0.1/hr" in done.stdout + done.stderr
 
