@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from kohya_presets.presets.catalogue import Catalogue
-from tests.conftest import UPSTREAM_HOME
+from tests.conftest import ROOT, UPSTREAM_HOME
 from tests.sheets import SHIPPED_NAMES
 from tests.upstream import own_environment
 from tests.wrapper.renting import packs, pictures
@@ -88,6 +89,20 @@ def test_skypilot_rents_nothing_above_the_price(orders: dict[str, Order], planne
     done = planned([(text, clouds)], check=False)
     assert done.returncode != 0
     assert "max_cost=$0.1/hr" in done.stdout + done.stderr
+
+
+@pytest.mark.upstream
+def test_skypilot_takes_the_commands_of_the_page(tmp_path: Path) -> None:
+    python = own_environment.python(UPSTREAM_HOME / "skypilot", [SKYPILOT])
+    page = (ROOT / "docs" / "renting.md").read_text("utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("sky ")]
+    assert len(lines) >= 3
+    (tmp_path / "task.yaml").write_text("run: ls\n", "utf-8")
+    asked = json.dumps([shlex.split(line)[1:] for line in lines])
+    keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x")
+    env = {"HOME": str(tmp_path), "SKYPILOT_DISABLE_USAGE_COLLECTION": "1", **keys}
+    done = proc.run([python, HERE / "in_sky_words.py", asked], env=env, cwd=tmp_path)
+    assert done.stdout.split()[-1] == str(len(lines))
 
 
 @pytest.mark.upstream

@@ -22,9 +22,11 @@ from kohya_presets.toml import source as toml_source
 from kohya_presets.toml import text as toml_text
 from patches import registry
 from wrapper.data import base_model
+from wrapper.planning import wishes
 from wrapper.planning.request import Request
 from wrapper.renting import foreseen, own_wheel
 from wrapper.runs import manifest
+from wrapper.runs.kept import states
 from wrapper.screen.talk import Talk
 from wrapper.system import names, paths
 
@@ -73,10 +75,20 @@ def of_run(folder: Path, *, base: str | None, with_base: bool) -> Asked:
         base = base or (reference if not base_model.is_path(reference) else str(known["file"]))
     except KeyError as error:
         raise UserError(f"{folder / manifest.NAME} is damaged: it has no {error}") from None
-    # What `train` adds where it runs is not a part of the preset that was asked for.
-    added = [name for name in preset.patches if name == foreseen.STATES]
-    preset = replace(preset, patches=tuple(p for p in preset.patches if p not in added))
-    return Asked(Request(preset, run.name, run.folder.parent, run.release), data, base, with_base)
+    return Asked(
+        Request(_without_added(preset), run.name, run.folder.parent, run.release),
+        data,
+        base,
+        with_base,
+    )
+
+
+def _without_added(preset: Preset) -> Preset:
+    """Return a run's preset without what `train` adds where it runs: states, by the clock."""
+    patches = tuple(name for name in preset.patches if name != states.PATCH)
+    usual = preset.train.get(wishes.EVERY) == wishes.STATE_EVERY_MINUTES
+    train = {k: v for k, v in preset.train.items() if not (usual and k == wishes.EVERY)}
+    return replace(preset, patches=patches, train=train)
 
 
 def of(asked: Asked, talk: Talk) -> Contents:

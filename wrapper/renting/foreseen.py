@@ -20,11 +20,9 @@ from patches import registry
 from wrapper.planning import disk, subjects, wishes
 from wrapper.planning import request as requests
 from wrapper.planning.request import Request
-from wrapper.runs.kept import states
 from wrapper.screen.talk import Talk
 from wrapper.system import paths
 
-STATES = states.PATCH  # which `train` adds
 QUARTERS = (0.25, 0.5, 0.75)
 AROUND = 9_000_000_000  # bytes: an environment with CUDA up to 7 GB, and what its download leaves
 

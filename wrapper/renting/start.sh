@@ -128,7 +128,10 @@ ask() { # a value of the pack's list
 if [ ! -f "$job/pack.json" ]; then
     say "unpacking $pack"
     rmdir "$job" 2>/dev/null || true
-    kp unpack "$pack" --into "$job" >/dev/null
+    if ! kp unpack "$pack" --into "$job" >"$work/unpack.txt" 2>&1; then
+        cat "$work/unpack.txt" >&2
+        fail "the pack cannot be unpacked"
+    fi
 fi
 name=$(ask name)
 release=$(ask release)

@@ -14,6 +14,7 @@ import pytest
 from kohya_presets.dataset import rendered
 from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.toml import source as toml_source
 from tests import tensors
 from tests.wrapper.renting import packs, pictures
 from wrapper.data import sources
@@ -156,6 +157,12 @@ def test_a_run_is_packed_with_its_seed_and_without_what_train_adds(run: Run) -> 
     assert isinstance(asked.request.preset.train["seed"], int)
     assert asked.request.preset.patches == ()
     assert asked.data.name == "pictures ü"
+    assert "state_every_minutes" not in asked.request.preset.train
+    found = contents.of(asked, Talk())
+    config = toml_source.parse(bytes(found.files["config.toml"]).decode()).values  # type: ignore[arg-type]
+    there = toml_source.read(run.folder / "config.toml").values
+    assert config["seed"] == there["seed"]
+    assert config["pretrained_model_name_or_path"] == "owner/repo"
 
 
 def test_a_file_that_changes_meanwhile_stops_it(
