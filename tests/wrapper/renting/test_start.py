@@ -81,6 +81,29 @@ def test_a_notice_that_the_machine_is_taken_back_is_passed_on(machine: Machine) 
     finished(machine)
 
 
+def test_s3_gets_what_is_new_before_it_loses_what_is_old_and_no_key_is_in_a_file(
+    machine: Machine,
+) -> None:
+    machine.mark(checksum(machine))
+    calls, tool = machine.around / "aws calls.txt", machine.work / "aws" / "bin" / "aws"
+    tool.parent.mkdir(parents=True)
+    tool.write_text(f'#!/bin/sh\necho "$@" >>"{calls}"\n', "utf-8")
+    tool.chmod(0o755)
+    keys = {"HF_TOKEN": "hf_planted", "AWS_SECRET_ACCESS_KEY": "planted/secret"}
+    machine.more = {"KP_BUCKET": "s3://me/k/", "KP_EVERY": "2", **keys}
+    assert machine.start().wait(240) == 0, machine.said
+    said = calls.read_text("utf-8").splitlines()
+    there = "s3://me/k/rehearsal-lion"
+    assert said[0].startswith(f"s3 sync {there} {machine.run}.part")  # is it there already?
+    assert all(line.startswith(f"s3 sync {machine.run} {there}") for line in said[1:])
+    assert ["--delete" in line for line in said[1:]] == [False, True] * (len(said) // 2)
+    assert len(said) > 3  # on the way, and at the end
+    for file in machine.around.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            assert not [key for key in keys.values() if key.encode() in content], file
+
+
 def test_two_at_once_are_refused_and_a_missing_pack_is_said(machine: Machine) -> None:
     machine.mark(checksum(machine))
     process = machine.start()
