@@ -75,6 +75,13 @@ def _sources() -> Iterator[tuple[str, bytes]]:
                 yield f"{into}/{inside.as_posix()}", file.read_bytes()
 
 
+def _licence(found: importlib.metadata.Distribution) -> bytes | None:
+    """Return the licence, of a wheel that is installed or of a clone."""
+    clone = Path(errors.__file__).parents[1] / "LICENSE"
+    text = found.read_text("licenses/LICENSE")
+    return text.encode("utf-8") if text else clone.read_bytes() if clone.is_file() else None
+
+
 def _metadata(found: importlib.metadata.Distribution) -> str:
     needs = [need for need in found.requires or () if "extra ==" not in need]
     lines = ["Metadata-Version: 2.1", f"Name: {NAME}", f"Version: {found.version}"]

@@ -188,6 +188,7 @@ def test_the_wheel_is_one_that_pip_takes(tmp_path: Path) -> None:
         assert "kohya_presets/_installed/wrapper/cli/__init__.py" in names
         assert "kohya_presets/_installed/patches/ema/patch.toml" in names
         assert not [name for name in names if "__pycache__" in name]
+        assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
     file = tmp_path / own_wheel.file_name()
     file.write_bytes(content)
     into = tmp_path / "into"
