@@ -46,16 +46,12 @@ def content() -> bytes:
     info = f"kohya_presets-{found.version}.dist-info"
     files = dict(_sources())
     files[f"{info}/METADATA"] = _metadata(found).encode("utf-8")
-    wheel = (
-        "Wheel-Version: 1.0\nGenerator: kohya-presets\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    )
-    files[f"{info}/WHEEL"] = wheel.encode("utf-8")
-    entry = "[console_scripts]\nkohya-presets = kohya_presets.__main__:main\n"
-    files[f"{info}/entry_points.txt"] = entry.encode("utf-8")
-    record = "".join(
-        f"{_csv(path)},sha256={_digest(data)},{len(data)}\n" for path, data in files.items()
-    )
-    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
+    if licence := _licence(found):
+        files[f"{info}/licenses/LICENSE"] = licence
+    files[f"{info}/WHEEL"] = _WHEEL
+    files[f"{info}/entry_points.txt"] = _ENTRY
+    lines = [f"{_csv(path)},sha256={_digest(data)},{len(data)}" for path, data in files.items()]
+    files[f"{info}/RECORD"] = "\n".join([*lines, f"{info}/RECORD,,\n"]).encode("utf-8")
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         for path, data in files.items():
