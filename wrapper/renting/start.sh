@@ -15,6 +15,7 @@
 #   KP_REHEARSE  "yes": rehearse on the CPU in place of training, to test this script
 #   KP_STANDIN   "yes": rehearse without sd-scripts
 #   KP_PYTHON    Python for sd-scripts                      [an environment that is created]
+#   KOHYA_PRESETS_HOME, HF_HOME   folders of downloads      [in KP_WORK]
 # Keys stay in variables that others read: HF_TOKEN, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
 # AWS_ENDPOINT_URL (for R2, B2 and others), KOHYA_PRESETS_NOTIFY. None is written into a file.
 
@@ -38,7 +39,8 @@ work=$(cd "$KP_WORK" && pwd -P)
 bucket=${KP_BUCKET:-}
 bucket=${bucket%/}
 every=${KP_EVERY:-300}
-export KOHYA_PRESETS_HOME="$work/home" HF_HOME="$work/huggingface" PYTHONUTF8=1
+export KOHYA_PRESETS_HOME="${KOHYA_PRESETS_HOME:-$work/home}" HF_HOME="${HF_HOME:-$work/huggingface}"
+export PYTHONUTF8=1
 tool=$work/tool
 job=$work/job
 child='' uploader=''

@@ -8,12 +8,14 @@ import signal
 import stat
 import sys
 import time
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from wrapper.renting import exported
+from wrapper.system import proc
 
 ROOT = Path(__file__).parents[3]
 
@@ -79,6 +81,16 @@ class Machine:
             file.write_text(lines, "utf-8")
             file.chmod(file.stat().st_mode | stat.S_IXUSR)
         return self
+
+    def checksum(self) -> str:
+        """Return what the script compares the installed program with."""
+        wheel = self.around / "wheel"
+        with zipfile.ZipFile(self.pack) as archive:
+            name = next(name for name in archive.namelist() if name.startswith("tool/"))
+            wheel.write_bytes(archive.read(name))
+        found = proc.run(["sh", "-c", 'cksum <"$1"', "sh", wheel]).stdout.strip()
+        wheel.unlink()
+        return found
 
     def mark(self, checksum: str) -> None:
         """Say that the program of a pack is installed."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -30,17 +29,6 @@ def machine(shipped: Catalogue, tmp_path: Path, trainer_python: str) -> Machine:
     return Machine(around, file, trainer_python, bucket=tmp_path / "bucket ö").with_tool()
 
 
-def checksum(machine: Machine) -> str:
-    """Return what the script compares the installed program with."""
-    wheel = machine.around / "wheel"
-    with zipfile.ZipFile(machine.pack) as archive:
-        name = next(name for name in archive.namelist() if name.startswith("tool/"))
-        wheel.write_bytes(archive.read(name))
-    found = proc.run(["sh", "-c", 'cksum <"$1"', "sh", wheel]).stdout.strip()
-    wheel.unlink()
-    return found
-
-
 def finished(machine: Machine) -> None:
     """The run ended with a LoRA that is whole, and it is in the bucket."""
     made = machine.run / "lora" / "lion.safetensors"
@@ -52,7 +40,7 @@ def finished(machine: Machine) -> None:
 
 
 def test_it_is_killed_and_goes_on_and_then_the_whole_machine_is_lost(machine: Machine) -> None:
-    machine.mark(checksum(machine))
+    machine.mark(machine.checksum())
     process = machine.start()
     started.wait_for(machine.run / "logs" / "train.log", "steps:", process)
     started.kill_all(process)
@@ -62,14 +50,14 @@ def test_it_is_killed_and_goes_on_and_then_the_whole_machine_is_lost(machine: Ma
     finished(machine)
     first = (machine.run / "lora" / "lion.safetensors").read_bytes()
     machine.lose()
-    machine.with_tool().mark(checksum(machine))
+    machine.with_tool().mark(machine.checksum())
     assert machine.start().wait(240) == 0, machine.said
     assert "the run of another machine is here: going on" in machine.said
     assert (machine.run / "lora" / "lion.safetensors").read_bytes() == first
 
 
 def test_a_notice_that_the_machine_is_taken_back_is_passed_on(machine: Machine) -> None:
-    machine.mark(checksum(machine))
+    machine.mark(machine.checksum())
     process = machine.start()
     started.wait_for(machine.run / "logs" / "train.log", "steps:", process)
     process.send_signal(signal.SIGTERM)
@@ -84,7 +72,7 @@ def test_a_notice_that_the_machine_is_taken_back_is_passed_on(machine: Machine) 
 def test_s3_gets_what_is_new_before_it_loses_what_is_old_and_no_key_is_in_a_file(
     machine: Machine,
 ) -> None:
-    machine.mark(checksum(machine))
+    machine.mark(machine.checksum())
     calls, tool = machine.around / "aws calls.txt", machine.work / "aws" / "bin" / "aws"
     tool.parent.mkdir(parents=True)
     tool.write_text(f'#!/bin/sh\necho "$@" >>"{calls}"\n', "utf-8")
@@ -105,7 +93,7 @@ def test_s3_gets_what_is_new_before_it_loses_what_is_old_and_no_key_is_in_a_file
 
 
 def test_two_at_once_are_refused_and_a_missing_pack_is_said(machine: Machine) -> None:
-    machine.mark(checksum(machine))
+    machine.mark(machine.checksum())
     process = machine.start()
     started.wait_for(machine.around / "said.txt", "rehearsing", process)
     assert machine.start().wait(60) == 1
@@ -118,7 +106,7 @@ def test_two_at_once_are_refused_and_a_missing_pack_is_said(machine: Machine) ->
 
 
 def test_a_damaged_pack_stops_it_and_a_whole_one_goes_on(machine: Machine) -> None:
-    machine.mark(checksum(machine))
+    machine.mark(machine.checksum())
     whole = machine.pack.read_bytes()
     at = whole.index(b"korra, number 1")
     machine.pack.write_bytes(whole[:at] + b"K" + whole[at + 1 :])
