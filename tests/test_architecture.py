@@ -28,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "kohya_presets/validate": set(),
     "kohya_presets/dataset": {"numpy", "regex", "ftfy"},
     "kohya_presets/judging": {"numpy"},
+    "kohya_presets/renting": set(),
     "kohya_presets/gui": set(),
     "kohya_presets/explain": set(),
     "kohya_presets/cards": {"jinja2", "tomlkit"},
@@ -48,6 +49,7 @@ ROOMS: dict[str, set[str]] = {
     "wrapper/evaluation": {"PIL", "markupsafe", "numpy"},
     "wrapper/reports": {"PIL", "markupsafe"},
     "wrapper/export": set(),
+    "wrapper/renting": {"jinja2"},
     "wrapper/cards": {"PIL", "huggingface_hub", "httpx"},
     "wrapper/cli": {"click"},
 }

@@ -78,6 +78,30 @@ SECTIONS = {
             "Write the model page of a LoRA: for CivitAI, for Hugging Face, and as Markdown.",
         ),
     },
+    "Renting a GPU": {
+        "plan": (
+            "renting.plan",
+            "Tell what training takes before you pay for it: steps, GPU memory, disk, hours and "
+            "money.",
+        ),
+        "pack": (
+            "renting.pack",
+            "Pack all that another machine needs to train with PRESET, or what RUN was started "
+            "with.",
+        ),
+        "unpack": (
+            "renting.unpack",
+            "Unpack FILE, which `pack` made, into a folder, and compare every file with its hash.",
+        ),
+        "export": (
+            "renting.export",
+            "Write the files that train PRESET on a rented GPU: commands, start script and pack.",
+        ),
+        "prepare": (
+            "renting.prepare",
+            "Download what RUN of another machine needs to go on here: sd-scripts and base model.",
+        ),
+    },
     "sd-scripts and the Kohya GUI": {
         "doctor": (
             "sdscripts.doctor",

@@ -25,11 +25,11 @@ class Base:
     revision: str | None = None  # commit of the Hugging Face repository
 
 
-def find(reference: str, *, on_step: OnStep) -> Base:
+def find(reference: str, *, on_step: OnStep, revision: str | None = None) -> Base:
     """Return the base model `reference` names: a path, `owner/repo` or `owner/repo/file`.
 
-    A local file wins. Downloads go to Hugging Face's own cache; an interrupted one continues
-    where it stopped.
+    A local file wins. `revision` is a commit of the repository, None for its newest. Downloads go
+    to Hugging Face's own cache; an interrupted one continues where it stopped.
 
     Raises:
         UserError: it does not exist, cannot be downloaded, or the disk is full.
@@ -44,7 +44,7 @@ def find(reference: str, *, on_step: OnStep) -> Base:
         )
     parts = _parts(reference)
     repository, name = "/".join(parts[:2]), "/".join(parts[2:])
-    return _from_hub(reference, repository, name or None, on_step)
+    return _from_hub(reference, repository, name or None, revision, on_step)
 
 
 def choose(repository: str, files: list[str]) -> str:
@@ -82,7 +82,9 @@ def _parts(reference: str) -> list[str]:
     return reference.replace("\\", "/").split("/")
 
 
-def _from_hub(reference: str, repository: str, name: str | None, on_step: OnStep) -> Base:
+def _from_hub(
+    reference: str, repository: str, name: str | None, revision: str | None, on_step: OnStep
+) -> Base:
     # Slow to import, and a local file needs none of it.
     import httpx
     import huggingface_hub
@@ -90,10 +92,10 @@ def _from_hub(reference: str, repository: str, name: str | None, on_step: OnStep
 
     try:
         if name is None:
-            files = huggingface_hub.HfApi().list_repo_files(repository)
+            files = huggingface_hub.HfApi().list_repo_files(repository, revision=revision)
             name = choose(repository, files)
         on_step(f"downloading {repository}/{name} from Hugging Face, unless it is in the cache")
-        file = Path(huggingface_hub.hf_hub_download(repository, name))
+        file = Path(huggingface_hub.hf_hub_download(repository, name, revision=revision))
     except (
         *(HfHubHTTPError, HFValidationError, LocalEntryNotFoundError),
         *(OSError, httpx.HTTPError),  # what a library below does not catch of a lost connection

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets.loras.weights import Header
-from kohya_presets.memory import saved
+from kohya_presets.memory import parts, saved
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.problems import Place, Problem, listed, plural
 from kohya_presets.sdscripts import scripts
@@ -35,18 +35,21 @@ class Written:
         return f"{plural(self.count, self.what)} of {sizes.said(self.each)}"
 
 
-def plan(preset: Preset, settings: Settings, base: Header) -> list[Written]:
-    """Return what a run has on disk at its fullest moment."""
+def plan(
+    preset: Preset, settings: Settings, base: Header | None = None, *, done: float = 1.0
+) -> list[Written]:
+    """Return what a run has on disk at its fullest moment; without `base`, that of SDXL itself.
+
+    `done` is the share of the training that is done: before its end, only what is kept on the way.
+    """
     trains_lora = scripts.makes_lora(preset.script)
-    numbers = sum(math.prod(tensor.shape) for tensor in base.tensors.values())
-    if trains_lora:
-        numbers = saved.lora_numbers(settings)
+    numbers = saved.lora_numbers(settings) if trains_lora else base_numbers(base)
     model = numbers * BYTES.get(settings.train("save_precision") or "", 4)
-    found = [Written("LoRA" if trains_lora else "model", _models(settings), model)]
+    found = [Written("LoRA" if trains_lora else "model", _models(settings, done), model)]
     if state := saved.state_bytes(settings):
         found.append(Written("state", _states(preset, settings), state))
     for table, key in ((preset.extract, "dim"), (preset.resize, "new_rank")):
-        if table is not None:
+        if table is not None and done >= 1:
             size = BYTES.get(table.get("save_precision", ""), 4)
             found += [Written("LoRA", 1, lora(base, rank) * size) for rank in _each(table, key)]
     return [written for written in found if written.count and written.each]
@@ -98,8 +101,17 @@ def said(planned: Sequence[Written]) -> str:
     return f"up to {sizes.said(total(planned))} of disk: {listed(map(str, planned))}"
 
 
-def lora(base: Header, rank: int) -> int:
+def base_numbers(base: Header | None = None) -> int:
+    """Return how many numbers a base model has; without one, SDXL with its VAE."""
+    if base is None:
+        return int(sum(parts.facts()["parameters"].values()))
+    return sum(math.prod(tensor.shape) for tensor in base.tensors.values())
+
+
+def lora(base: Header | None, rank: int) -> int:
     """Return how many numbers a LoRA has: of rank r, r * (in + out) for each layer it changes."""
+    if base is None:
+        return int(rank * sum(parts.facts()["lora"]["linear"].values()))
     total = 0
     for key, tensor in base.tensors.items():
         wide = len(tensor.shape) == 2 and not key.startswith("first_stage_model.")
@@ -108,11 +120,13 @@ def lora(base: Header, rank: int) -> int:
     return total
 
 
-def _models(s: Settings) -> int:
+def _models(s: Settings, done: float) -> int:
     """Return how many models, or trained LoRAs, there are at once; the final one is among them."""
-    steps = s.steps()
-    epochs = s.train("max_train_epochs") or 1
-    count = 1 + saves.kept(epochs, s.train("save_every_n_epochs"), s.train("save_last_n_epochs"))
+    steps, epochs = s.steps(), s.train("max_train_epochs") or 1
+    if done < 1:  # a save at this moment counts
+        steps, epochs = int(steps * done) + 1, int(epochs * done) + 1
+    count = saves.kept(epochs, s.train("save_every_n_epochs"), s.train("save_last_n_epochs"))
+    count += done >= 1
     last = s.train("save_last_n_steps")  # steps back, not a number of files
     every = s.train("save_every_n_steps")
     count += saves.kept(steps, every, None if not last or not every else 1 + last // every)

@@ -13,6 +13,7 @@ import pytest
 from tests import lora_files
 from tests.wrapper.cli.test_cli import run
 from tests.wrapper.cli.test_cli_lora import TO_Q, diagonal, models
+from tests.wrapper.renting import pictures as renting
 from wrapper.cli import cli
 from wrapper.rehearsal import pictures
 from wrapper.rehearsal.adapt import STANDIN
@@ -75,6 +76,10 @@ def test_each_key_is_described(words: tuple[str, ...]) -> None:
 def test_each_key_of_a_checked_dataset_is_described(tmp_path: Path) -> None:
     pictures.draw(tmp_path / "images")
     described("dataset check", tmp_path / "images", "--headers-only")
+
+
+def test_each_key_of_a_plan_is_described(tmp_path: Path) -> None:
+    described("plan", "lion", "--data", renting.folder(tmp_path))
 
 
 def test_each_key_of_a_lora_is_described(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What a rented machine must have, and what a training costs there: GPUs, pace, hours, money."""

@@ -1,0 +1,3 @@
+"""The prepared run that the tests of planning have."""
+
+from tests.wrapper.planning.conftest import run as run

@@ -1,0 +1,1 @@
+"""Rent a machine: what a training takes there, and how it gets there and back."""

@@ -1,0 +1,246 @@
+"""What a rented machine needs of a training, as the files of a pack; nothing of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kohya_presets import secrets
+from kohya_presets.dataset import rendered
+from kohya_presets.dataset.collection import Collection
+from kohya_presets.errors import ProblemsError, UserError
+from kohya_presets.files import render
+from kohya_presets.presets import preset as preset_files
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.presets.preset import Preset
+from kohya_presets.problems import Place, Problem
+from kohya_presets.renting import packed
+from kohya_presets.renting.offer import Needs
+from kohya_presets.toml import source as toml_source
+from kohya_presets.toml import text as toml_text
+from patches import registry
+from wrapper.data import base_model
+from wrapper.planning import wishes
+from wrapper.planning.request import Request
+from wrapper.renting import foreseen, own_wheel
+from wrapper.runs import manifest
+from wrapper.runs.kept import states
+from wrapper.screen.talk import Talk
+from wrapper.system import names, paths
+
+CHANGES = "Send it another way, or leave the setting out: --set {}=unset."
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a pack, by path: what is in them, or the file on this machine that is."""
+
+    name: str
+    preset: str
+    release: str
+    base: str
+    data: str
+    files: Mapping[str, Path | bytes]
+    needs: Needs
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a pack is made of: a preset and its images, as `train` takes them."""
+
+    request: Request
+    data: Path
+    base: str
+    with_base: bool = False  # carry the base model, if it is a file here
+
+
+def of_run(folder: Path, *, base: str | None, with_base: bool) -> Asked:
+    """Return what a run was started with: its preset, images, base model and seed.
+
+    Raises:
+        UserError: it is a rehearsal, its record is damaged, or its images are gone.
+    """
+    run = manifest.read(folder)
+    if run.kind != "train":
+        raise UserError(f"{folder} is a rehearsal", hint="Give a run of `train`, or a preset.")
+    preset = Catalogue(()).load(str(run.folder / packed.PRESET))
+    seed = toml_source.read(run.folder / packed.CONFIG).values.get("seed")
+    if seed is not None and "seed" not in preset.train:
+        preset = replace(preset, train={**preset.train, "seed": seed})
+    try:
+        data, known = Path(str(run.facts["data"]["folder"])), run.facts["base"]
+        reference = str(known["reference"])
+        base = base or (reference if not base_model.is_path(reference) else str(known["file"]))
+    except KeyError as error:
+        raise UserError(f"{folder / manifest.NAME} is damaged: it has no {error}") from None
+    return Asked(
+        Request(_without_added(preset), run.name, run.folder.parent, run.release),
+        data,
+        base,
+        with_base,
+    )
+
+
+def _without_added(preset: Preset) -> Preset:
+    """Return a run's preset without what `train` adds where it runs: states, by the clock."""
+    patches = tuple(name for name in preset.patches if name != states.PATCH)
+    usual = preset.train.get(wishes.EVERY) == wishes.STATE_EVERY_MINUTES
+    train = {k: v for k, v in preset.train.items() if not (usual and k == wishes.EVERY)}
+    return replace(preset, patches=patches, train=train)
+
+
+def of(asked: Asked, talk: Talk) -> Contents:
+    """Return the files of a pack, after the checks of `train`.
+
+    Raises:
+        PresetError: the preset has errors.
+        ProblemsError: the images have some, or something would not be right on another machine.
+        UserError: the base model cannot be had there.
+    """
+    request = asked.request
+    found = foreseen.of(request, asked.data, talk)
+    preset = replace(found.preset, patches=request.preset.patches)
+    preset = replace(preset, train=_as_asked(request.preset, preset))
+    if wrong := [*_of_this_machine(preset), *_own_patches(preset), *_images(found.images)]:
+        raise ProblemsError(f"{preset.name} cannot be packed", wrong)
+    base, carried = _base(asked)
+    name = names.usable(request.name)
+    placed, folders = _placed(found.images)
+    is_config = asked.data.suffix == ".toml" and asked.data.is_file()
+    where = render.Paths(
+        data=asked.data.expanduser().resolve(),
+        base=PurePosixPath(base),
+        output=Path("output"),
+        name=name,
+        dataset_config=Path(packed.DATASET),
+    )
+    dataset = rendered.text(preset, where)
+    for folder, into in folders.items():
+        old, new = (toml_text.value_text(str(path)) for path in (folder.absolute(), into))
+        dataset = dataset.replace(f"image_dir = {old}\n", f"image_dir = {new}\n")
+    files: dict[str, Path | bytes] = {
+        packed.PRESET: preset_files.to_toml(preset).encode("utf-8"),
+        packed.CONFIG: render.config(preset, where).encode("utf-8"),
+        packed.DATASET: dataset.encode("utf-8"),
+        f"{packed.TOOL}/{own_wheel.file_name()}": own_wheel.content(),
+        **placed,
+        **carried,
+    }
+    if preset.prompts:
+        files[packed.PROMPTS] = "".join(f"{line}\n" for line in preset.prompts).encode("utf-8")
+    _require_no_path({p: data for p, data in files.items() if "/" not in p})
+    data = packed.DATASET if is_config else packed.DATA
+    return Contents(name, preset.name, request.release, base, data, files, found.needs)
+
+
+def _as_asked(asked: Preset, planned: Preset) -> dict[str, Any]:
+    """Return the training options without those that `train` adds where it runs."""
+    return {key: value for key, value in planned.train.items() if key in asked.train}
+
+
+def _of_this_machine(preset: Preset) -> Iterator[Problem]:
+    """Yield the settings that name a file of this machine, or hold a secret."""
+    for table, values in preset.tables.items():
+        hidden = {*secrets.settings(values)}
+        for key, value in values.items():
+            where, hint = preset.place(table, key), CHANGES.format(f"{table}.{key}")
+            if key in hidden:
+                message = "it holds a secret, which is never packed"
+                yield Problem("pack-secret", "error", where, message, hint)
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, str) and _is_local(one):
+                    message = f"it names {one}, which is on this computer and not in the pack"
+                    yield Problem("pack-path", "error", where, message, hint)
+
+
+def _is_local(value: str) -> bool:
+    path = Path(value)
+    return path.is_absolute() or value.startswith("~") or (path.suffix != "" and path.is_file())
+
+
+def _own_patches(preset: Preset) -> Iterator[Problem]:
+    ours = {patch.name for patch in registry.every()}
+    for name in preset.patches:
+        if name not in ours or (paths.user_patches() / name).is_dir():
+            message = f"the patch {name} is your own: a pack does not carry it"
+            hint = "Copy its folder to the patches folder of kohya-presets on the other machine."
+            yield Problem("pack-patch", "error", preset.place("preset", "patches"), message, hint)
+
+
+def _images(images: Collection) -> Iterator[Problem]:
+    for number, subset in enumerate(images.subsets):
+        if why := images.unused.get(number):
+            message = f"sd-scripts does not use {subset.name}: {why}"
+            hint = "Take it out of the dataset config."
+            yield Problem("pack-data", "error", subset.where, message, hint)
+        elif subset.kind != "folder":
+            what = "a metadata file" if subset.kind == "metadata" else "masks"
+            message = f"its images have {what}: only folders with caption files can be packed"
+            yield Problem("pack-data", "error", subset.where, message)
+    for item in images.items:
+        for file in (item.file, *([item.caption.file] if item.caption else [])):
+            if fault := packed.fault(file.name):
+                hint = "Rename the file."
+                yield Problem("pack-name", "error", Place(file), f"its name: {fault}", hint)
+        if item.caption and secrets.holds(item.caption.text):
+            message = "the caption looks as if it held a token or a password"
+            yield Problem("pack-secret", "error", Place(item.caption.file), message)
+
+
+def _placed(images: Collection) -> tuple[dict[str, Path | bytes], dict[Path, str]]:
+    """Return the images and captions by their path in the pack, and where each folder goes."""
+    used = [n for n in range(len(images.subsets)) if n not in images.unused]
+    around = {n: images.subsets[n].folder for n in used}
+    several = len(used) > 1 or any(images.subsets[n].class_tokens is not None for n in used)
+    files: dict[str, Path | bytes] = {}
+    folders: dict[Path, str] = {}
+    for number in used:
+        folder = around[number]
+        assert folder is not None
+        into = folders.get(folder)
+        if into is None:
+            into = f"{packed.DATA}/{_free(folder.name, folders)}" if several else packed.DATA
+            folders[folder] = into
+        for item in images.of(number):
+            files[f"{into}/{item.file.name}"] = item.file
+            if item.caption:
+                files[f"{into}/{item.caption.file.name}"] = item.caption.file
+    return files, folders
+
+
+def _free(name: str, taken: Mapping[Path, str]) -> str:
+    """Return a folder's name, which says its repeats, or with a number where it is taken."""
+    used = {path.rpartition("/")[2].casefold() for path in taken.values()}
+    found, number = name, 2
+    while found.casefold() in used:
+        found, number = f"{name}-{number}", number + 1
+    return found
+
+
+def _base(asked: Asked) -> tuple[str, dict[str, Path | bytes]]:
+    """Return what the base model is called there, and its file if it is carried."""
+    file = Path(asked.base).expanduser()
+    if not base_model.is_path(asked.base) and not file.is_file():
+        return asked.base, {}
+    if not file.is_file():
+        raise UserError(f"the base model {asked.base} does not exist", hint="Check the path.")
+    if not asked.with_base:
+        raise UserError(
+            f"the base model {file.name} is a file on this computer, which the other machine "
+            "does not have",
+            hint="Name it as it is on Hugging Face (--base OWNER/REPO or OWNER/REPO/FILE): that is "
+            "faster. Or add --with-base to send the file.",
+        )
+    path = f"{packed.BASE}/{names.usable(file.name)}"
+    return path, {path: file.resolve()}
+
+
+def _require_no_path(files: Mapping[str, Path | bytes]) -> None:
+    """Raise UserError if one of the texts names the user's home."""
+    home = str(Path.home())
+    for path, data in files.items():
+        if len(home) > 1 and isinstance(data, bytes) and home.encode("utf-8") in data:
+            hint = "Take the path out of the preset: its settings, summary and provenance."
+            raise UserError(f"{path} would name your home folder, {home}", hint=hint)
