@@ -62,10 +62,16 @@ class Evaluation:
 
         Raises:
             TrainerError: sd-scripts failed; what it made is kept.
+            UserError: the folder cannot be written, or another process makes pictures in it.
         """
         if self.new_prompts:
-            whole.put({self.folder / PROMPTS: self.new_prompts.encode("utf-8")})
-            talk.say(f"prompts: {self.folder / PROMPTS}")
+            file = self.folder / PROMPTS
+            generate.claim(self.folder)
+            try:
+                whole.put({file: self.new_prompts.encode("utf-8")})
+            except OSError as error:
+                raise UserError(f"cannot write {file}: {error.strerror}") from None
+            talk.say(f"prompts: {file}")
         each = {model.name: model for model in self.models}
         generate.make(self.folder, self.shots, each, self.settings, self.site, talk)
 

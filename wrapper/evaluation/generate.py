@@ -53,11 +53,7 @@ def make(
         TrainerError: the script failed; pictures made before stay.
         UserError: another process makes pictures there.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / OURS).touch()
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror}") from None
+    claim(folder)
     with locked(folder):
         _finish(folder, watcher)
         for name, several in shots.by_model(missing(folder, wanted)):
@@ -77,6 +73,19 @@ def locked(folder: Path) -> Iterator[None]:
     )
     with locks.held(folder / LOCK, busy):
         yield
+
+
+def claim(folder: Path) -> None:
+    """Make a folder an evaluation's, before anything else is written into it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / OURS).touch()
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror}") from None
 
 
 def require_ours(folder: Path) -> None:
