@@ -142,8 +142,11 @@ def test_every_option_of_a_patch_is_explained(name: str) -> None:
 
 
 def test_every_text_is_about_an_option_of_its_table() -> None:
-    tools = {table: options.of(script) for table, script in TOOLS.items()}
-    train = {**options.of("sdxl_train.py"), **ADDITIONS.options("sdxl_train.py", ADDITIONS.names)}
+    def all_of(script: str) -> dict[str, object]:
+        return {**options.of(script), **ADDITIONS.options(script, ADDITIONS.names)}
+
+    tools = {table: all_of(script) for table, script in TOOLS.items()}
+    train = all_of("sdxl_train.py")
     known = {"train": train, "dataset": options.dataset(), **tools, **OWN}
     fields = {name for table, name in written.every() if table == "gui"}
     assert not [key for key in written.every() if key.name not in known.get(key.table, fields)]

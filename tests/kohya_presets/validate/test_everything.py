@@ -76,7 +76,9 @@ def test_shipped_presets_have_no_errors_on_any_release_of_theirs(
 @pytest.mark.parametrize("name", SHIPPED_NAMES)
 def test_what_render_writes_of_them_is_said_the_same_of(name: str, files: Files) -> None:
     config, dataset = files(name)
-    patches = {"a100-ema": ("ema",), "adacoor": ("adacoor",)}.get(name, ())
+    fused = ("adacoor", "fused-step")
+    named = {"a100-ema": ("ema",), "adacoor": ("adacoor",), "hal": fused, "marvin": fused}
+    patches = named.get(name, ())
     assert codes(config_files.file(config, against("v0.10.1", patches))) == INTENDED[name]
     assert codes(config_files.file(dataset, HERE)) == set()
 
