@@ -48,7 +48,7 @@ def test_a_list_that_would_be_misread_is_refused(value: list[str]) -> None:
     try:
         text = toml_text.value_text(value)
     except ValueError as error:
-        assert "misreads the list" in str(error)  # noqa: PT017 - either outcome is right
+        assert "misreads the " in str(error)  # noqa: PT017 - either outcome is right
         assert any("\\" in item or item.startswith('""') for item in value)
     else:
         assert toml.loads(f"key = {text}\n")["key"] == value
