@@ -44,11 +44,15 @@ def test_both_parsers_read_back_what_was_written(value: Any) -> None:
 @example(["\\", ""])
 @example([",", '"'])
 @example(['""', "'"])
+@example(['""\x1f'])
 def test_a_list_that_would_be_misread_is_refused(value: list[str]) -> None:
     try:
         text = toml_text.value_text(value)
     except ValueError as error:
-        assert "misreads the " in str(error)  # noqa: PT017 - either outcome is right
+        # A string that is misread by itself is refused before the list is tried.
+        alone = any(item.startswith('""') for item in value)
+        kinds = ("misreads the list", *(("misreads the string",) if alone else ()))
+        assert any(kind in str(error) for kind in kinds)  # noqa: PT017 - either outcome is right
         assert any("\\" in item or item.startswith('""') for item in value)
     else:
         assert toml.loads(f"key = {text}\n")["key"] == value
