@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kohya_presets.errors import UserError
 from kohya_presets.problems import listed, plural
-from kohya_presets.prompts import checks, lines, made
-from kohya_presets.prompts.lines import Prompt
-from kohya_presets.sdscripts import options
+from kohya_presets.prompts import lines, made
+from kohya_presets.prompts.lines import Kind, Prompt
 from kohya_presets.toml import source as toml_source
+from wrapper.data import prompt_file
 from wrapper.evaluation import captions, generate, shots, site
 from wrapper.evaluation.captions import Captions
 from wrapper.evaluation.shots import STRENGTHS, Model, Settings, Shot
@@ -22,7 +23,6 @@ from wrapper.screen.talk import Talk
 from wrapper.system import whole
 
 FOLDER, PROMPTS = "evaluation", "prompts.txt"
-SAMPLER, STEPS, SCALE = "euler_a", 28, 7.0
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Asked:
     noun: str | None = None
     strengths: tuple[float, ...] = STRENGTHS
     epochs: tuple[int, ...] = ()  # of the LoRAs; none: all
-    sampler: str = SAMPLER
-    steps: int = STEPS
-    scale: float = SCALE
+    sampler: str = shots.SAMPLER
+    steps: int = shots.STEPS
+    scale: float = shots.SCALE
     size: int | None = None  # pixels
 
 
@@ -56,6 +56,13 @@ class Evaluation:
     captions: tuple[str, ...] = ()
     shots: tuple[Shot, ...] = ()
     new_prompts: str = ""  # a text that was made for it, and is not written yet
+
+    @functools.cached_property
+    def kinds(self) -> Mapping[int, Kind]:
+        """The kind of each prompt by its number; in a user's own file its words tell it."""
+        texts = {made.plain(text) for text in self.captions}
+        numbered = enumerate(self.prompts, start=1)
+        return {number: _kind(prompt, texts, self.trigger) for number, prompt in numbered}
 
     def make(self, talk: Talk) -> None:
         """Make all pictures that are not there yet.
@@ -82,6 +89,15 @@ class Evaluation:
         there = len(self.shots) - left
         already = f", of which {there} are there already" if there else ""
         return f"the base and {loras}: {plural(len(self.shots), 'picture')}{already}"
+
+
+def _kind(prompt: Prompt, captions: set[str], trigger: str | None) -> Kind:
+    if prompt.kind != "other":
+        return prompt.kind
+    if prompt.text in captions:
+        return "caption"
+    has_it = trigger is not None and trigger.lower() in prompt.text.lower()
+    return "trigger" if has_it else "generic"
 
 
 def of_run(run: Run, asked: Asked, talk: Talk) -> Evaluation:
@@ -148,9 +164,12 @@ def _evaluation(
     )
     file = asked.prompts or folder / PROMPTS
     is_new = asked.prompts is None and not file.is_file()
+    if is_new:
+        text = _made(found, asked, settings, where, talk)
+    else:
+        text = prompt_file.read(file, where.release, talk)
     if asked.prompts is None and not is_new:
-        _require_same(file, asked)
-    text = _made(found, asked, settings, where, talk) if is_new else _read(file, where, talk)
+        _require_same(file, text, asked)
     # Pictures of one noise can be compared: a prompt without a seed gets one.
     several = (replace(p, seed=1 if p.seed is None else p.seed) for p in lines.of_text(text))
     prompts = tuple(several)
@@ -171,12 +190,11 @@ def _evaluation(
     )
 
 
-def _require_same(file: Path, asked: Asked) -> None:
+def _require_same(file: Path, text: str, asked: Asked) -> None:
     """Raise UserError if prompts are asked for in another way than those that are there.
 
     They may be edited: nothing writes over them.
     """
-    text = file.read_text("utf-8-sig", "replace")
     prompts = lines.of_text(text)
     plain = [p.text for p in prompts if p.kind == "without"]
     sides = {n for p in prompts for n in (p.width, p.height) if n is not None}
@@ -202,14 +220,3 @@ def _made(found: Captions | None, asked: Asked, settings: Settings, where: Site,
     else:
         several = made.made(found.texts, trigger, asked.noun, wish)
     return made.text(several, len(found.texts), trigger)
-
-
-def _read(file: Path, where: Site, talk: Talk) -> str:
-    """Return the text of a file of prompts: one that is named, or an earlier evaluation's."""
-    try:
-        data = file.read_bytes()
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the prompts in {file}: {error}") from None
-    talk.problems([*checks.of_bytes(data, options.nearest_release(where.release), file)])
-    return text

@@ -17,8 +17,6 @@ from kohya_presets.judging import advice, epochs, structure
 from kohya_presets.judging.advice import Recommendation
 from kohya_presets.judging.epochs import Epoch
 from kohya_presets.judging.structure import Features
-from kohya_presets.prompts import made
-from kohya_presets.prompts.lines import Kind, Prompt
 from wrapper.data.reading import headers
 from wrapper.evaluation.evaluate import Evaluation
 from wrapper.evaluation.shots import FULL, Model, Shot
@@ -53,13 +51,12 @@ def of(evaluation: Evaluation) -> Judged:
     drawn = _described(evaluation.folder / shot.file for shot in there)
     trained = _described(evaluation.images)
     images = [file for file, features in trained if features is not None]
-    kinds = kinds_of(evaluation)
     taken = [(s, f) for s, (_, f) in zip(there, drawn, strict=True) if f is not None]
     pictures = [
         epochs.Picture(
             shot.model,
             models[shot.model].epoch,
-            kinds[shot.number],
+            evaluation.kinds[shot.number],
             replace(shot.prompt, seed=None).line(),  # with its options: pictures of it are alike
             shot.prompt.seed or 0,
             shot.strength,
@@ -90,7 +87,7 @@ def write(judged: Judged) -> Path:
 
 def values(judged: Judged) -> dict[str, Any]:
     """Return the measures for a script; docs/json.md says what each is."""
-    evaluation, kinds = judged.evaluation, kinds_of(judged.evaluation)
+    evaluation = judged.evaluation
     settings = evaluation.settings
     return {
         "format": FORMAT,
@@ -102,7 +99,7 @@ def values(judged: Judged) -> dict[str, Any]:
         "prompts": [
             {
                 "number": number,
-                "kind": kinds[number],
+                "kind": evaluation.kinds[number],
                 "prompt": prompt.text,
                 "seed": prompt.seed,
                 "negative": prompt.negative,
@@ -165,24 +162,6 @@ def _sorted(numbers: Iterable[Epoch], models: Sequence[Model]) -> list[Epoch]:
     """Return the numbers in the order in which the models were saved."""
     place = {model.name: model.order for model in models}
     return sorted(numbers, key=lambda row: (place[row.model], row.strength))
-
-
-def kinds_of(evaluation: Evaluation) -> dict[int, Kind]:
-    """Return the kind of each prompt by its number; in a user's own file its words tell it."""
-    texts = {made.plain(text) for text in evaluation.captions}
-    return {
-        number: _kind(prompt, texts, evaluation.trigger)
-        for number, prompt in enumerate(evaluation.prompts, start=1)
-    }
-
-
-def _kind(prompt: Prompt, captions: set[str], trigger: str | None) -> Kind:
-    if prompt.kind != "other":
-        return prompt.kind
-    if prompt.text in captions:
-        return "caption"
-    has_it = trigger is not None and trigger.lower() in prompt.text.lower()
-    return "trigger" if has_it else "generic"
 
 
 def _described(files: Iterable[Path]) -> list[tuple[Path, Features | None]]:

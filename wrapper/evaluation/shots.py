@@ -15,6 +15,7 @@ from kohya_presets.prompts.lines import Kind, Prompt
 
 BASE = "base"  # what the model without any LoRA is called
 FULL = 1.0
+SAMPLER, STEPS, SCALE = "euler_a", 28, 7.0
 STRENGTHS = (0.6, 0.8, FULL, 1.2)
 COMPARED: frozenset[Kind] = frozenset({"caption", "trigger", "without"})  # at other strengths
 FOLDER = "pictures"
@@ -50,6 +51,7 @@ class Settings:
 
     def of(self, prompt: Prompt) -> dict[str, Any]:
         """Return how the picture of a prompt is made: what its line says comes first."""
+        prompt = rounded(prompt)
         own = (None, prompt.steps, prompt.scale, prompt.width, prompt.height)
         return {
             name: value if asked is None else asked

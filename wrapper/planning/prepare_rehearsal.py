@@ -125,15 +125,20 @@ def _require_replaceable(folder: Path) -> None:
 
 def _count(request: Request, talk: Talk) -> int:
     """Return the number of images to rehearse with; the user's own images are checked."""
-    if request.data is None or request.full_size:
-        return pictures.COUNT if not request.full_size else adapt.FULL_STEPS
+    if request.data is None:
+        return _drawn(request)
     images = requests.images(request, request.data.expanduser().resolve(), talk)
     return min(len(images.items), pictures.MOST)
 
 
+def _drawn(request: Request) -> int:
+    """Return how many images are drawn where none are given; at true size one for each step."""
+    return adapt.FULL_STEPS if request.full_size else pictures.COUNT
+
+
 def _fill(request: Request, into: Path) -> None:
-    if request.data is None or request.full_size:
-        pictures.draw(into, adapt.FULL_STEPS if request.full_size else pictures.COUNT)
+    if request.data is None:
+        pictures.draw(into, _drawn(request))
     else:
         subsets = of_run.of(request.preset, request.data.expanduser().resolve(), request.release)
         pictures.copy_some(subsets, into, request.caption_extension)

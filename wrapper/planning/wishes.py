@@ -9,15 +9,15 @@ from pathlib import Path
 from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem
-from kohya_presets.prompts import checks, lines, made
+from kohya_presets.prompts import lines, made
 from kohya_presets.prompts.lines import Prompt
-from kohya_presets.sdscripts import options, releases, scripts
+from kohya_presets.sdscripts import releases, scripts
 from patches import registry
 from patches.registry import Patch
 from wrapper.checkouts import checkout as checkouts
 from wrapper.checkouts import patchwork
 from wrapper.checkouts.checkout import Checkout
-from wrapper.data import of_run
+from wrapper.data import of_run, prompt_file
 from wrapper.planning.request import Request
 from wrapper.rehearsal import pictures
 from wrapper.runs.kept import states
@@ -72,13 +72,7 @@ def _with_samples(request: Request, talk: Talk | None, data: Path | None) -> Req
 
 
 def _from_file(file: Path, release: str, talk: Talk | None) -> list[str]:
-    try:
-        data = file.read_bytes()
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the prompts in {file}: {error}") from None
-    if talk is not None:
-        talk.problems([*checks.of_bytes(data, options.nearest_release(release), file)])
+    text = prompt_file.read(file, release, talk)
     prompts = [line.strip() for line in text.splitlines() if lines.is_read(line)]
     if not prompts:
         raise UserError(f"{file} has no prompts", hint="Write one prompt on each line.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,15 +104,15 @@ def _byte_letters() -> list[str]:
     return [chr(byte) for byte in printable] + [chr(256 + n) for n in range(len(others))]
 
 
-def main() -> None:
-    """Write what the command line asks for."""
+def main(write: Callable[[Path, int], None] = write_checkpoint) -> None:
+    """Write what the command line asks for: the tokenizers, and what `write` makes of a seed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tokenizers", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     write_tokenizers(args.tokenizers)
-    write_checkpoint(args.out, args.seed)
+    write(args.out, args.seed)
 
 
 if __name__ == "__main__":

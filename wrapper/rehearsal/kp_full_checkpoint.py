@@ -9,7 +9,6 @@ trainer's environment, with nothing of ours importable.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -123,16 +122,5 @@ def _numbers(
         left, start = left - len(taken), 0
 
 
-def main() -> None:
-    """Write what the command line asks for."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tokenizers", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    kp_checkpoint.write_tokenizers(args.tokenizers)
-    write_checkpoint(args.out, args.seed)
-
-
 if __name__ == "__main__":
-    main()
+    kp_checkpoint.main(write_checkpoint)

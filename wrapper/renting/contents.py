@@ -56,6 +56,22 @@ class Asked:
     with_base: bool = False  # carry the base model, if it is a file here
 
 
+def request(
+    preset: Preset,
+    name: str | None,
+    release: str,
+    *,
+    ignore: tuple[str, ...] = (),
+    keep: str | None = None,
+    samples: str | None = None,
+) -> Request:
+    """Return a training as another machine will be asked for it; its runs lie there, not here."""
+    runs = Path("runs")
+    return Request(
+        preset, name or preset.name, runs, release, ignore=ignore, keep=keep, samples=samples
+    )
+
+
 def of_run(folder: Path, *, base: str | None, with_base: bool) -> Asked:
     """Return what a run was started with: its preset, images, base model and seed.
 

@@ -16,7 +16,6 @@ from typing import Any
 from kohya_presets.errors import UserError
 from kohya_presets.loras import summary
 from kohya_presets.loras.summary import Lora
-from kohya_presets.presets import inherit
 from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training.settings import Settings
@@ -106,7 +105,7 @@ def of(folder: Path, *, rate: float | None = None, now: float | None = None) -> 
         rate=rate,
         status=overview.status(run),
         at_work=at_work,
-        preset=_preset(run.folder / failures.PRESET),
+        preset=failures.preset_of(run),
         settings=_settings(run),
         images=images,
         captions=captions,
@@ -123,16 +122,6 @@ def of(folder: Path, *, rate: float | None = None, now: float | None = None) -> 
         evaluation=_json(run.folder / EVALUATION),
         has_evaluation_page=(run.folder / EVALUATION_PAGE).is_file(),
     )
-
-
-def _preset(file: Path) -> Preset | None:
-    def itself(name: str, asked_by: Path | None = None) -> Path:
-        return file  # it extends nothing
-
-    try:
-        return inherit.inspect(file, find=itself).preset
-    except UserError:
-        return None
 
 
 def _settings(run: Run) -> Settings | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from kohya_presets.prompts import lines
 from wrapper.data import small as small_copies
 from wrapper.data.reading import headers
 from wrapper.system import whole
@@ -92,10 +93,10 @@ def named(file: Path) -> Sample | None:
 def prompts(run: Path) -> list[str]:
     """Return the prompts of a run as sd-scripts counts them; [] where there are none."""
     try:
-        lines = (run / PROMPTS).read_text(encoding="utf-8", errors="replace").split("\n")
+        found = (run / PROMPTS).read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return []
-    return [line.strip() for line in lines if line.strip() and line[0] != "#"]
+    return [line.strip() for line in found if lines.is_read(line)]
 
 
 def chosen(found: Sequence[Sample], *, most: int = MOST) -> list[Sample]:

@@ -43,7 +43,7 @@ def situation(
 
 def of_run(run: Run) -> Settings | None:
     """Return the settings of a run, as its preset says; None where that cannot be read."""
-    made = _preset(run.folder / PRESET)
+    made = preset_of(run)
     if made is None:
         return None
     facts = run.facts.get("sd-scripts", {})
@@ -54,7 +54,10 @@ def of_run(run: Run) -> Settings | None:
     )
 
 
-def _preset(file: Path) -> Preset | None:
+def preset_of(run: Run) -> Preset | None:
+    """Return the preset of a run, as it was resolved; None where that cannot be read."""
+    file = run.folder / PRESET
+
     def itself(name: str, asked_by: Path | None = None) -> Path:
         return file  # it extends nothing
 

@@ -81,7 +81,7 @@ def test_prompts_of_a_users_own_file_get_their_kind_from_their_words(tmp_path: P
     made = made_evaluations.evaluation(tmp_path, made_runs.RIGHT)
     prompts = tuple(replace(prompt, kind="other") for prompt in made.prompts)
     captions = tuple(p.text for p in made.prompts if p.kind == "caption")
-    kinds = judged.kinds_of(replace(made, prompts=prompts, captions=captions))
+    kinds = replace(made, prompts=prompts, captions=captions).kinds
     told = {prompt.kind: kinds[number] for number, prompt in enumerate(made.prompts, start=1)}
     assert told == {
         "caption": "caption",

@@ -172,19 +172,13 @@ def _write(
     samples: str | None,
     force: bool,
 ) -> None:
-    from wrapper.planning.request import Request
     from wrapper.renting import contents, exported, order
     from wrapper.renting import pack as packing
     from wrapper.screen.talk import Talk
     from wrapper.system import sizes, whole
 
     found = presets().load(preset, overrides=overrides)
-    request = Request(
-        *(found, name or found.name, Path("runs"), release),
-        ignore=ignore,
-        keep=keep,
-        samples=samples,
-    )
+    request = contents.request(found, name, release, ignore=ignore, keep=keep, samples=samples)
     talk = Talk()
     packed = contents.of(contents.Asked(request, data, base, with_base), talk)
     wanted = order.of(

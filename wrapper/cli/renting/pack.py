@@ -64,7 +64,6 @@ def command(
         kohya-presets pack skynet --data ~/pictures/korra --name korra \\
             --base stabilityai/stable-diffusion-xl-base-1.0 --out korra.zip
     """
-    from wrapper.planning.request import Request
     from wrapper.renting import contents
     from wrapper.renting import pack as packing
     from wrapper.runs import manifest
@@ -80,12 +79,7 @@ def command(
         if data is None or base is None:
             raise click.UsageError("a preset needs its images and its base model: --data, --base")
         found = presets().load(what, overrides=overrides)
-        request = Request(
-            *(found, name or found.name, Path("runs"), release),
-            ignore=ignore,
-            keep=keep,
-            samples=samples,
-        )
+        request = contents.request(found, name, release, ignore=ignore, keep=keep, samples=samples)
         asked = contents.Asked(request, data, base, with_base)
     talk = Talk()
     listing = packing.write(contents.of(asked, talk), out, force=force)

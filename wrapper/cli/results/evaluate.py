@@ -10,6 +10,7 @@ import click
 from kohya_presets.errors import UserError
 from wrapper.cli.options import DATA, FILE
 from wrapper.cli.trainer_options import site_options
+from wrapper.evaluation import shots
 
 LEAST, MOST = 0.01, 5.0  # strengths
 # What reads pictures is imported where it is used: it takes time.
@@ -47,14 +48,18 @@ def _epochs(_: click.Context, option: click.Parameter, value: str | None) -> tup
 @click.option(
     "--strengths",
     callback=_strengths,
-    default="0.6,0.8,1,1.2",
+    default=",".join(f"{strength:g}" for strength in shots.STRENGTHS),
     show_default=True,
     metavar="N,N",
     help="Strengths of the last LoRA; the others are drawn at 1.",
 )
-@click.option("--sampler", default="euler_a", show_default=True, metavar="NAME", help="Sampler.")
-@click.option("--steps", type=click.IntRange(1, 1000), default=28, show_default=True, help="Steps.")
-@click.option("--scale", type=float, default=7.0, show_default=True, help="Guidance scale.")
+@click.option(
+    "--sampler", default=shots.SAMPLER, show_default=True, metavar="NAME", help="Sampler."
+)
+@click.option(
+    "--steps", type=click.IntRange(1, 1000), default=shots.STEPS, show_default=True, help="Steps."
+)
+@click.option("--scale", type=float, default=shots.SCALE, show_default=True, help="Guidance scale.")
 @click.option("--size", type=click.IntRange(min=64), metavar="PIXELS", help="Sides of a square.")
 @click.option("--base", metavar="MODEL", help="With LORA: the base model, as for train.")
 @click.option(

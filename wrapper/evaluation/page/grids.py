@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from kohya_presets.judging import epochs
 from kohya_presets.prompts.lines import KINDS, Kind, Prompt
-from wrapper.evaluation.judged import Judged, kinds_of
+from wrapper.evaluation.judged import Judged
 from wrapper.evaluation.shots import BASE, FULL, Model, Shot
 
 TITLES: dict[Kind, tuple[str, str]] = {
@@ -76,7 +76,7 @@ def of(judged: Judged) -> list[Grid]:
     cells = {(c.shot.model, c.shot.number, c.shot.strength): c for c in every(judged)}
     models = judged.evaluation.models
     columns = tuple(map(called, models))
-    kinds = kinds_of(judged.evaluation)
+    kinds = judged.evaluation.kinds
     found = []
     for kind, (title, lead) in TITLES.items():
         rows = [
@@ -103,7 +103,7 @@ def every(judged: Judged) -> Iterator[Cell]:
 
 def pairs(judged: Judged) -> list[Cell]:
     """Return the pictures of captions that are nearest to a training image, the nearest first."""
-    kinds = kinds_of(judged.evaluation)
+    kinds = judged.evaluation.kinds
     found = [
         cell
         for cell in every(judged)
@@ -127,7 +127,7 @@ def called(model: Model) -> str:
 
 def _numbered(judged: Judged, kind: Kind) -> list[tuple[int, Prompt]]:
     """Return the prompts of a kind; each with the trigger is followed by its twin without."""
-    kinds = kinds_of(judged.evaluation)
+    kinds = judged.evaluation.kinds
     numbered = [*enumerate(judged.evaluation.prompts, start=1)]
     own = [one for one in numbered if kinds[one[0]] == kind]
     if kind != "trigger":
@@ -142,7 +142,7 @@ def _strengths(judged: Judged, cells: dict[tuple[str, int, float], Cell]) -> Ite
     strengths = sorted({s.strength for s in judged.shots if s.model == last.name})
     if len(strengths) < 2:
         return
-    kinds = kinds_of(judged.evaluation)
+    kinds = judged.evaluation.kinds
     rows = [
         Row(
             number,
