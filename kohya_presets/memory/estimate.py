@@ -11,7 +11,9 @@ data. It counts the bytes requested from torch's allocator.
 - Assumed: xformers as sdpa (mem_eff_attn was measured and keeps what sdpa keeps), bf16 as
   fp16, which with plain attention takes 0.3 GiB less for an image of 1024x1024.
 - Modeled: 1 GiB for CUDA's context and the work space of its libraries.
-- Not counted: fragmentation of the allocator, sample images, several GPUs, torch.compile.
+- Several GPUs: each holds all of it, and the gradients once more for the exchange (from torch's
+  documentation of DistributedDataParallel; not measured).
+- Not counted: fragmentation of the allocator, sample images, torch.compile.
 
 No GPU was used. Measurements of others agree: with Adafactor, fused_backward_pass and the
 U-Net alone 16.4 GB in fp32 and 10 all in bf16 (sd-scripts' pull request 1259; its README says 17),
@@ -40,6 +42,7 @@ OVERHEAD = GIB  # modeled: CUDA's context, and the work space of cuDNN and cuBLA
 PARTS = (
     "weights",
     "gradients",
+    "exchange",
     "optimizer state",
     "EMA",
     "VAE",
@@ -51,6 +54,7 @@ PARTS = (
 CODES = ("memory-preset", "memory-gpu")
 SMALL = GIB // 20  # bytes; smaller parts are not mentioned
 SAVINGS: tuple[tuple[str, Any], ...] = (  # settings to suggest, the least harmful first
+    ("ddp_gradient_as_bucket_view", True),
     ("ema_device", "cpu"),
     ("sdpa", True),
     ("gradient_checkpointing", True),
@@ -152,6 +156,7 @@ def _moments(parts: Parts, cost: Cost) -> Iterator[Moment]:
     vae, image_work = parts.vae()
     always = {
         "weights": parts.weights(),
+        "exchange": parts.averaging(),
         "optimizer state": cost.state,
         "EMA": parts.ema(),
         "VAE": vae,

@@ -107,6 +107,14 @@ class Parts(NamedTuple):
             return whole, whole
         return whole, facts()["trained"]["unet"] * self.width
 
+    def averaging(self) -> int:
+        """Bytes of what several processes exchange: torch keeps the gradients a second time.
+
+        Not where they are views of that (DistributedDataParallel's `gradient_as_bucket_view`).
+        """
+        alone = self.settings.processes == 1 or self.train("ddp_gradient_as_bucket_view")
+        return 0 if alone else self.numbers() * self.width
+
     def ema(self) -> int:
         """Bytes of the average."""
         on_gpu = self.train("enable_ema") and self.train("ema_device") != "cpu"

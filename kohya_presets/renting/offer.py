@@ -13,6 +13,7 @@ from kohya_presets.problems import plural
 from kohya_presets.renting import gpus, pace
 from kohya_presets.renting.gpus import Gpu
 from kohya_presets.renting.pace import Conditions, Measured
+from kohya_presets.training.spread import ALONE, Spread
 
 UNKNOWN = "unknown"
 GB = 1e9  # as disks are sold
@@ -43,7 +44,8 @@ class Offer:
 class Needs:
     """What a training takes. Sizes are in bytes, `pace` in steps per second, `rate` an hour's cost.
 
-    `seen` are the pictures of an epoch, repeats counted; `processes` is the number of GPUs;
+    `seen` are the pictures of an epoch, repeats counted; `spread` says how many GPUs train;
+    `step_images` are those that a step sees at most, of all GPUs together;
     `around` is the disk that everything beside the run takes; `held` what is on it, moment by
     moment, with that.
     """
@@ -59,7 +61,8 @@ class Needs:
     meant_gib: float | None
     held: tuple[Held, ...]
     around: tuple[tuple[str, int], ...] = ()
-    processes: int = 1
+    spread: Spread = ALONE
+    step_images: int = 1
     pace: float | None = None
     rate: float | None = None
 
@@ -85,7 +88,7 @@ class Needs:
         """
         found = []
         for gpu in gpus.every():
-            measured = pace.of(gpu, self.conditions) if self.processes == 1 else None
+            measured = pace.of(gpu, self.conditions) if self.spread == ALONE else None
             hours = self._hours(measured.steps_per_second) if measured else None
             fits = None if self.gib is None else gpu.gib >= self.gib
             found.append(Offer(gpu, fits, measured, hours, self.money(hours)))
@@ -116,7 +119,9 @@ def values(needs: Needs) -> dict[str, Any]:
         "steps_per_epoch": needs.length.by_epoch,
         "epochs": needs.length.epochs,
         "steps": needs.length.steps,
-        "gpus": needs.processes,
+        "gpus": needs.spread.gpus,
+        "machines": needs.spread.machines,
+        "images_per_step": needs.step_images,
         "memory_gib": None if needs.memory is None else round(needs.memory.total / GIB, 1),
         "disk": needs.disk,
         "disk_over_time": [
@@ -150,10 +155,11 @@ def _lines(needs: Needs) -> Iterator[str]:
         f"  repeats: {each}; {plural(needs.seen, 'picture')} an epoch"
         f", {plural(length.by_epoch, 'step')} an epoch"
     )
-    on = f" on {plural(needs.processes, 'GPU')}" if needs.processes > 1 else ""
+    on = f" on {needs.spread}" if needs.spread.processes > 1 else ""
     yield f"  steps: {length.steps}, {plural(length.epochs, 'epoch')}{on}"
-    if needs.processes > 1:
-        yield "  note: `train` starts one process only, so it uses one GPU."
+    if needs.step_images > 1:
+        seen = length.steps * needs.step_images
+        yield f"  images in a step: up to {needs.step_images}; in all steps up to {seen}"
     if needs.memory:
         yield f"  {estimate.summary(needs.memory, needs.meant_gib)}"
         yield from (f"    {note}" for note in needs.memory.notes)

@@ -39,6 +39,7 @@ class Settings:
     what these add, `images` is the number of training images. `kind` is "preset", or "config" for
     files that sd-scripts reads; for these `is_whole` may be false: one of the two files is missing,
     and its settings are unknown. `model_assumed`: the files do not tell which model is trained.
+    `processes` is the number of GPUs that train together.
     """
 
     tables: Mapping[str, Table]
@@ -51,6 +52,7 @@ class Settings:
     is_whole: bool = True
     model_assumed: bool = False
     images: int = IMAGES
+    processes: int = 1
 
     def known(self, table: str) -> Mapping[str, Option]:
         """Return the options that `table` may have, those of the patches among them."""
@@ -121,7 +123,8 @@ class Settings:
         if not epochs:
             return int(self.train("max_train_steps") or 0)
         batches = -(-self.images * (self.dataset("num_repeats") or 1) // (self._batch() or 1))
-        return int(epochs * -(-batches // (self.train("gradient_accumulation_steps") or 1)))
+        together = (self.train("gradient_accumulation_steps") or 1) * self.processes
+        return int(epochs * -(-batches // together))
 
     def _batch(self) -> int:
         return int(self.dataset("batch_size") or 1)
@@ -158,11 +161,19 @@ def of_preset(
     *,
     carried: Sequence[str] = (),
     images: int = IMAGES,
+    processes: int = 1,
 ) -> Settings:
     """Return the settings of a preset for one release, with its patches and those `carried`."""
     patches = tuple(dict.fromkeys((*carried, *made.patches)))
     return Settings(
-        made.tables, made.script, release, patches, additions, made.place, images=images
+        made.tables,
+        made.script,
+        release,
+        patches,
+        additions,
+        made.place,
+        images=images,
+        processes=processes,
     )
 
 

@@ -17,7 +17,7 @@ from kohya_presets.presets.preset import SETTINGS, Preset, place
 from kohya_presets.problems import Problem, errors
 from kohya_presets.sdscripts.options import is_in
 from kohya_presets.sdscripts.scripts import TRAINERS
-from kohya_presets.training import settings
+from kohya_presets.training import settings, spread
 from kohya_presets.training.settings import Settings
 from kohya_presets.validate import each_setting, report, rules, silence
 from kohya_presets.validate.report import Against, Report
@@ -46,9 +46,14 @@ def preset(
 def loaded(made: Preset, against: Against) -> Report:
     """Return what is wrong with a preset that was read without errors."""
     found = settings.of_preset(
-        made, against.release, against.additions, carried=against.patches, images=against.images
+        made,
+        against.release,
+        against.additions,
+        carried=against.patches,
+        images=against.images,
+        processes=against.spread.processes,
     )
-    problems = [*each_setting.of_preset(found)]
+    problems = [*each_setting.of_preset(found), *spread.problems(found, against.spread)]
     if made.script in TRAINERS:  # otherwise no option is known, which is reported
         problems += rules.check(found)
     size = report.memory(found, problems)

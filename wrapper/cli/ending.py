@@ -44,6 +44,9 @@ def finish(
             if changed is None:
                 raise
             run = changed
+    if run.helps:
+        talk.say("this machine has trained its part; machine 0 has the files")
+        return made
     lone = "a model (not a LoRA)" if run.stages[-1].expects != scripts.LORA else "a LoRA"
     talk.say(f"{run.product.name}: {made or lone}")
     click.echo(run.product)

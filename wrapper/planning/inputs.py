@@ -7,12 +7,14 @@ without executing a command because it stands in a file.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kohya_presets.presets.preset import Preset
 from kohya_presets.toml import source as toml_source
+from kohya_presets.training.spread import ALONE, Spread
 from wrapper.planning import job
 from wrapper.planning.job import Plan, Site
 from wrapper.rehearsal import adapt
@@ -41,10 +43,13 @@ class Inputs:
     standin: bool = False
     in_work: bool = False
     full_size: bool = False  # a rehearsal whose base model is of true size
+    spread: Spread | None = ALONE  # None: a run of an earlier version
 
     def table(self) -> dict[str, Any]:
         """Return what of it stands nowhere else in run.toml."""
         found = {"seed": self.seed, "device": self.device, "tensorboard": self.tensorboard}
+        if self.spread is not None:
+            found |= asdict(self.spread)
         if self.full_size:
             found |= {"base": str(self.base), "full_size": True}
         return {key: value for key, value in found.items() if value is not None}
@@ -61,6 +66,7 @@ def plan(preset: Preset, inputs: Inputs) -> Plan:
         device=inputs.device,
         tensorboard=inputs.tensorboard,
         in_work=inputs.in_work,
+        spread=inputs.spread,
     )
     if inputs.kind == "train":
         return job.plan(preset, inputs.product, where, seed=inputs.seed)
@@ -85,6 +91,7 @@ def rehearsal(
     standin: bool,
     tensorboard: bool,
     full_size: Path | None = None,
+    spread: Spread | None = ALONE,
 ) -> Inputs:
     """Return the inputs of a rehearsal: its images and its base model lie in its own folder.
 
@@ -102,6 +109,7 @@ def rehearsal(
         tensorboard=tensorboard,
         standin=standin,
         full_size=full_size is not None,
+        spread=spread,
     )
 
 
@@ -121,6 +129,7 @@ def of(run: Run) -> Inputs:
             standin=standin,
             tensorboard=events,
             full_size=full,
+            spread=_spread(found),
         )
         return replace(made, in_work=not train.in_place)
     gpus = run.facts.get("environment", {}).get("gpus")
@@ -137,7 +146,17 @@ def of(run: Run) -> Inputs:
         device=found.get("device", "cuda" if gpus and not found else None),
         tensorboard=bool(found.get("tensorboard")),
         in_work=not train.in_place,
+        spread=_spread(found),
     )
+
+
+def _spread(table: Mapping[str, Any]) -> Spread | None:
+    """Return over what a run is spread, from its inputs; None of an earlier version's."""
+    if "gpus" not in table:
+        return None
+    address = table.get("address")
+    numbers = {key: int(table[key]) for key in ("gpus", "machines", "rank", "port")}
+    return Spread(**numbers, address=None if address is None else str(address))
 
 
 def _miniature(inputs: Inputs) -> Stage:

@@ -6,7 +6,7 @@ Pure: nothing is read and nothing is written. `runner` carries out the plan.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kohya_presets.dataset import rendered
@@ -14,10 +14,12 @@ from kohya_presets.files import render
 from kohya_presets.presets import preset as preset_files
 from kohya_presets.presets.preset import Preset, Table
 from kohya_presets.sdscripts import scripts
+from kohya_presets.training.spread import ALONE, Spread
 from wrapper.extraction import tool
+from wrapper.planning import launcher
 from wrapper.rehearsal import adapt
 from wrapper.runs.kept import states
-from wrapper.runs.manifest import Stage
+from wrapper.runs.manifest import NOTHING, Stage
 from wrapper.system.launch import Launch
 
 KEEP, PROMPTS = "keep.json", "prompts.txt"  # files of a run
@@ -39,6 +41,7 @@ class Site:
     cpu: bool = False
     tensorboard: bool = False  # whether the trainer can write its events
     in_work: bool = False  # training writes into work/train first, as in runs of earlier versions
+    spread: Spread | None = ALONE  # None: started as by earlier versions, without a config file
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -84,6 +87,10 @@ def plan(preset: Preset, name: str, site: Site, *, seed: int, extra: Table | Non
         made, used = _made("resize", name, site), _tool_site("resize", site)
         launch = tool.of_lora(stages[-1].output, made, preset.resize, used)
         stages.append(_tool("resize", launch, made, name, site, "lora"))
+    if site.spread is not None:
+        files[launcher.FILE] = launcher.config(site.spread, preset.train)
+    if site.spread is not None and not site.spread.leads:  # machine 0 makes the files
+        return Plan(files, (train,))
     if preset.prompts:
         files[PROMPTS] = "".join(f"{prompt}\n" for prompt in preset.prompts)
     if preset.keep != "loras" or preset.extract is None:
@@ -155,15 +162,14 @@ def _events(preset: Preset, site: Site) -> Table:
 
 
 def _train(preset: Preset, name: str, site: Site) -> Stage:
-    threads = adapt.THREADS if site.cpu else CPU_THREADS
-    accelerate = (
-        "--num_processes=1",
-        "--num_machines=1",
-        f"--mixed_precision={preset.train.get('mixed_precision', 'no')}",
-        "--dynamo_backend=no",
-        f"--num_cpu_threads_per_process={threads}",
-        *(("--cpu",) if site.cpu else ()),
-    )
+    threads, spread = adapt.THREADS if site.cpu else CPU_THREADS, site.spread
+    if spread is None:
+        precision = str(preset.train.get("mixed_precision", "no"))
+        accelerate = launcher.of_earlier(precision, threads=threads, cpu=site.cpu)
+    else:
+        file = site.run_dir / launcher.FILE
+        accelerate = launcher.words(file, threads=threads, cpu=site.cpu, spread=spread)
+        site = replace(site, env={**site.env, **launcher.environ(cpu=site.cpu, spread=spread)})
     argv = (
         site.python,
         "-m",
@@ -174,7 +180,8 @@ def _train(preset: Preset, name: str, site: Site) -> Stage:
         f"--config_file={site.run_dir / 'config.toml'}",
     )
     makes, output = _train_output(preset, name, site)
-    expects = scripts.TRAINERS[preset.script].makes
+    leads = spread is None or spread.leads
+    expects = scripts.TRAINERS[preset.script].makes if leads else NOTHING
     return Stage("train", _launch("train", argv, site), makes, output, expects)
 
 

@@ -9,9 +9,10 @@ from kohya_presets.dataset import checks
 from kohya_presets.errors import UserError
 from kohya_presets.loras import weights
 from kohya_presets.presets.preset import Preset
-from kohya_presets.problems import Place, Problem, listed
+from kohya_presets.problems import Place, Problem, listed, plural
 from kohya_presets.prompts import checks as prompts
 from kohya_presets.sdscripts import scripts
+from kohya_presets.training.spread import ALONE, Spread
 from kohya_presets.validate import base as bases
 from kohya_presets.validate import everything, silence
 from kohya_presets.validate.report import Against
@@ -26,8 +27,12 @@ from wrapper.system import paths
 OPTIMIZERS = ("optimizer_type", "use_8bit_adam", "use_lion_optimizer")
 
 
-def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> Iterator[Problem]:
+def fit(
+    preset: Preset, checkout: Checkout, *, ignore: Collection[str] = (), spread: Spread = ALONE
+) -> Iterator[Problem]:
     """Yield what the checkout does not support, and what the rules say about the settings.
+
+    `spread` says how many GPUs train together.
 
     Raises:
         UserError: `ignore` has something that is the code of no rule and no check.
@@ -35,7 +40,9 @@ def fit(preset: Preset, checkout: Checkout, *, ignore: Collection[str] = ()) -> 
     require_codes(ignore)
     yield from unknown_patches(preset)
     additions = registry.additions(paths.user_patches())
-    against = Against(checkout.options_of, additions=additions, ignore=frozenset(ignore))
+    against = Against(
+        checkout.options_of, additions=additions, ignore=frozenset(ignore), spread=spread
+    )
     yield from everything.loaded(preset, against).problems
 
 
@@ -109,11 +116,16 @@ def modules(preset: Preset) -> list[str]:
 
 
 def environment(
-    preset: Preset, probe: Probe, *, cpu: bool, python: Path = Path("python")
+    preset: Preset,
+    probe: Probe,
+    *,
+    cpu: bool,
+    python: Path = Path("python"),
+    spread: Spread = ALONE,
 ) -> Iterator[Problem]:
     """Yield what the trainer environment lacks for `preset`; with `cpu`, no GPU is needed.
 
-    `python` is the program that it is installed with.
+    `python` is the program that it is installed with, `spread` how many GPUs train together.
     """
     where = Place()
     ignored = {"torchvision"} if cpu else set()  # the rehearsal repairs that one itself
@@ -135,6 +147,10 @@ def environment(
         yield Problem("xformers", "error", where, "xformers is not installed", hint)
     if not cpu:
         yield from _gpu(preset, probe)
+        if 0 < len(probe.devices) < spread.gpus:
+            message = f"--gpus {spread.gpus}: torch finds {plural(len(probe.devices), 'GPU')} here"
+            hint = f"Use --gpus {len(probe.devices)}, or another machine."
+            yield Problem("gpus", "error", where, message, hint)
 
 
 def _gpu(preset: Preset, probe: Probe) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training import trained
 from wrapper.data import of_run
-from wrapper.planning import inputs, preflight, trainer, wishes
+from wrapper.planning import inputs, launcher, preflight, trainer, wishes
 from wrapper.planning import request as requests
 from wrapper.planning.memory import full_size
 from wrapper.planning.request import Request
@@ -80,6 +80,7 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
         standin=standin,
         tensorboard=probe.tensorboard,
         full_size=full_size.base(checkout, used.python, talk) if full else None,
+        spread=launcher.listening(request.spread),
     )
     plan = inputs.plan(preset, planned_with)
     facts = trainer.facts(checkout, used, probe) | {

@@ -10,7 +10,7 @@ from pathlib import Path
 from kohya_presets.loras import weights
 from kohya_presets.problems import Problem
 from wrapper.data import base_model, listing
-from wrapper.planning import disk, inputs, preflight, trainer, wishes
+from wrapper.planning import disk, inputs, launcher, preflight, trainer, wishes
 from wrapper.planning import request as requests
 from wrapper.planning.inputs import Inputs
 from wrapper.planning.job import Plan
@@ -43,6 +43,7 @@ def dry(request: Request, data: Path, base: str, talk: Talk) -> Plan:
         data.expanduser().resolve(),
         file.resolve() if file.is_file() else file,
         seed=0,
+        spread=request.spread,
     )
     return inputs.plan(wishes.settled(request.preset), planned_with)
 
@@ -74,7 +75,9 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
     probe = trainer.probed(used, preset, checkout)
-    lacks = preflight.environment(preset, probe, cpu=False, python=used.python)
+    lacks = preflight.environment(
+        preset, probe, cpu=False, python=used.python, spread=request.spread
+    )
     requests.stop_at(lacks, talk, str(used.python))
     planned_with = Inputs(
         "train",
@@ -87,6 +90,7 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         random.randrange(2**32),
         device="cuda" if probe.devices else None,
         tensorboard=probe.tensorboard,
+        spread=launcher.listening(request.spread),
     )
     plan = inputs.plan(preset, planned_with)
     images_now = listing.text(listing.of(images.subsets))

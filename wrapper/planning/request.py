@@ -14,6 +14,7 @@ from kohya_presets.problems import Problem, errors
 from kohya_presets.sdscripts import releases
 from kohya_presets.training import settings
 from kohya_presets.training.settings import Settings
+from kohya_presets.training.spread import ALONE, Spread
 from kohya_presets.training.trained import Training
 from patches import registry
 from wrapper.checkouts.checkout import Checkout
@@ -45,6 +46,8 @@ class Request:
     keep: str | None = None  # as [run] of a preset has it
     full_size: bool = False  # of a rehearsal: the model has SDXL's true size
     samples: str | None = None  # a file of prompts, or "auto": from the captions
+    spread: Spread = ALONE
+    keep_steps: bool = False  # with several GPUs: as many steps as with one, and more images
 
     @property
     def folder(self) -> Path:
@@ -122,7 +125,13 @@ def with_room(
     additions = registry.additions(paths.user_patches())
 
     def written(preset: Preset) -> list[Written]:
-        known = settings.of_preset(preset, asked or releases.DEFAULT, additions, images=images)
+        known = settings.of_preset(
+            preset,
+            asked or releases.DEFAULT,
+            additions,
+            images=images,
+            processes=request.spread.processes,
+        )
         return disk.plan(preset, known, header)
 
     def room(preset: Preset) -> bool:
@@ -163,7 +172,9 @@ def started(
 
 
 def _fit(request: Request, checkout: Checkout, talk: Talk) -> None:
-    found = list(preflight.fit(request.preset, checkout, ignore=request.ignore))
+    found = list(
+        preflight.fit(request.preset, checkout, ignore=request.ignore, spread=request.spread)
+    )
     if wrong := errors(found):
         raise PresetError(f"{request.preset.name} on {checkout.name}", wrong)
     talk.problems(found, advice=_SHOWS_ADVICE)

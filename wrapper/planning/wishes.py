@@ -12,6 +12,8 @@ from kohya_presets.problems import Problem
 from kohya_presets.prompts import lines, made
 from kohya_presets.prompts.lines import Prompt
 from kohya_presets.sdscripts import releases, scripts
+from kohya_presets.training import settings, spread
+from kohya_presets.training.spread import Fewer
 from patches import registry
 from patches.registry import Patch
 from wrapper.checkouts import checkout as checkouts
@@ -41,7 +43,7 @@ def granted(request: Request, talk: Talk | None, *, data: Path | None) -> Reques
         UserError: prompts cannot be read.
         ProblemsError: LoRAs of checkpoints are asked for that there will not be.
     """
-    request = _with_samples(request, talk, data)
+    request = _with_samples(_spread(request, talk), talk, data)
     return _with_states(_with_keep(request), talk)
 
 
@@ -59,6 +61,21 @@ def settled(preset: Preset) -> Preset:
     if states.PATCH not in preset.patches or EVERY in preset.train:
         return preset
     return replace(preset, train={**preset.train, EVERY: STATE_EVERY_MINUTES})
+
+
+def _spread(request: Request, talk: Talk | None) -> Request:
+    """Return the request with as many images seen by several GPUs as by one, unless not wanted."""
+    fewer: tuple[Fewer, ...] = ()
+    if not request.keep_steps:
+        preset, fewer = spread.fewer_steps(request.preset, request.spread.processes)
+        request = replace(request, preset=preset)
+    if talk is not None:
+        additions = registry.additions(paths.user_patches())
+        processes = request.spread.processes
+        known = settings.of_preset(request.preset, releases.DEFAULT, additions, processes=processes)
+        for line in spread.texts(known, request.spread, fewer):
+            talk.say(line)
+    return request
 
 
 def _with_samples(request: Request, talk: Talk | None, data: Path | None) -> Request:
@@ -141,6 +158,10 @@ def _with_states(request: Request, talk: Talk | None) -> Request:
     patch, preset = registry.find(states.PATCH, paths.user_patches()), request.preset
     known = {option.name: scripts for option, scripts in patch.addition.options}
     if request.full_size:  # a state of it is 20 GB
+        return request
+    if request.spread.machines > 1:  # machine 0 saves it, and the others could not go on from it
+        if talk is not None:
+            talk.say("several machines: no states are saved; if one is lost, training starts again")
         return request
     if request.standin or preset.script not in known["state_every_minutes"]:
         return request

@@ -2,7 +2,8 @@
 
     python kp_observed.py FOLDER SCRIPT ARGUMENTS...
 
-FOLDER/SCRIPT.json has them when the script has ended, however it ended. What sd-scripts calls them
+FOLDER/SCRIPT.json has them when the script has ended, however it ended. Of several processes, the
+others write FOLDER/SCRIPT.rank1.json and so on. What sd-scripts calls them
 was read in v0.7.1 to v0.11.1; what a script lacks is null there. Runs in the trainer's environment,
 with nothing of ours importable.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -98,7 +100,8 @@ def main(prepare: Callable[[], None] | None = None) -> None:
     try:
         runpy.run_path(str(script), run_name="__main__")
     finally:
-        observer.write(folder / f"{script.stem}.json")
+        rank = int(os.environ.get("RANK", "0"))  # of torchrun
+        observer.write(folder / f"{script.stem}{f'.rank{rank}' if rank else ''}.json")
 
 
 if __name__ == "__main__":

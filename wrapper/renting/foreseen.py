@@ -15,6 +15,7 @@ from kohya_presets.problems import plural
 from kohya_presets.renting import pace as paces
 from kohya_presets.renting.offer import Held, Needs
 from kohya_presets.training import settings as settings_of
+from kohya_presets.training import spread
 from kohya_presets.training.settings import Settings
 from patches import registry
 from wrapper.planning import disk, subjects, wishes
@@ -42,7 +43,6 @@ def of(
     talk: Talk,
     *,
     base: Path | None = None,
-    processes: int = 1,
     pace: float | None = None,
     rate: float | None = None,
 ) -> Foreseen:
@@ -62,7 +62,11 @@ def of(
     preset = wishes.settled(request.preset)
     release = asked or subjects.known(request.release)
     known = settings_of.of_preset(
-        preset, release, registry.additions(paths.user_patches()), images=len(images.items)
+        preset,
+        release,
+        registry.additions(paths.user_patches()),
+        images=len(images.items),
+        processes=request.spread.processes,
     )
     seen = sum(epoch.seen for epoch in images.epochs.values())
     if not seen:
@@ -82,13 +86,14 @@ def of(
         images=len(images.items),
         repeats=tuple(used),
         seen=seen,
-        length=images.length(processes=processes),
+        length=images.length(processes=request.spread.processes),
         conditions=paces.conditions(known),
         memory=memory,
         meant_gib=preset.vram_gib,
         held=tuple(_held(preset, known, header, sum(size for _, size in around))),
         around=around,
-        processes=processes,
+        spread=request.spread,
+        step_images=spread.images(known),
         pace=pace,
         rate=rate,
     )

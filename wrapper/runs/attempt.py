@@ -95,7 +95,7 @@ def seconds_unseen(stage: Stage) -> float:
 
 def has_failed(stage: Stage, outcome: Outcome) -> bool:
     """Return whether a stage has ended without what it was to make."""
-    return bool(outcome.returncode) or not found(stage).is_file()
+    return bool(outcome.returncode) or not (stage.helps or found(stage).is_file())
 
 
 def saves(run: Run, stage: Stage) -> bool:

@@ -26,6 +26,7 @@ FORMAT = 2  # 1 has neither `id`, `folder` nor [inputs]
 NAME = "run.toml"
 State = Literal["planned", "running", "done", "failed"]
 Kind = Literal["train", "rehearsal"]
+NOTHING = "nothing"  # what a machine expects that only helps another one to train
 Kinds = type | tuple[type, ...]
 
 # What the values of the file must be: it may be edited, or half written by a broken disk.
@@ -61,6 +62,11 @@ class Stage:
     exit_code: int | None = None
 
     @property
+    def helps(self) -> bool:
+        """Whether it only helps another machine, which writes the file."""
+        return self.expects == NOTHING
+
+    @property
     def in_place(self) -> bool:
         """Whether it writes its file where that belongs."""
         return self.makes == self.output
@@ -90,6 +96,11 @@ class Run:
     def stage(self, name: str) -> Stage:
         """Return the stage of that name."""
         return next(stage for stage in self.stages if stage.name == name)
+
+    @property
+    def helps(self) -> bool:
+        """Whether another machine has what it makes."""
+        return self.stages[-1].helps
 
     @property
     def release(self) -> str:

@@ -43,6 +43,7 @@ def of(
     """
     proof, stages = Proof(), {stage.name: stage for stage in run.stages}
     _options(proof, run, preset)
+    _processes(proof, run, preset.script)
     _steps(proof, stages["train"])
     _dataset(proof, run, preset)
     same: set[str] = set()
@@ -113,6 +114,16 @@ def _options(proof: Proof, run: Run, preset: Preset) -> None:
         used = f"{len(settings) - len(other)} of {len(settings)}"
         proof.proved.append(f"{Path(script).name} used {used} settings as they are written")
         proof.missed += other
+
+
+def _processes(proof: Proof, run: Run, script: str) -> None:
+    """Count the processes that each wrote what they used, where there were to be several."""
+    asked = run.facts.get("inputs", {}).get("gpus", 1)
+    if asked == 1:
+        return
+    found = 1 + len([*(run.folder / OBSERVED).glob(f"{Path(script).stem}.rank*.json")])
+    line = f"{found} of {asked} processes trained"
+    (proof.proved if found == asked else proof.missed).append(line)
 
 
 def _other(table: str, settings: Mapping[str, Any], used: Mapping[str, Any]) -> Iterator[str]:
@@ -198,10 +209,18 @@ def _norms(proof: Proof, what: str, norms: Mapping[str, float]) -> None:
 
 
 def _seen(run: Run, script: str) -> dict[str, Any] | None:
-    """Return what `kp_observed` wrote of a script; None if nothing."""
+    """Return what `kp_observed` wrote of a script; None if nothing.
+
+    Each process has seen its share of the images and captions.
+    """
+    folder, name = run.folder / OBSERVED, Path(script).stem
     try:
-        text = (run.folder / OBSERVED / f"{Path(script).stem}.json").read_text(encoding="utf-8")
-        found: dict[str, Any] = json.loads(text)
+        found: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        for file in sorted(folder.glob(f"{name}.rank*.json")):
+            other = json.loads(file.read_text(encoding="utf-8"))
+            for what in ("images", "captions"):
+                if found[what] is not None:
+                    found[what] = sorted({*found[what], *(other[what] or ())})
     except (OSError, ValueError):
         return None
     return found

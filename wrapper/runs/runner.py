@@ -80,7 +80,8 @@ def carry_out(
         notices.send("failure", "it was interrupted")
         raise
     else:
-        notices.send("end", f"finished: {run.product.name}: {made or 'a model'}")
+        what = "another machine has it" if run.helps else made or "a model"
+        notices.send("end", f"finished: {run.product.name}: {what}")
         return made
     finally:
         notices.close()
@@ -142,6 +143,8 @@ def _how_it_is(stage: Stage) -> str:
     Raises:
         UserError: another file is there now, which we must not overwrite.
     """
+    if stage.helps:
+        return "machine 0 has its file"
     if not stage.output.is_file():
         return f"{stage.output.name} is missing, but no later stage needs it"
     if weights.sha256(stage.output) != stage.sha256:
@@ -195,6 +198,8 @@ def _settled(run: Run, stage: Stage) -> Stage:
 
     Its other files move into the run too: other ranks and earlier checkpoints beside the file.
     """
+    if stage.helps:
+        return replace(stage, state="done")
     file = attempt.found(stage)
     try:
         found = weights.kind(weights.read(file))

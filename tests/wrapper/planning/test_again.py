@@ -163,7 +163,7 @@ def rewritten() -> Callable[[Run], Run]:
 
     def write(run: Run) -> Run:
         preset = Catalogue(()).load(str(run.folder / "preset.toml"))
-        plan = inputs.plan(preset, replace(inputs.of(run), in_work=True))
+        plan = inputs.plan(preset, replace(inputs.of(run), in_work=True, spread=None))
         facts = {name: table for name, table in run.facts.items() if name != inputs.TABLE}
         old = replace(run, stages=plan.stages, facts=facts)
         manifest.write(old)

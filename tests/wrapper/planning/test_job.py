@@ -51,8 +51,10 @@ def test_without_an_extraction_there_is_only_the_model(shipped: Catalogue) -> No
 
 
 def test_the_preset_decides_the_precision_of_the_launcher(shipped: Catalogue) -> None:
-    train = plan("skynet", shipped, "train.mixed_precision=bf16").stages[0]
-    assert "--mixed_precision=bf16" in train.launch.argv
+    made = plan("skynet", shipped, "train.mixed_precision=bf16")
+    train = made.stages[0]
+    assert "mixed_precision: 'bf16'\n" in made.files["accelerate.yaml"]
+    assert f"--config_file={RUN / 'accelerate.yaml'}" in train.launch.argv
     assert train.launch.argv[-2:] == (
         "/sd scripts/sdxl_train.py",
         f"--config_file={RUN / 'config.toml'}",

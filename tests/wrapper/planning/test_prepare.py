@@ -195,7 +195,8 @@ def test_a_rehearsal_is_four_stages_and_drawn_pictures(
     assert ready.run.text_encoders
     assert manifest.read(ready.run.folder).facts["sd-scripts"]["standin"] is True
     left = {file.name for file in ready.run.folder.iterdir()}
-    assert left == {"run.toml", "preset.toml", "config.toml", "dataset.toml", "data"}
+    files = {"run.toml", "preset.toml", "config.toml", "dataset.toml", "accelerate.yaml"}
+    assert left == {*files, "data"}
     assert len(list((ready.run.folder / "data").glob("*.png"))) == pictures.COUNT
 
 

@@ -401,3 +401,23 @@ def test_a_python_or_scripts_that_are_gone_are_named_with_the_way_back(
     assert ("kohya-presets resume" in hint) is (kind == "train")
     assert states(folder)["miniature"] == "planned"
     assert faked.starts(folder) == Counter()
+
+
+def test_a_machine_that_only_helps_ends_well_without_a_file(folder: Path) -> None:
+    run = faked.new(folder, {"train": ("--makes=nothing",)}, stages=("train",))
+    run = run.with_stage(replace(run.stages[0], expects=manifest.NOTHING))
+    manifest.write(run)
+    assert runner.carry_out(run, Heard(folder)) is None
+    assert states(folder) == {"train": "done"}
+    heard = Heard(folder)
+    assert runner.carry_out(manifest.read(folder), heard) is None
+    assert any("already done (machine 0 has its file)" in line for line in heard.said)
+
+
+def test_a_machine_that_helps_and_fails_has_failed(folder: Path) -> None:
+    run = faked.new(folder, {"train": ("--makes=nothing", "--exit-code=3")}, stages=("train",))
+    run = run.with_stage(replace(run.stages[0], expects=manifest.NOTHING))
+    manifest.write(run)
+    with pytest.raises(TrainerError, match="exit code 3"):
+        runner.carry_out(run, Heard(folder))
+    assert states(folder) == {"train": "failed"}

@@ -17,6 +17,7 @@ from wrapper.cli.options import (
     rate_option,
     set_option,
 )
+from wrapper.cli.spread_options import gpus_option, keep_steps_option, machines_option
 from wrapper.cli.trainer_options import checkout_option, release_option
 
 
@@ -31,9 +32,9 @@ from wrapper.cli.trainer_options import checkout_option, release_option
     metavar="FILE",
     help="Base model, if it is on this computer.  [default: as large as SDXL]",
 )
-@click.option(
-    "--gpus", type=click.IntRange(min=1), default=1, metavar="NUMBER", help="GPUs that train."
-)
+@gpus_option
+@machines_option
+@keep_steps_option
 @click.option(
     "--pace", type=click.FloatRange(min=0, min_open=True), help="Steps per second, to tell hours."
 )
@@ -49,6 +50,8 @@ def command(
     data: Path,
     base: Path | None,
     gpus: int,
+    machines: int,
+    keep_steps: bool,
     pace: float | None,
     rate: float | None,
     release: str,
@@ -68,17 +71,20 @@ def command(
         kohya-presets plan skynet --data ~/pictures/korra --pace 1.2 --rate 1.90
     """
     from kohya_presets.renting import offer
+    from kohya_presets.training.spread import Spread
     from wrapper.planning.request import Request
     from wrapper.renting import foreseen
     from wrapper.screen.talk import Talk
 
     found = presets().load(preset, overrides=overrides)
     request = Request(
-        *(found, found.name, Path("runs"), release, checkout), ignore=ignore, keep=keep
+        *(found, found.name, Path("runs"), release, checkout),
+        ignore=ignore,
+        keep=keep,
+        spread=Spread(gpus, machines),
+        keep_steps=keep_steps,
     )
-    needs = foreseen.of(
-        request, data, Talk(), base=base, processes=gpus, pace=pace, rate=rate
-    ).needs
+    needs = foreseen.of(request, data, Talk(), base=base, pace=pace, rate=rate).needs
     if as_json:
         print_json(offer.values(needs))
     else:

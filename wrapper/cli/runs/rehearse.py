@@ -19,6 +19,7 @@ from wrapper.cli.options import (
     samples_option,
     set_option,
 )
+from wrapper.cli.spread_options import spread_of
 from wrapper.cli.trainer_options import site_options
 from wrapper.planning import prepare_rehearsal
 from wrapper.planning.prepare_rehearsal import Rehearsal
@@ -46,6 +47,14 @@ from wrapper.watching.notify import address
 @keep_option
 @samples_option
 @notify_option
+@click.option(
+    "--gpus",
+    type=click.IntRange(min=1, max=8),
+    default=1,
+    show_default=True,
+    metavar="NUMBER",
+    help="As with so many GPUs: one process on the CPU for each.",
+)
 def command(
     preset: str,
     data: Path | None,
@@ -60,6 +69,7 @@ def command(
     keep: str | None,
     samples: str | None,
     notify: str | None,
+    gpus: int,
 ) -> None:
     """Test the whole job of PRESET with a tiny SDXL model, on this computer's CPU.
 
@@ -81,12 +91,15 @@ def command(
     found = presets().load(preset, overrides=overrides)
     if full_size and (standin or data):
         raise UserError("--full-size works without --standin and --data")
+    if gpus > 1 and (standin or full_size):
+        raise UserError("--gpus works without --standin and --full-size")
     name = f"{'full-size' if full_size else 'rehearsal'}-{found.name}"
     request = Request(
         *(found, name, runs, release, checkout, python, data, standin, ignore),
         keep=keep,
         full_size=full_size,
         samples=samples,
+        spread=spread_of(gpus),
     )
     talk = Talk()
     ready = prepare_rehearsal.ready(request, talk)

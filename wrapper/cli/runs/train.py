@@ -20,6 +20,13 @@ from wrapper.cli.options import (
     samples_option,
     set_option,
 )
+from wrapper.cli.spread_options import (
+    among_options,
+    gpus_option,
+    keep_steps_option,
+    machines_option,
+    spread_of,
+)
 from wrapper.cli.trainer_options import site_options
 from wrapper.planning import prepare_training
 from wrapper.planning.request import Request
@@ -51,6 +58,10 @@ from wrapper.watching.notify import address
 @notify_option
 @oom_option
 @rate_option
+@gpus_option
+@machines_option
+@among_options
+@keep_steps_option
 @click.option("--dry-run", is_flag=True, help="Print the command of each stage and write nothing.")
 def command(
     preset: str,
@@ -68,12 +79,20 @@ def command(
     notify: str | None,
     oom: str,
     rate: float | None,
+    gpus: int,
+    machines: int,
+    machine_rank: int,
+    main_address: str | None,
+    keep_steps: bool,
     dry_run: bool,
 ) -> None:
     """Train with PRESET, extract the LoRA, and resize it.
 
     Preset, images and base model are checked first. After an interruption, continue the run with
     `kohya-presets resume`.
+
+    With --gpus, several GPUs train one model together. As many images are seen as with one GPU, in
+    fewer steps. With --machines, start the command on each machine, with its --machine-rank.
 
     \b
     Example:
@@ -88,6 +107,8 @@ def command(
         ignore=ignore,
         keep=keep,
         samples=samples,
+        spread=spread_of(gpus, machines, machine_rank, main_address),
+        keep_steps=keep_steps,
     )
     talk = Talk()
     if dry_run:

@@ -29,6 +29,8 @@ def must_run(stages: Sequence[Stage]) -> bool:
     first, *following = stages
     if first.state != "done":
         return True
+    if first.helps:
+        return False
     return not first.output.is_file() and (not following or must_run(following))
 
 
