@@ -7,7 +7,7 @@ from typing import Any
 
 from kohya_presets import secrets
 from kohya_presets.errors import UserError
-from kohya_presets.gui import meaning
+from kohya_presets.gui import launcher, meaning
 from kohya_presets.gui.imported import Imported, slug
 from kohya_presets.gui.report import Item
 from kohya_presets.gui.versions import tables, values
@@ -53,6 +53,7 @@ def preset(
         patches=meaning.patches(script, train, additions),
         train=train,
         dataset=dataset,
+        run=launcher.run(found),
     )
     return Imported(made, read_as, tuple(items))
 
@@ -68,6 +69,9 @@ def _settings(
         shown = (name if name.isprintable() else repr(name))[:60]
         if given not in ("", None) and (name in tables.SECRETS or secrets.holds(given)):
             report.append(Item("dropped", shown, meaning.secret(name)))
+            continue
+        if item := launcher.told(name, given, found):
+            report.append(item)
             continue
         if name in _GUI_ONLY or name not in known:
             is_off = given in (None, "", False, [])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kohya_presets.errors import UserError
-from kohya_presets.gui import meaning, notes
+from kohya_presets.gui import launcher, meaning, notes
 from kohya_presets.gui.report import Item
 from kohya_presets.gui.versions import emitted, fields, network, tables, values, words
 from kohya_presets.gui.versions.fields import Field, Tab
@@ -20,6 +20,8 @@ from kohya_presets.sdscripts.options import Option
 from kohya_presets.training.settings import STAND_INS
 
 Fields = dict[str, Any]
+# Forms of the GUI's rules in which a field's value is sent, if it is.
+_AS_IT_IS = ("as", "int", "float", "set", "flag", "words", "above", "from", "below", "not")
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,16 @@ def export(
     tab = fields.for_script(preset.script, tag)
     known = dict(options.of(tab.script, tab.release))
     known |= additions.options(tab.script, preset.patches)
-    wanted, report = _wanted(preset, known, has_file=dataset_config is not None)
+    has_file = dataset_config is not None
+    wanted, report = _wanted(preset, known, has_file=has_file)
     wanted = _in_steps(wanted, known)
     made = _filled(tab, known, wanted)
     extra = _with_file(tab, made, dataset_config)
     more, found = _extra(tab, made, known, wanted)
     made["additional_parameters"] = " ".join([*extra, *more])
-    report += [*found, *_sent_anyway(tab, made, known, wanted, has_file=dataset_config is not None)]
-    made[notes.KEY] = notes.of(preset, tag, data=dataset_config is not None)
+    report += [*found, *_sent_anyway(tab, made, known, wanted, has_file=has_file)]
+    report += launcher.fill(tab, made, preset)
+    made[notes.KEY] = notes.of(preset, tag, data=has_file)
     return Exported(tab, made, tuple(report))
 
 
@@ -103,12 +107,7 @@ def _filled(tab: Tab, known: Mapping[str, Option], wanted: Mapping[str, Any]) ->
             made[rate] = wanted.get("learning_rate", made["learning_rate"])
     for name, value in wanted.items():
         rule = tab.rules.get(name)
-        if (
-            rule
-            and rule.field in made
-            and rule.forms[0]
-            in ("as", "int", "float", "set", "flag", "words", "above", "from", "below", "not")
-        ):
+        if rule and rule.field in made and rule.forms[0] in _AS_IT_IS:
             _set(tab, made, rule.field, value)
     made |= {k: v for k, v in _special(tab, wanted, made).items() if k in tab.fields}
     return made

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kohya_presets import secrets
-from kohya_presets.gui import meaning
+from kohya_presets.gui import launcher, meaning
 from kohya_presets.gui.report import Item
 from kohya_presets.gui.versions import fields, newest_commits, tables, values
 from kohya_presets.gui.versions.fields import Tab
@@ -47,6 +47,8 @@ def told(
             yield Item("default", shown, "empty")
         elif name in ("sdxl", "sdxl_checkbox") or (name == "flux1_checkbox" and value):
             yield Item("converted", shown, "used to choose the script")
+        elif item := launcher.told(name, value, read):
+            yield item
         else:
             yield _outcome(tab, shown, name, value, read, here, settings.dropped)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kohya_presets.gui import launcher
 from kohya_presets.gui.report import Item
 from kohya_presets.gui.versions import saved_file, tables
 
@@ -75,5 +76,5 @@ def _items(found: Mapping[str, Any]) -> Iterator[Item]:
             yield Item("default", key, "empty")
         elif value == 0 and value is not False and key in _ZERO_IS_OFF:
             yield Item("default", key, "0 is off")
-        elif key in saved_file.names()[0]:
+        elif key in saved_file.names()[0] and key not in launcher.FIELDS:
             yield Item("dropped", key, "a field of the GUI only; network_args has what is trained")

@@ -71,6 +71,8 @@ def read(values: Any) -> Notes | None:
         dataset=tables["dataset"] or {},
         extract=tables["extract"],
         resize=tables["resize"],
+        run=tables["run"],
+        samples=tables["samples"],
         provenance={k: v for k, v in (tables["provenance"] or {}).items() if isinstance(v, str)},
     )
     return Notes(made, str(values["gui"]), values.get("data") is True)
@@ -95,10 +97,19 @@ def merged(read_: Preset, noted: Preset, expected: Preset) -> tuple[Preset, list
             if key in now:
                 table[key] = now[key]
         tables[name] = table
+    run = noted.run
+    if read_.gpus != expected.gpus:
+        changed.append("run.gpus")
+        run = {**(run or {}), "gpus": read_.gpus}
     reasons = {key: why for key, why in noted.provenance.items() if key not in changed}
     patches = tuple(dict.fromkeys((*noted.patches, *read_.patches)))
     made = replace(
-        noted, train=tables["train"], dataset=tables["dataset"], provenance=reasons, patches=patches
+        noted,
+        train=tables["train"],
+        dataset=tables["dataset"],
+        run=run,
+        provenance=reasons,
+        patches=patches,
     )
     return made, changed
 

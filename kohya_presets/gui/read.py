@@ -9,7 +9,7 @@ from typing import Any
 
 from kohya_presets.errors import UserError
 from kohya_presets.files import configs, other_tools
-from kohya_presets.gui import by_options, keys, meaning, notes
+from kohya_presets.gui import by_options, keys, launcher, meaning, notes
 from kohya_presets.gui import export as exporting
 from kohya_presets.gui.imported import Imported, slug
 from kohya_presets.gui.report import Item
@@ -87,6 +87,7 @@ def _fields(saved: Mapping[str, Any], name: str, tag: str | None, additions: Add
         patches=meaning.patches(tab.script, settings.train, additions),
         train=settings.train,
         dataset=settings.dataset,
+        run=launcher.run(read),
     )
     return Imported(preset, f"the {which} tab of Kohya GUI {tab.tag}", tuple(report))
 

@@ -26,7 +26,7 @@ OPTIONAL = ("extract", "resize", "run", "samples")  # a preset may do without: n
 # What the two last may have: they are ours, and no script of sd-scripts reads them.
 KEEP = ("all", "loras")
 OWN: Mapping[str, Mapping[str, Option]] = {
-    "run": {"keep": Option("keep", "str", KEEP, "all")},
+    "run": {"keep": Option("keep", "str", KEEP, "all"), "gpus": Option("gpus", "int", (), 1)},
     "samples": {"prompts": Option("prompts", "strs")},
 }
 TABLES = ("preset", *SETTINGS, "provenance")
@@ -116,6 +116,11 @@ class Preset:
     def keep(self) -> str:
         """What stays of the models saved on the way: "all" of them, or their "loras"."""
         return str((self.run or {}).get("keep", KEEP[0]))
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs train together, for which its lengths in steps are written."""
+        return int((self.run or {}).get("gpus", 1))
 
     @property
     def prompts(self) -> tuple[str, ...]:

@@ -61,8 +61,8 @@ ALONE = Spread()
 
 
 @dataclass(frozen=True)
-class Fewer:
-    """A length in steps that was divided, so that as many images are seen."""
+class Changed:
+    """A length in steps that was converted, so that as many images are seen."""
 
     option: str
     before: int
@@ -72,23 +72,40 @@ class Fewer:
         return f"{self.option}: {self.after} in place of {self.before}"
 
 
-def fewer_steps(preset: Preset, processes: int) -> tuple[Preset, tuple[Fewer, ...]]:
-    """Return the preset with its lengths in steps divided by `processes`, and which were.
+def of_preset(preset: Preset) -> Spread:
+    """Return over what a preset itself is spread."""
+    return Spread(gpus=max(1, preset.gpus))
 
-    As many images are seen as with one process; a rest is rounded up. Lengths in epochs mean the
-    same for any number: sd-scripts divides an epoch's batches itself.
+
+def converted(
+    preset: Preset, processes: int, *, keep_steps: bool = False
+) -> tuple[Preset, tuple[Changed, ...]]:
+    """Return the preset for so many processes, and which lengths in steps were converted.
+
+    As many images are seen as with the preset's own number; a rest is rounded up. Lengths in epochs
+    mean the same for any number: sd-scripts divides an epoch's batches itself. With `keep_steps`
+    all lengths stay.
     """
+    own = of_preset(preset).processes
+    if processes == own:
+        return preset, ()
     changed = []
-    for option in STEPS if processes > 1 else ():
+    for option in () if keep_steps else STEPS:
         steps = preset.train.get(option)
         if isinstance(steps, int) and not isinstance(steps, bool) and steps > 0:
-            changed.append(Fewer(option, steps, -(-steps // processes)))
-    train = {**preset.train, **{fewer.option: fewer.after for fewer in changed}}
-    return replace(preset, train=train), tuple(changed)
+            changed.append(Changed(option, steps, -(-steps * own // processes)))
+    train = {**preset.train, **{one.option: one.after for one in changed}}
+    return replace(preset, train=train, run={**(preset.run or {}), "gpus": processes}), tuple(
+        one for one in changed if one.before != one.after
+    )
 
 
 def problems(settings: Settings, spread: Spread) -> Iterator[Problem]:
     """Yield what is wrong, or impossible, with several processes."""
+    gpus = settings.given("run", "gpus")
+    if gpus is not None and gpus < 1:
+        message = f"run.gpus is {gpus}, but at least one GPU trains"
+        yield Problem(CODE, "error", settings.place("run", "gpus"), message, "Leave it out.")
     if spread.processes == 1:
         return
     for option, why, hint in _refused(settings):
@@ -102,7 +119,7 @@ def images(settings: Settings) -> int:
     return batch * int(settings.train("gradient_accumulation_steps") or 1) * settings.processes
 
 
-def texts(settings: Settings, spread: Spread, fewer: tuple[Fewer, ...]) -> Iterator[str]:
+def texts(settings: Settings, spread: Spread, changed: tuple[Changed, ...]) -> Iterator[str]:
     """Yield what several processes change, each in a line for a reader."""
     if spread.processes == 1:
         return
@@ -112,7 +129,7 @@ def texts(settings: Settings, spread: Spread, fewer: tuple[Fewer, ...]) -> Itera
         f"{spread}: each step sees {plural(together, 'image')} in place of {batch}; "
         "the learning rate stays as it is"
     )
-    for one in fewer:
+    for one in changed:
         yield f"  {one}"
     if settings.train("max_train_epochs"):
         yield "  the epochs stay, and have fewer steps"

@@ -45,15 +45,16 @@ def preset(
 
 def loaded(made: Preset, against: Against) -> Report:
     """Return what is wrong with a preset that was read without errors."""
+    over = against.spread or spread.of_preset(made)
     found = settings.of_preset(
         made,
         against.release,
         against.additions,
         carried=against.patches,
         images=against.images,
-        processes=against.spread.processes,
+        processes=over.processes,
     )
-    problems = [*each_setting.of_preset(found), *spread.problems(found, against.spread)]
+    problems = [*each_setting.of_preset(found), *spread.problems(found, over)]
     if made.script in TRAINERS:  # otherwise no option is known, which is reported
         problems += rules.check(found)
     size = report.memory(found, problems)

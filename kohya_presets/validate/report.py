@@ -15,7 +15,7 @@ from kohya_presets.sdscripts.additions import NONE, Additions
 from kohya_presets.sdscripts.recognize import Recognized
 from kohya_presets.sdscripts.scripts import KNOWN, is_sdxl
 from kohya_presets.training.settings import IMAGES, Settings
-from kohya_presets.training.spread import ALONE, Spread
+from kohya_presets.training.spread import Spread
 from kohya_presets.validate import silence
 
 
@@ -47,7 +47,8 @@ class Against:
     `additions` says what patches add.
 
     `ignore` are codes of rules to skip, `images` is the number of training images, `gpu_gib` the
-    memory of this machine's GPU, if it has one. `spread` says how many GPUs train together.
+    memory of this machine's GPU, if it has one. `spread` says how many GPUs train together; None
+    for as many as the preset has.
     """
 
     release: str
@@ -56,7 +57,7 @@ class Against:
     ignore: frozenset[str] = frozenset()
     images: int = IMAGES
     gpu_gib: float | None = None
-    spread: Spread = ALONE
+    spread: Spread | None = None
 
 
 def assumes_model(taken: Recognized) -> bool:

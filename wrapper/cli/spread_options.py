@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from kohya_presets.presets.preset import Preset
 from kohya_presets.training import spread as spreads
-from kohya_presets.training.spread import PORT, Spread
+from kohya_presets.training.spread import PORT, Spread, of_preset
 from wrapper.cli.options import Decorated
 
 
@@ -14,10 +15,8 @@ def gpus_option(function: Decorated) -> Decorated:
     return click.option(
         "--gpus",
         type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
         metavar="NUMBER",
-        help="GPUs that train together on each machine.",
+        help="GPUs that train together on each machine.  [default: the preset's, mostly 1]",
     )(function)
 
 
@@ -59,12 +58,15 @@ def among_options(function: Decorated) -> Decorated:
     return rank(address(function))
 
 
-def spread_of(gpus: int, machines: int = 1, rank: int = 0, address: str | None = None) -> Spread:
-    """Return what the options say.
+def spread_of(
+    preset: Preset, gpus: int | None, machines: int = 1, rank: int = 0, address: str | None = None
+) -> Spread:
+    """Return what the options say, or else the preset.
 
     Raises:
         click.UsageError: they do not go together.
     """
+    gpus = gpus or of_preset(preset).gpus
     if machines == 1 and (rank or address):
         raise click.UsageError("--machine-rank and --main-address are for --machines.")
     if rank >= machines:

@@ -13,7 +13,6 @@ from kohya_presets.prompts import lines, made
 from kohya_presets.prompts.lines import Prompt
 from kohya_presets.sdscripts import releases, scripts
 from kohya_presets.training import settings, spread
-from kohya_presets.training.spread import Fewer
 from patches import registry
 from patches.registry import Patch
 from wrapper.checkouts import checkout as checkouts
@@ -65,15 +64,15 @@ def settled(preset: Preset) -> Preset:
 
 def _spread(request: Request, talk: Talk | None) -> Request:
     """Return the request with as many images seen by several GPUs as by one, unless not wanted."""
-    fewer: tuple[Fewer, ...] = ()
-    if not request.keep_steps:
-        preset, fewer = spread.fewer_steps(request.preset, request.spread.processes)
-        request = replace(request, preset=preset)
+    preset, changed = spread.converted(
+        request.preset, request.spread.processes, keep_steps=request.keep_steps
+    )
+    request = replace(request, preset=preset)
     if talk is not None:
         additions = registry.additions(paths.user_patches())
         processes = request.spread.processes
         known = settings.of_preset(request.preset, releases.DEFAULT, additions, processes=processes)
-        for line in spread.texts(known, request.spread, fewer):
+        for line in spread.texts(known, request.spread, changed):
             talk.say(line)
     return request
 

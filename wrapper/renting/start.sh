@@ -253,9 +253,11 @@ start() {
 
 if [ -n "$bucket" ]; then
     (
-        trap - TERM INT HUP
+        trap - INT HUP
+        ending=''
+        trap 'ending=yes' TERM # after an upload that goes on: never two at once
         waited=0
-        while kill -0 $$ 2>/dev/null; do # not longer than this script
+        while [ -z "$ending" ] && kill -0 $$ 2>/dev/null; do # not longer than this script
             sleep 1
             waited=$((waited + 1))
             if [ "$waited" -ge "$every" ]; then

@@ -52,7 +52,8 @@ def test_a_file_of_the_next_version_is_read_as_its_run_config(tmp_path: Path) ->
     told = {item.what: item.kind for item in found.report}
     assert told["architecture"] == "converted"
     assert (told["seed"], told["max_train_epochs"]) == ("default", "default")
-    assert (told["conv_dim"], told["num_processes"]) == ("dropped", "dropped")
+    assert (told["conv_dim"], told["num_processes"]) == ("dropped", "converted")
+    assert found.preset.run == {"gpus": 2}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from kohya_presets.sdscripts.additions import NONE
 from kohya_presets.training import settings, spread
 from kohya_presets.training.settings import Settings
 from kohya_presets.training.spread import Spread
+from kohya_presets.validate import everything
+from kohya_presets.validate.report import Against
 from patches import registry
 
 FOUR = Spread(gpus=4)
@@ -31,7 +33,7 @@ def test_lengths_in_steps_are_divided_and_rounded_up(shipped: Catalogue) -> None
             "train.lr_warmup_steps=100",
         ],
     )
-    made, fewer = spread.fewer_steps(preset, 4)
+    made, fewer = spread.converted(preset, 4)
     assert made.train["max_train_steps"] == 401
     assert made.train["save_every_n_steps"] == 100
     assert made.train["sample_every_n_steps"] == 1
@@ -47,10 +49,27 @@ def test_lengths_in_steps_are_divided_and_rounded_up(shipped: Catalogue) -> None
 
 def test_one_process_and_lengths_in_epochs_stay(shipped: Catalogue) -> None:
     preset = shipped.load("skynet")
-    assert spread.fewer_steps(preset, 1) == (preset, ())
-    made, fewer = spread.fewer_steps(preset, 4)
+    assert spread.converted(preset, 1) == (preset, ())
+    made, fewer = spread.converted(preset, 4)
+    assert made.gpus == 4
     assert made.train["max_train_epochs"] == preset.train["max_train_epochs"]
     assert not [one for one in fewer if "epochs" in one.option]
+
+
+def test_a_preset_for_two_gpus_is_converted_from_there(shipped: Catalogue) -> None:
+    overrides = ["train.max_train_epochs=unset", "train.max_train_steps=100", "run.gpus=2"]
+    preset = shipped.load("skynet", overrides=overrides)
+    assert spread.of_preset(preset) == Spread(gpus=2)
+    assert spread.converted(preset, 2) == (preset, ())
+    assert spread.converted(preset, 1)[0].train["max_train_steps"] == 200
+    assert spread.converted(preset, 4)[0].train["max_train_steps"] == 50
+    made, changed = spread.converted(preset, 4, keep_steps=True)
+    assert (made.train["max_train_steps"], made.gpus, changed) == (100, 4, ())
+
+
+def test_no_gpus_at_all_is_an_error(shipped: Catalogue) -> None:
+    report = everything.loaded(shipped.load("skynet", overrides=["run.gpus=0"]), Against("v0.10.1"))
+    assert any("at least one GPU" in problem.message for problem in report.problems)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 4])
@@ -91,7 +110,7 @@ def test_what_changes_is_said(shipped: Catalogue) -> None:
     overrides = ["train.max_train_epochs=unset", "train.max_train_steps=100"]
     overrides += ["train.enable_ema=true", "dataset.batch_size=2"]
     overrides += ["train.gradient_accumulation_steps=unset"]
-    preset, fewer = spread.fewer_steps(shipped.load("a100-ema", overrides=overrides), 2)
+    preset, fewer = spread.converted(shipped.load("a100-ema", overrides=overrides), 2)
     found = settings.of_preset(preset, "v0.10.1", registry.additions(None), processes=2)
     said = [*spread.texts(found, Spread(gpus=2), fewer)]
     assert said[0].startswith("2 GPUs: each step sees 4 images in place of 2; the learning rate")

@@ -49,7 +49,7 @@ def command(
     preset: str,
     data: Path,
     base: Path | None,
-    gpus: int,
+    gpus: int | None,
     machines: int,
     keep_steps: bool,
     pace: float | None,
@@ -71,7 +71,7 @@ def command(
         kohya-presets plan skynet --data ~/pictures/korra --pace 1.2 --rate 1.90
     """
     from kohya_presets.renting import offer
-    from kohya_presets.training.spread import Spread
+    from kohya_presets.training.spread import Spread, of_preset
     from wrapper.planning.request import Request
     from wrapper.renting import foreseen
     from wrapper.screen.talk import Talk
@@ -81,7 +81,7 @@ def command(
         *(found, found.name, Path("runs"), release, checkout),
         ignore=ignore,
         keep=keep,
-        spread=Spread(gpus, machines),
+        spread=Spread(gpus or of_preset(found).gpus, machines),
         keep_steps=keep_steps,
     )
     needs = foreseen.of(request, data, Talk(), base=base, pace=pace, rate=rate).needs

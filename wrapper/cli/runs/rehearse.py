@@ -50,10 +50,8 @@ from wrapper.watching.notify import address
 @click.option(
     "--gpus",
     type=click.IntRange(min=1, max=8),
-    default=1,
-    show_default=True,
     metavar="NUMBER",
-    help="As with so many GPUs: one process on the CPU for each.",
+    help="As with so many GPUs: a process on the CPU for each.  [default: the preset's]",
 )
 def command(
     preset: str,
@@ -69,7 +67,7 @@ def command(
     keep: str | None,
     samples: str | None,
     notify: str | None,
-    gpus: int,
+    gpus: int | None,
 ) -> None:
     """Test the whole job of PRESET with a tiny SDXL model, on this computer's CPU.
 
@@ -91,7 +89,7 @@ def command(
     found = presets().load(preset, overrides=overrides)
     if full_size and (standin or data):
         raise UserError("--full-size works without --standin and --data")
-    if gpus > 1 and (standin or full_size):
+    if gpus and gpus > 1 and (standin or full_size):
         raise UserError("--gpus works without --standin and --full-size")
     name = f"{'full-size' if full_size else 'rehearsal'}-{found.name}"
     request = Request(
@@ -99,7 +97,7 @@ def command(
         keep=keep,
         full_size=full_size,
         samples=samples,
-        spread=spread_of(gpus),
+        spread=spread_of(found, 1 if standin or full_size else gpus),
     )
     talk = Talk()
     ready = prepare_rehearsal.ready(request, talk)

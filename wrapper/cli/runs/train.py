@@ -79,7 +79,7 @@ def command(
     notify: str | None,
     oom: str,
     rate: float | None,
-    gpus: int,
+    gpus: int | None,
     machines: int,
     machine_rank: int,
     main_address: str | None,
@@ -107,7 +107,7 @@ def command(
         ignore=ignore,
         keep=keep,
         samples=samples,
-        spread=spread_of(gpus, machines, machine_rank, main_address),
+        spread=spread_of(found, gpus, machines, machine_rank, main_address),
         keep_steps=keep_steps,
     )
     talk = Talk()

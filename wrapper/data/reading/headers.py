@@ -7,6 +7,7 @@ import functools
 import io
 import stat
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,7 @@ BITS_PER_SAMPLE = 258  # TIFF
 BEGINNING = 4096  # bytes in which AVIF and HEIF say their bits
 SAME = 4  # of 255: how far a profile may move a colour and still count as sRGB
 # Pillow has a name of its own for a JPEG with further pictures behind it, as phones make them.
+_ONE_AT_A_TIME = threading.Lock()  # Pillow's limit is one for all threads
 _NAMES = {"MPO": "JPEG", "DIB": "BMP"}
 # What Pillow's readers raise on files that are not as they should be.
 FAULTS = (
@@ -71,15 +73,16 @@ def one(file: Path) -> Header:
 
 
 def _opened(opened: BinaryIO, plain: Header, beginning: bytes) -> Header:
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None  # its header is no danger, and its size is what is asked for
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of EXIF and ICC that are not quite right
-            with Image.open(opened) as image:
-                return _described(image, opened, plain, beginning, limit)
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    with _ONE_AT_A_TIME:
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None  # its header is no danger, and its size is what is asked for
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of EXIF and ICC that are not quite right
+                with Image.open(opened) as image:
+                    return _described(image, opened, plain, beginning, limit)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _described(

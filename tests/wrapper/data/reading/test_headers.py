@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -124,4 +125,13 @@ def test_pillows_limit_is_as_before_and_nothing_is_warned_of(tmp_path: Path) -> 
         warnings.simplefilter("error")
         huge, _ = headers.read(files.values())
     assert huge.fault == "100000 x 100000 pixels: Pillow opens no more than 178956970 pixels"
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_pillows_limit_is_as_before_also_with_several_threads(tmp_path: Path) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    files = [*odd_pictures.good(tmp_path, 200)] * 10
+    with ThreadPoolExecutor(8) as pool:
+        found = [*pool.map(headers.one, files)]
+    assert len(found) == 2000
     assert limit == Image.MAX_IMAGE_PIXELS
