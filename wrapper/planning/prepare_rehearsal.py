@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kohya_presets.errors import UserError
@@ -10,6 +10,7 @@ from kohya_presets.memory.estimate import Estimate
 from kohya_presets.presets.preset import Preset
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training import trained
+from kohya_presets.training.spread import ALONE
 from wrapper.data import of_run
 from wrapper.planning import inputs, launcher, preflight, trainer, wishes
 from wrapper.planning import request as requests
@@ -61,6 +62,9 @@ def ready(request: Request, talk: Talk) -> Rehearsal:
     if standin:
         request = wishes.without(request, wanted)
         talk.warn("rehearsing with the stand-in scripts, not with sd-scripts: this tests less")
+        if request.spread.processes > 1:
+            talk.warn("the stand-in trains in one process")
+        request = replace(request, spread=ALONE)
     checkout = requests.fitting(request, checkout, asked, talk)
     used = trainer.environment_for(checkout, request.python, talk)
     count = _count(request, talk)

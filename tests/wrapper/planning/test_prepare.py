@@ -264,3 +264,10 @@ def test_a_run_is_not_called_so_either(name: str, asked: tuple[Request, Path, st
         with pytest.raises(UserError, match="cannot be used as a file name"):
             prepare(called, data, base, Talk())
     assert not request.runs.exists()
+
+
+def test_the_stand_in_trains_in_one_process_also_for_several_gpus(
+    rehearse: Callable[..., Rehearsal], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = rehearse("run.gpus=2").run
+    assert "num_processes: 1\n" in (run.folder / "accelerate.yaml").read_text("utf-8")
