@@ -15,6 +15,7 @@ from psutil import Popen
 from kohya_presets.errors import PresetError, ProblemsError, UserError
 from kohya_presets.loras import weights
 from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.training.spread import of_preset
 from kohya_presets.presets.preset import Preset
 from tests import tensors
 from tests.wrapper.planning.tiny import PRESET
@@ -181,6 +182,7 @@ def rehearse(
         preset, runs = shipped.load("skynet", overrides=overrides), tmp_path / "my runs ü"
         python = sys.executable
         asked = Request(preset, "skynet", runs, "v0.10.1", python=python, standin=True)
+        asked = replace(asked, spread=of_preset(preset))
         return prepare_rehearsal.ready(asked, Talk())
 
     return ready
@@ -270,4 +272,5 @@ def test_the_stand_in_trains_in_one_process_also_for_several_gpus(
     rehearse: Callable[..., Rehearsal], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = rehearse("run.gpus=2").run
+    assert "the stand-in trains in one process" in capsys.readouterr().err
     assert "num_processes: 1\n" in (run.folder / "accelerate.yaml").read_text("utf-8")
