@@ -15,8 +15,8 @@ from psutil import Popen
 from kohya_presets.errors import PresetError, ProblemsError, UserError
 from kohya_presets.loras import weights
 from kohya_presets.presets.catalogue import Catalogue
-from kohya_presets.training.spread import of_preset
 from kohya_presets.presets.preset import Preset
+from kohya_presets.training.spread import of_preset
 from tests import tensors
 from tests.wrapper.planning.tiny import PRESET
 from tests.wrapper.runs import killing
