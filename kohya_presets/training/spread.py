@@ -141,9 +141,16 @@ def texts(settings: Settings, spread: Spread, changed: tuple[Changed, ...]) -> I
 
 
 def _refused(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    own = "each would step by its own gradients, before these are averaged"
     if settings.train("fused_backward_pass"):
-        why = "each would step by its own gradients, before these are averaged"
-        yield "fused_backward_pass", why, "Use --set train.fused_backward_pass=false, or one GPU."
+        yield "fused_backward_pass", own, "Use --set train.fused_backward_pass=false, or one GPU."
+    if settings.train("fused_optimizer_groups"):  # measured: the processes' weights drift apart
+        yield "fused_optimizer_groups", own, "Leave it out, or use one GPU."
+    training = settings.training
+    if training.optimizer == "adacoor" and training.optimizer_args.get("stochastic_rounding"):
+        why = "each would round AdaCoor's weights in its own way"
+        hint = "Leave stochastic_rounding out of it, and use train.stochastic_rounding."
+        yield "optimizer_args", why, hint
 
 
 def at(address: str) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from typing import Any
 from kohya_presets.training.spread import PORT, Spread
 
 FILE = "accelerate.yaml"  # of a run
+PATIENCE = 600  # seconds
 PORTS = 100  # how many are tried, from accelerate's own on
 # Options of DeepSpeed: sd-scripts gives them to accelerate itself, and the launcher needs some too.
 _DEEPSPEED = ("zero_stage", "offload_optimizer_device", "offload_param_device", "zero3_init_flag")
@@ -40,11 +41,15 @@ def words(file: Path, *, threads: int, cpu: bool, spread: Spread) -> tuple[str, 
 
 
 def environ(*, cpu: bool, spread: Spread) -> dict[str, str]:
-    """Return the variables that several processes on a CPU need.
+    """Return the variables that several processes need.
 
-    accelerate starts several only where it takes them for GPUs; they then ask this variable.
+    accelerate starts several only where it takes them for GPUs; they then ask its variable. torch's
+    launcher gives them half a minute when it is told to terminate: too short to save a state.
     """
-    return {"ACCELERATE_USE_CPU": "true"} if cpu and spread.processes > 1 else {}
+    if spread.processes == 1:
+        return {}
+    patient = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(PATIENCE)}
+    return patient | ({"ACCELERATE_USE_CPU": "true"} if cpu else {})
 
 
 def of_earlier(precision: str, *, threads: int, cpu: bool) -> tuple[str, ...]:

@@ -94,6 +94,20 @@ def test_a_step_inside_of_the_backward_pass_is_refused(shipped: Catalogue) -> No
     assert not [*spread.problems(known(shipped), FOUR)]
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["train.fused_optimizer_groups=4"],
+        ["train.optimizer_type=AdaCoor", 'train.optimizer_args=["stochastic_rounding=True"]'],
+    ],
+)
+def test_what_would_drift_apart_is_refused(shipped: Catalogue, overrides: list[str]) -> None:
+    preset = shipped.load("adacoor", overrides=overrides)
+    found = settings.of_preset(preset, "v0.10.1", registry.additions(None), processes=2)
+    (problem,) = spread.problems(found, Spread(gpus=2))
+    assert "2 processes" in problem.message
+
+
 def test_the_gradients_are_kept_a_second_time(shipped: Catalogue) -> None:
     one, two = (estimate.of(known(shipped, processes=count)) for count in (1, 2))
     assert one is not None

@@ -78,7 +78,11 @@ def test_several_on_a_cpu_are_started_as_if_on_gpus(tmp_path: Path) -> None:
     found = launched(tmp_path, spread, {}, cpu=True)
     assert found.multi_gpu
     assert not found.cpu
-    assert launcher.environ(cpu=True, spread=spread) == {"ACCELERATE_USE_CPU": "true"}
+    told = launcher.environ(cpu=True, spread=spread)
+    assert told["ACCELERATE_USE_CPU"] == "true"
+    assert launcher.environ(cpu=False, spread=spread) == {
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": told["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"]
+    }
     assert launcher.environ(cpu=True, spread=ALONE) == {}
 
 
