@@ -15,6 +15,8 @@ import jinja2
 
 from kohya_presets.errors import UserError
 from kohya_presets.problems import listed
+from kohya_presets.renting import gpus
+from kohya_presets.renting.gpus import Gpu
 from wrapper.renting.order import Order
 
 START, PACK = "start.sh", "pack.zip"
@@ -23,7 +25,8 @@ WORK = "/workspace/kohya-presets"
 SKY_WORK = "/opt/kohya-presets"  # the same on every cloud, whatever the user is called there
 IMAGE = "nvidia/cuda:12.4.1-base-ubuntu22.04"  # torch brings its own CUDA
 RUNPOD_IMAGE = "runpod/pytorch:2.4.0-py3.11-cuda12.4.1-devel-ubuntu22.04"  # it has an ssh server
-CLOUDS = ("vast", "runpod", "aws")  # of SkyPilot, whose names of GPUs we know
+ALONE = ("vast", "runpod")  # where machines have no network among themselves
+NOT_SPOT = ("lambda",)  # where SkyPilot rents no interruptible machines
 KEYS = (
     "HF_TOKEN",
     "AWS_ACCESS_KEY_ID",
@@ -39,7 +42,12 @@ def start_script() -> str:
 
 
 def vast(order: Order) -> dict[str, str]:
-    """Return the files for Vast.ai's own command line."""
+    """Return the files for Vast.ai's own command line.
+
+    Raises:
+        UserError: several machines are asked for.
+    """
+    _require_one(order, "Vast.ai")
     return {
         "vast.sh": _filled("vast.sh.jinja", order, query=vast_query(order)),
         "onstart.sh": _filled("onstart.sh.jinja", order),
@@ -54,7 +62,7 @@ def vast_query(order: Order) -> str:
     words = [
         "gpu_arch=nvidia",
         "compute_cap>=800",  # Ampere and newer
-        "num_gpus=1",
+        f"num_gpus={order.count}",
         f"gpu_ram>={order.vast_ram}",
         f"disk_space>={order.disk}",
         f"cuda_vers>={order.cuda}",
@@ -72,7 +80,12 @@ def vast_query(order: Order) -> str:
 
 
 def runpod(order: Order) -> dict[str, str]:
-    """Return the files for RunPod's own command line; it rents no interruptible machines."""
+    """Return the files for RunPod's own command line; it rents no interruptible machines.
+
+    Raises:
+        UserError: several machines are asked for.
+    """
+    _require_one(order, "RunPod")
     return {"runpod.sh": _filled("runpod.sh.jinja", order, image=RUNPOD_IMAGE)}
 
 
@@ -84,37 +97,77 @@ def docker(order: Order) -> dict[str, str]:
     }
 
 
-def sky(order: Order, wanted: Sequence[str]) -> dict[str, str]:
-    """Return a task for SkyPilot, on any of the `wanted` clouds.
+def sky(order: Order, wanted: Sequence[str] = ()) -> dict[str, str]:
+    """Return a task for SkyPilot, on any of the `wanted` clouds; without, on each that has it.
 
     Raises:
-        UserError: there is no bucket, or no GPU that is large enough has a sure name on one of the
-            clouds.
+        UserError: there is no bucket, a cloud has no network between machines, or none of the GPUs
+            that are large enough has a sure name there, in machines with so many.
     """
     if order.bucket is None:
         raise UserError(
             "SkyPilot gives a machine back when it is done, with all that is on it",
             hint="Give a bucket for the states and the LoRA: --bucket s3://NAME/FOLDER.",
         )
+    for cloud in wanted or clouds(order) or gpus.CLOUDS:
+        _require_had(order, cloud)
     choices = [
-        {"infra": cloud, "accelerators": f"{gpu.sky[cloud]}:1"}
+        {
+            "infra": cloud,
+            "accelerators": f"{gpu.sky[cloud].name}:{order.count}",
+            "always": order.spot and cloud in NOT_SPOT,
+        }
         for gpu in order.gpus
-        for cloud in wanted
-        if cloud in gpu.sky
+        for cloud in wanted or clouds(order)
+        if _has(gpu, cloud, order.count)
     ]
-    for cloud in wanted:
-        if not any(choice["infra"] == cloud for choice in choices):
-            names = listed(gpu.name for gpu in order.gpus)
-            hint = "Choose another cloud or GPU."
-            if cloud == "vast":
-                hint = "On Vast, SkyPilot's A100 may have 40 GB. Use `export vast`, or an H100."
-            raise UserError(f"SkyPilot has no {names} on {cloud} that is sure to fit", hint=hint)
     return {"task.yaml": _filled("task.yaml.jinja", order, choices=choices, work=SKY_WORK)}
 
 
 def clouds(order: Order) -> tuple[str, ...]:
-    """Return the clouds of SkyPilot that have one of the order's GPUs, by a name that is sure."""
-    return tuple(cloud for cloud in CLOUDS if any(cloud in gpu.sky for gpu in order.gpus))
+    """Return the clouds of SkyPilot that have such machines, by a name that is sure."""
+    return tuple(
+        cloud
+        for cloud in gpus.CLOUDS
+        if any(_has(gpu, cloud, order.count) for gpu in order.gpus)
+        and not (order.machines > 1 and cloud in ALONE)
+    )
+
+
+def _has(gpu: Gpu, cloud: str, count: int) -> bool:
+    return cloud in gpu.sky and gpu.sky[cloud].has(count)
+
+
+def _require_one(order: Order, service: str) -> None:
+    if order.machines > 1:
+        raise UserError(
+            f"machines of {service} have no network among themselves, so they cannot train as one",
+            hint="Rent one machine with more GPUs: --gpus N. Or take a large cloud: `export sky`.",
+        )
+
+
+def _require_had(order: Order, cloud: str) -> None:
+    """Raise UserError with the reason if SkyPilot has no such machines on a cloud."""
+    if order.machines > 1 and cloud in ALONE:
+        others = listed(name for name in gpus.CLOUDS if name not in ALONE)
+        raise UserError(
+            f"SkyPilot rents no machines on {cloud} that have a network among themselves",
+            hint=f"Rent one machine with more GPUs (--gpus N), or choose {others} with --cloud.",
+        )
+    if any(_has(gpu, cloud, order.count) for gpu in order.gpus):
+        return
+    names = " or ".join(gpu.name for gpu in order.gpus)
+    there = {gpu.name: gpu.sky[cloud] for gpu in order.gpus if cloud in gpu.sky}
+    if there:
+        by = listed(f"{name} by {' or '.join(map(str, one.by))}" for name, one in there.items())
+        raise UserError(
+            f"SkyPilot has no machine with {order.count} of {names} on {cloud}",
+            hint=f"It has {by}. Choose --gpus so, or another cloud.",
+        )
+    hint = "Choose another cloud or GPU."
+    if cloud == "vast":
+        hint = "On Vast, SkyPilot's A100 may have 40 GB. Use `export vast`, or an H100."
+    raise UserError(f"SkyPilot has no {names} on {cloud} that is sure to fit", hint=hint)
 
 
 def _filled(template: str, order: Order, **more: Any) -> str:

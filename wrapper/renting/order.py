@@ -20,7 +20,9 @@ _WORD = re.compile(r"[^a-z0-9]+")
 
 @dataclass(frozen=True)
 class Order:
-    """One machine to rent. `disk` is in GB, `price` in money an hour (None: any).
+    """A machine to rent, or several of the same. `disk` is in GB, `price` in money an hour.
+
+    `price` is that of one machine (None: any); `count` is the number of GPUs of each.
 
     `label` is the run's name in letters that every service takes. `gpus` are all that are enough,
     those with the least memory first.
@@ -36,6 +38,14 @@ class Order:
     spot: bool = True
     bucket: str | None = None
     cuda: str = CUDA
+    count: int = 1
+    machines: int = 1
+
+    @property
+    def said(self) -> str:
+        """The GPUs and machines, as a person reads them."""
+        gpus = "one GPU" if self.count == 1 else f"{self.count} GPUs"
+        return gpus if self.machines == 1 else f"{self.machines} machines with {gpus} each"
 
     @property
     def vast_ram(self) -> int:
@@ -51,8 +61,12 @@ def of(
     price: float | None = None,
     spot: bool = True,
     bucket: str | None = None,
+    count: int = 1,
+    machines: int = 1,
 ) -> Order:
     """Return what to ask for; `gpu` is a name in our list, None for each that is large enough.
+
+    `count` is the number of GPUs of a machine. Each GPU holds the whole model.
 
     Raises:
         UserError: the GPU is too small, none is large enough, or the bucket's name is none.
@@ -82,5 +96,15 @@ def of(
     label = _WORD.sub("-", name.casefold()).strip("-") or "training"
     label = label if label[0].isalpha() else f"run-{label}"
     return Order(
-        name, label, needs.preset, disk, tuple(found), gpu is not None, price, spot, bucket
+        name,
+        label,
+        needs.preset,
+        disk,
+        tuple(found),
+        gpu is not None,
+        price,
+        spot,
+        bucket,
+        count=count,
+        machines=machines,
     )

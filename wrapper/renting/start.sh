@@ -11,6 +11,10 @@
 #   KP_BUCKET    where to keep the run: s3://BUCKET/FOLDER, or a folder that outlives this machine
 #   KP_EVERY     seconds between two uploads                [300]
 #   KP_AFTER     a command for the end, when all is done and uploaded: such as one that stops the GPU
+#   KP_GPUS      how many GPUs of this machine train    [1]
+#   KP_MACHINES  how many machines train together       [1]; if more than one:
+#   KP_RANK      the number of this machine, from 0; number 0 keeps the run and uploads it
+#   KP_MAIN      the address of number 0: HOST or HOST:PORT
 #   KP_APT       "no": do not install missing programs with apt-get
 #   KP_REHEARSE  "yes": rehearse on the CPU in place of training, to test this script
 #   KP_STANDIN   "yes": rehearse without sd-scripts
@@ -39,6 +43,15 @@ work=$(cd "$KP_WORK" && pwd -P)
 bucket=${KP_BUCKET:-}
 bucket=${bucket%/}
 every=${KP_EVERY:-300}
+gpus=${KP_GPUS:-1}
+machines=${KP_MACHINES:-1}
+rank=0
+if [ "$machines" != 1 ]; then
+    rank=${KP_RANK:-}
+    if [ -z "$rank" ] || [ -z "${KP_MAIN:-}" ]; then
+        fail "with KP_MACHINES=$machines it needs KP_RANK, from 0, and KP_MAIN, the address of number 0"
+    fi
+fi
 export KOHYA_PRESETS_HOME="${KOHYA_PRESETS_HOME:-$work/home}" HF_HOME="${HF_HOME:-$work/huggingface}"
 export PYTHONUTF8=1
 tool=$work/tool
@@ -198,7 +211,7 @@ PYTHON
 }
 
 save() { # first what is new, then away with what is no more: at least one state is always whole
-    [ -n "$bucket" ] && [ -f "$run/run.toml" ] || return 0
+    [ -n "$bucket" ] && [ "$rank" = 0 ] && [ -f "$run/run.toml" ] || return 0
     if copy "$run" "$bucket/$name" && copy "$run" "$bucket/$name" --delete; then
         return 0
     fi
@@ -207,7 +220,8 @@ save() { # first what is new, then away with what is no more: at least one state
 }
 
 trust=''
-if [ -n "$bucket" ] && [ ! -f "$run/run.toml" ]; then
+# The other machines take what number 0 has uploaded: it alone has the whole state.
+if [ -n "$bucket" ] && { [ ! -f "$run/run.toml" ] || [ "$rank" != 0 ]; }; then
     say "looking for the run in the bucket"
     mkdir -p "$run.part"
     case $bucket in s3://*) found=yes ;; *) if [ -d "$bucket/$name" ]; then found=yes; else found=''; fi ;; esac
@@ -247,7 +261,10 @@ start() {
         say "training $name"
         set -- train "$job/preset.toml" --data "$data" --base "$base" --name "$name" \
             --runs "$work/runs" --release "$release" "$@"
+        if [ "$gpus" != 1 ]; then set -- "$@" --gpus "$gpus"; fi
+        if [ "$machines" != 1 ]; then set -- "$@" --machines "$machines"; fi
     fi
+    if [ "$machines" != 1 ]; then set -- "$@" --machine-rank "$rank" --main-address "$KP_MAIN"; fi
     exec "$tool/bin/kohya-presets" "$@"
 }
 

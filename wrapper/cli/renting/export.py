@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from kohya_presets.renting import gpus as known
 from wrapper.cli.group import Group
 from wrapper.cli.options import (
     DATA,
@@ -57,10 +58,25 @@ def _of_a_training(function: Decorated) -> Decorated:
             "--gpu", metavar="NAME", help="GPU to rent.  [default: any that is large enough]"
         ),
         click.option(
+            "--gpus",
+            "count",
+            type=click.IntRange(1, known.MOST),
+            default=1,
+            metavar="NUMBER",
+            help="GPUs of a machine; each holds the whole model.  [default: 1]",
+        ),
+        click.option(
+            "--machines",
+            type=click.IntRange(min=1),
+            default=1,
+            metavar="NUMBER",
+            help="Machines that train together; not on Vast and RunPod.  [default: 1]",
+        ),
+        click.option(
             "--price",
             type=click.FloatRange(min=0, min_open=True),
             metavar="MONEY",
-            help="What an hour may cost at most; for interruptible machines your bid.",
+            help="What an hour of a machine may cost at most; for interruptible ones your bid.",
         ),
         click.option(
             "--on-demand", is_flag=True, help="Rent a machine that nobody takes away; dearer."
@@ -131,7 +147,7 @@ def docker(**asked: Any) -> None:
     "--cloud",
     "clouds",
     multiple=True,
-    type=click.Choice(("vast", "runpod", "aws")),
+    type=click.Choice(known.CLOUDS),
     help="Cloud to use (repeatable).  [default: each that has such a GPU]",
 )
 @_of_a_training
@@ -147,7 +163,7 @@ def sky(clouds: tuple[str, ...], **asked: Any) -> None:
     from wrapper.renting import exported
 
     def made(order: Any) -> dict[str, str]:
-        return exported.sky(order, clouds or exported.clouds(order))
+        return exported.sky(order, clouds)
 
     _write(made, **asked)
 
@@ -162,6 +178,8 @@ def _write(
     out: Path,
     name: str | None,
     gpu: str | None,
+    count: int,
+    machines: int,
     price: float | None,
     on_demand: bool,
     bucket: str | None,
@@ -182,7 +200,14 @@ def _write(
     talk = Talk()
     packed = contents.of(contents.Asked(request, data, base, with_base), talk)
     wanted = order.of(
-        packed.needs, packed.name, gpu=gpu, price=price, spot=not on_demand, bucket=bucket
+        packed.needs,
+        packed.name,
+        gpu=gpu,
+        price=price,
+        spot=not on_demand,
+        bucket=bucket,
+        count=count,
+        machines=machines,
     )
     files = {**made(wanted), exported.START: exported.start_script()}
     archive = out.expanduser() / exported.PACK
