@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from kohya_presets.errors import UserError
 from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.renting import gpus
+from kohya_presets.renting.offer import Needs
 from tests.conftest import ROOT, UPSTREAM_HOME
 from tests.sheets import SHIPPED_NAMES
 from tests.upstream import own_environment
@@ -27,14 +31,17 @@ Asked = Callable[..., Any]
 
 
 @pytest.fixture
-def orders(shipped: Catalogue, tmp_path: Path) -> dict[str, Order]:
-    """Return what each shipped preset asks for."""
+def needs(shipped: Catalogue, tmp_path: Path) -> dict[str, Needs]:
     data = pictures.folder(tmp_path, side=256)
-    needs = {name: packs.of(shipped.load(name), data).needs for name in SHIPPED_NAMES}
-    return {
-        name: order.of(found, "korra é", price=9, bucket="s3://me/kohya")
-        for name, found in needs.items()
-    }
+    return {name: packs.of(shipped.load(name), data).needs for name in SHIPPED_NAMES}
+
+
+def ordered(needs: Needs, count: int = 1, machines: int = 1, gpu: str | None = None) -> Order:
+    """Return what a preset asks for, at a price that is always enough."""
+    bucket = "s3://me/kohya"
+    return order.of(
+        needs, "korra é", gpu=gpu, price=300, bucket=bucket, count=count, machines=machines
+    )
 
 
 @pytest.fixture
@@ -66,29 +73,68 @@ def planned(tmp_path: Path) -> Asked:
 
 @pytest.mark.upstream
 def test_skypilot_takes_the_task_of_each_preset_and_each_cloud_can_carry_it_out(
-    orders: dict[str, Order], planned: Asked
+    needs: dict[str, Needs], planned: Asked
 ) -> None:
-    asked = [(one, cloud) for one in orders.values() for cloud in exported.clouds(one)]
-    found = planned([(exported.sky(one, [cloud])["task.yaml"], [cloud]) for one, cloud in asked])
-    assert len(found) == len(asked) == 3 * len(orders)
+    asked, texts, refused = [], [], []
+    for name, (count, machines) in itertools.product(needs, ((1, 1), (4, 1), (1, 2), (4, 2))):
+        for cloud in gpus.CLOUDS:
+            wanted = ordered(needs[name], count, machines)
+            if cloud in exported.ANY_PRICE:
+                wanted = replace(wanted, price=None)
+            try:
+                text = exported.sky(wanted, [cloud])["task.yaml"]
+            except UserError as error:
+                refused.append((name, count, machines, cloud, error))
+            else:
+                asked.append((wanted, cloud))
+                texts.append((text, [cloud]))
+    for name, count, machines, cloud, error in refused:
+        is_alone = machines > 1 and cloud in exported.ALONE
+        why = "have a network" if is_alone else f"no machine with {count} of "
+        assert why in str(error), (name, count, cloud)
+        assert error.hint
+    # Of one machine only by their number, where a cloud has the large GPUs singly and by eight.
+    assert {one[3] for one in refused if one[2] == 1} == {"aws"}
+    found = planned(texts)
+    assert len(found) == len(asked) >= 15 * len(needs)
     for (wanted, cloud), chosen in zip(asked, found, strict=True):
+        assert "refused" not in chosen, (wanted.preset, cloud, chosen)
         assert chosen["cloud"] == cloud
-        assert chosen["spot"] is True
+        assert chosen["spot"] is (cloud not in exported.NOT_SPOT)
         assert chosen["disk"] == wanted.disk
-        (gpu,) = chosen["gpu"]
-        assert gpu in {one.sky[cloud] for one in wanted.gpus if cloud in one.sky}
-        assert gpu != "A100"  # on Vast, of 40 GB
+        assert chosen["nodes"] == wanted.machines
+        ((gpu, count),) = chosen["gpu"].items()
+        assert count == wanted.count
+        assert gpu in {one.sky[cloud].name for one in wanted.gpus if cloud in one.sky}
+        assert gpu != "A100"  # of 40 GB, on Vast and Lambda under that name
         assert chosen["envs"]["KP_BUCKET"] == "s3://me/kohya"
+        assert chosen["envs"].get("KP_GPUS", "1") == str(wanted.count)
         assert "HF_TOKEN" in chosen["secrets"]
 
 
 @pytest.mark.upstream
-def test_skypilot_rents_nothing_above_the_price(orders: dict[str, Order], planned: Asked) -> None:
-    clouds = ["vast", "runpod", "aws"]
-    text = exported.sky(replace(orders["skynet"], price=0.1), clouds)["task.yaml"]
-    done = planned([(text, clouds)], check=False)
-    assert done.returncode != 0
-    assert "max_cost=$0.1/hr" in done.stdout + done.stderr
+def test_what_is_refused_here_is_refused_by_skypilot_too(
+    needs: dict[str, Needs], planned: Asked
+) -> None:
+    """Else the checks above would find nothing."""
+    text = exported.sky(ordered(needs["skynet"], 8), ["aws"])["task.yaml"]
+    vast = exported.sky(ordered(needs["lion"], 2), ["vast"])["task.yaml"]
+    wrong = [
+        (text.replace(":8", ":4"), ["aws"]),  # a number that no machine has
+        (vast.replace("\nresources:", "\nnum_nodes: 2\nresources:", 1), ["vast"]),
+        (exported.sky(ordered(needs["lion"]), ["lambda"])["task.yaml"]
+         .replace("use_spot: false", "use_spot: true"), ["lambda"]),
+        (exported.sky(replace(ordered(needs["skynet"]), price=0.1))["task.yaml"], [*gpus.CLOUDS]),
+    ]  # fmt: skip
+    assert ["refused" in one for one in planned([(text, ["aws"]), (vast, ["vast"])])] == [False] * 2
+    found = planned(wrong)
+    assert ["refused" in one for one in found] == [True] * len(wrong), found
+    assert "max_cost=$0.1/hr" in found[-1]["refused"]
+    free = exported.sky(replace(ordered(needs["skynet"]), price=None), ["gcp"])["task.yaml"]
+    (taken,) = planned(
+        [(free.replace("  autostop:", "  max_hourly_cost: 0.1\n  autostop:"), ["gcp"])]
+    )
+    assert taken["cloud"] == "gcp"  # at more than that: so no price can be given there
 
 
 @pytest.mark.upstream
@@ -107,26 +153,33 @@ def test_skypilot_takes_the_commands_of_the_page(tmp_path: Path) -> None:
 
 @pytest.mark.upstream
 def test_vastai_takes_each_command_and_knows_each_field(
-    orders: dict[str, Order], tmp_path: Path
+    needs: dict[str, Needs], tmp_path: Path
 ) -> None:
     python = own_environment.python(UPSTREAM_HOME / "vastai", [VASTAI])
-    tools, calls = Tools(tmp_path / "bin"), []
-    for name, wanted in orders.items():
-        folder = tmp_path / name
-        folder.mkdir()
-        for file, text in exported.vast(wanted).items():
-            (folder / file).write_text(text, "utf-8")
-        for words in (("find",), ("rent", "1"), ("send", "2"), ("log", "2"), ("get", "2")):
-            assert tools.run(folder / "vast.sh", *words).returncode == 0
-        assert tools.run(folder / "vast.sh", "end", "2").returncode == 0
+    tools, wanted = Tools(tmp_path / "bin"), []
+    for name, found in needs.items():
+        wanted += [ordered(found), ordered(found, 4), ordered(found, gpu="A100")]
+        for number, one in enumerate(wanted[-3:]):
+            folder = tmp_path / f"{name} {number}"
+            folder.mkdir()
+            for file, text in exported.vast(one).items():
+                (folder / file).write_text(text, "utf-8")
+            steps = (("find",), ("rent", "1"), ("send", "2"), ("log", "2"), ("get", "2"))
+            for words in steps[: 2 if number else 5]:
+                assert tools.run(folder / "vast.sh", *words).returncode == 0
+            assert tools.run(folder / "vast.sh", "end", "2").returncode == 0
     calls = [call[1:] for call in tools.called if call[0] == "vastai"]
-    words = tmp_path / "calls.json"
-    words.write_text(json.dumps(calls), "utf-8")
+    words_file = tmp_path / "calls.json"
+    words_file.write_text(json.dumps(calls), "utf-8")
     home = {"HOME": str(tmp_path), "PYTHONUTF8": "1"}
-    taken = json.loads(proc.run([python, HERE / "in_vast.py", words], env=home).stdout)
-    assert len(taken) == len(calls) == 9 * len(orders)
+    taken = json.loads(proc.run([python, HERE / "in_vast.py", words_file], env=home).stdout)
+    assert len(taken) == len(calls) == (9 + 3 + 3) * len(needs)
     queries = [one["query"] for one in taken if one["query"]]
-    assert len(queries) == len(orders)
-    for query, wanted in zip(queries, orders.values(), strict=True):
-        assert query["gpu_ram"]["gte"] == 1000 * wanted.vast_ram
-        assert query["cuda_max_good"]["gte"] == wanted.cuda
+    assert len(queries) == len(wanted)
+    for query, one in zip(queries, wanted, strict=True):
+        assert query["gpu_ram"]["gte"] == 1000 * one.vast_ram
+        assert query["cuda_max_good"]["gte"] == one.cuda
+        assert query["num_gpus"]["eq"] == str(one.count)
+        if one.is_chosen:  # Vast has it with 40 GB too
+            assert query["gpu_name"]["in"] == ["A100 PCIE", "A100 SXM4"]
+            assert query["gpu_ram"]["gte"] == 79000

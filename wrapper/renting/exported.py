@@ -27,6 +27,7 @@ IMAGE = "nvidia/cuda:12.4.1-base-ubuntu22.04"  # torch brings its own CUDA
 RUNPOD_IMAGE = "runpod/pytorch:2.4.0-py3.11-cuda12.4.1-devel-ubuntu22.04"  # it has an ssh server
 ALONE = ("vast", "runpod")  # where machines have no network among themselves
 NOT_SPOT = ("lambda",)  # where SkyPilot rents no interruptible machines
+ANY_PRICE = ("gcp",)  # where SkyPilot 0.14 does not compare a GPU's price with max_hourly_cost
 KEYS = (
     "HF_TOKEN",
     "AWS_ACCESS_KEY_ID",
@@ -109,8 +110,14 @@ def sky(order: Order, wanted: Sequence[str] = ()) -> dict[str, str]:
             "SkyPilot gives a machine back when it is done, with all that is on it",
             hint="Give a bucket for the states and the LoRA: --bucket s3://NAME/FOLDER.",
         )
-    for cloud in wanted or clouds(order) or gpus.CLOUDS:
+    for cloud in wanted:
         _require_had(order, cloud)
+    if not (wanted or clouds(order)):
+        each = f"{order.machines} machines" if order.machines > 1 else "a machine"
+        raise UserError(
+            f"SkyPilot has no cloud with {each} with {order.count} of {_names(order)}",
+            hint="Choose 1, 2, 4 or 8 with --gpus, or another GPU.",
+        )
     choices = [
         {
             "infra": cloud,
@@ -131,7 +138,12 @@ def clouds(order: Order) -> tuple[str, ...]:
         for cloud in gpus.CLOUDS
         if any(_has(gpu, cloud, order.count) for gpu in order.gpus)
         and not (order.machines > 1 and cloud in ALONE)
+        and not (order.price is not None and cloud in ANY_PRICE)
     )
+
+
+def _names(order: Order) -> str:
+    return " or ".join(gpu.name for gpu in order.gpus)
 
 
 def _has(gpu: Gpu, cloud: str, count: int) -> bool:
@@ -154,9 +166,14 @@ def _require_had(order: Order, cloud: str) -> None:
             f"SkyPilot rents no machines on {cloud} that have a network among themselves",
             hint=f"Rent one machine with more GPUs (--gpus N), or choose {others} with --cloud.",
         )
+    if order.price is not None and cloud in ANY_PRICE:
+        raise UserError(
+            f"SkyPilot does not keep to a highest price on {cloud}",
+            hint="Leave out --price, or choose other clouds with --cloud.",
+        )
     if any(_has(gpu, cloud, order.count) for gpu in order.gpus):
         return
-    names = " or ".join(gpu.name for gpu in order.gpus)
+    names = _names(order)
     there = {gpu.name: gpu.sky[cloud] for gpu in order.gpus if cloud in gpu.sky}
     if there:
         by = listed(f"{name} by {' or '.join(map(str, one.by))}" for name, one in there.items())
