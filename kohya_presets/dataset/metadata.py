@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from kohya_presets.errors import UserError
@@ -45,8 +45,7 @@ def read(
     except UnicodeDecodeError as error:
         raise UserError(f"the metadata file {file} is not UTF-8") from error
     try:
-        is_lines = file.suffix == ".jsonl" and not options.is_in(release, "<0.10.0")
-        found = dict(_lines(text)) if is_lines else json.loads(text)
+        found = dict(_lines(text)) if _is_lines(file, release) else json.loads(text)
         if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
             raise ValueError("expected one table for each image")
     except (ValueError, KeyError, TypeError) as error:
@@ -60,6 +59,25 @@ def read(
         )
         for key, values in found.items()
     )
+
+
+def key(image: PurePosixPath, release: str) -> str:
+    """Return a key that sd-scripts of this release finds for an image inside of `image_dir`."""
+    is_path = options.is_in(release, ">=0.10.0")
+    return str(image if is_path else image.with_name(image.stem))
+
+
+def renamed(file: Path, release: str, keys: Mapping[str, str]) -> str:
+    """Return the text of a metadata file that `read` has read, with other keys for its images.
+
+    An image that `keys` does not have is left out.
+    """
+    text = file.read_text(encoding="utf-8")
+    if _is_lines(file, release):
+        lines = ({**values, "image_path": keys[k]} for k, values in _lines(text) if k in keys)
+        return "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+    found = {keys[k]: values for k, values in json.loads(text).items() if k in keys}
+    return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
 
 
 def caption(
@@ -85,6 +103,10 @@ def caption(
     if not text and options.is_in(release, ">=0.10.0"):
         return tags
     return f"{text}{separator}{tags}"
+
+
+def _is_lines(file: Path, release: str) -> bool:
+    return file.suffix == ".jsonl" and not options.is_in(release, "<0.10.0")
 
 
 def _lines(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

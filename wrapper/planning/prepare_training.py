@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from kohya_presets.errors import UserError
 from kohya_presets.loras import weights
+from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem
 from wrapper.data import base_model, listing
 from wrapper.planning import disk, inputs, launcher, preflight, trainer, wishes
@@ -16,6 +18,7 @@ from wrapper.planning.inputs import Inputs
 from wrapper.planning.job import Plan
 from wrapper.planning.request import Request
 from wrapper.runs import runner
+from wrapper.runs.kept import states
 from wrapper.runs.manifest import Run
 from wrapper.screen.talk import Talk
 from wrapper.system import names
@@ -61,6 +64,8 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
     names.usable(request.name)
     if request.folder.exists():
         raise runner.taken(request.folder)
+    if request.states is not None:
+        _require_state(request.states, preset, talk)
     # Quick checks come before minutes of downloads.
     requests.stop_at(preflight.parts(preset), talk, preset.script)
     images = requests.images(request, data, talk)
@@ -109,6 +114,25 @@ def ready(request: Request, data: Path, base: str, talk: Talk) -> Run:
         inputs.TABLE: planned_with.table(),
     }
     return requests.started(request, "train", preset, checkout, plan, facts)
+
+
+def _require_state(folder: Path, preset: Preset, talk: Talk) -> None:
+    """Say which state training will go on from.
+
+    Raises:
+        UserError: there is none, or the run could not go on from one.
+    """
+    found = states.inside(folder)
+    if not found:
+        raise UserError(
+            f"{folder} has no whole state of training", hint="Give the folder that `unpack` named."
+        )
+    if states.PATCH not in preset.patches:
+        raise UserError(
+            f"{preset.script} cannot go on from a state of kohya-presets",
+            hint="Leave out --states: then training begins anew.",
+        )
+    talk.say(f"training will go on after step {found[0].step}, from {found[0].folder}")
 
 
 def _model(request: Request, file: Path) -> Iterator[Problem]:

@@ -48,6 +48,7 @@ class Request:
     samples: str | None = None  # a file of prompts, or "auto": from the captions
     spread: Spread = ALONE
     keep_steps: bool = False  # with several GPUs: as many steps as with one, and more images
+    states: Path | None = None  # of the same training elsewhere: it goes on from the newest
 
     @property
     def folder(self) -> Path:
@@ -168,7 +169,7 @@ def started(
         request.folder, kind, preset.name, request.name, plan.stages, both, facts, keeps=plan.keeps
     )
     known.remember(run)
-    return runner.start(run, plan.files)
+    return runner.start(run, plan.files, states=request.states)
 
 
 def _fit(request: Request, checkout: Checkout, talk: Talk) -> None:

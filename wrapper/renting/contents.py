@@ -9,7 +9,6 @@ from typing import Any
 
 from kohya_presets import secrets
 from kohya_presets.dataset import rendered
-from kohya_presets.dataset.collection import Collection
 from kohya_presets.errors import ProblemsError, UserError
 from kohya_presets.files import render
 from kohya_presets.presets import preset as preset_files
@@ -19,12 +18,11 @@ from kohya_presets.problems import Place, Problem
 from kohya_presets.renting import packed
 from kohya_presets.renting.offer import Needs
 from kohya_presets.toml import source as toml_source
-from kohya_presets.toml import text as toml_text
 from patches import registry
 from wrapper.data import base_model
 from wrapper.planning import wishes
 from wrapper.planning.request import Request
-from wrapper.renting import foreseen, own_wheel
+from wrapper.renting import foreseen, own_wheel, placed
 from wrapper.runs import manifest
 from wrapper.runs.kept import states
 from wrapper.screen.talk import Talk
@@ -54,6 +52,7 @@ class Asked:
     data: Path
     base: str
     with_base: bool = False  # carry the base model, if it is a file here
+    state_of: Path | None = None  # the run whose newest state is carried too
 
 
 def request(
@@ -72,8 +71,10 @@ def request(
     )
 
 
-def of_run(folder: Path, *, base: str | None, with_base: bool) -> Asked:
+def of_run(folder: Path, *, base: str | None, with_base: bool, with_state: bool = False) -> Asked:
     """Return what a run was started with: its preset, images, base model and seed.
+
+    `with_state`: carry its newest state too.
 
     Raises:
         UserError: it is a rehearsal, its record is damaged, or its images are gone.
@@ -96,6 +97,7 @@ def of_run(folder: Path, *, base: str | None, with_base: bool) -> Asked:
         data,
         base,
         with_base,
+        run.folder if with_state else None,
     )
 
 
@@ -119,11 +121,13 @@ def of(asked: Asked, talk: Talk) -> Contents:
     found = foreseen.of(request, asked.data, talk)
     preset = replace(found.preset, patches=request.preset.patches)
     preset = replace(preset, train=_as_asked(request.preset, preset))
-    if wrong := [*_of_this_machine(preset), *_own_patches(preset), *_images(found.images)]:
+    patches = _own_patches(preset)
+    wrong = [*_of_this_machine(preset), *_of_patches(patches), *placed.problems(found.images)]
+    if wrong:
         raise ProblemsError(f"{preset.name} cannot be packed", wrong)
     base, carried = _base(asked)
     name = names.usable(request.name)
-    placed, folders = _placed(found.images)
+    there = placed.of(found.images)
     is_config = asked.data.suffix == ".toml" and asked.data.is_file()
     where = render.Paths(
         data=asked.data.expanduser().resolve(),
@@ -132,21 +136,19 @@ def of(asked: Asked, talk: Talk) -> Contents:
         name=name,
         dataset_config=Path(packed.DATASET),
     )
-    dataset = rendered.text(preset, where)
-    for folder, into in folders.items():
-        old, new = (toml_text.value_text(str(path)) for path in (folder.absolute(), into))
-        dataset = dataset.replace(f"image_dir = {old}\n", f"image_dir = {new}\n")
     files: dict[str, Path | bytes] = {
         packed.PRESET: preset_files.to_toml(preset).encode("utf-8"),
         packed.CONFIG: render.config(preset, where).encode("utf-8"),
-        packed.DATASET: dataset.encode("utf-8"),
+        packed.DATASET: there.rewritten(rendered.text(preset, where)).encode("utf-8"),
         f"{packed.TOOL}/{own_wheel.file_name()}": own_wheel.content(),
-        **placed,
+        **there.files,
+        **patches,
+        **(_state(asked.state_of) if asked.state_of else {}),
         **carried,
     }
     if preset.prompts:
         files[packed.PROMPTS] = "".join(f"{line}\n" for line in preset.prompts).encode("utf-8")
-    _require_no_path({p: data for p, data in files.items() if "/" not in p})
+    _require_no_path({p: d for p, d in files.items() if not p.startswith(f"{packed.TOOL}/")})
     data = packed.DATASET if is_config else packed.DATA
     return Contents(name, preset.name, request.release, base, data, files, found.needs)
 
@@ -176,63 +178,42 @@ def _is_local(value: str) -> bool:
     return path.is_absolute() or value.startswith("~") or (path.suffix != "" and path.is_file())
 
 
-def _own_patches(preset: Preset) -> Iterator[Problem]:
-    ours = {patch.name for patch in registry.every()}
+def _own_patches(preset: Preset) -> dict[str, Path]:
+    """Return the files of the user's own patches, by their path in the pack."""
+    found: dict[str, Path] = {}
     for name in preset.patches:
-        if name not in ours or (paths.user_patches() / name).is_dir():
-            message = f"the patch {name} is your own: a pack does not carry it"
-            hint = "Copy its folder to the patches folder of kohya-presets on the other machine."
-            yield Problem("pack-patch", "error", preset.place("preset", "patches"), message, hint)
-
-
-def _images(images: Collection) -> Iterator[Problem]:
-    for number, subset in enumerate(images.subsets):
-        if why := images.unused.get(number):
-            message = f"sd-scripts does not use {subset.name}: {why}"
-            hint = "Take it out of the dataset config."
-            yield Problem("pack-data", "error", subset.where, message, hint)
-        elif subset.kind != "folder":
-            what = "a metadata file" if subset.kind == "metadata" else "masks"
-            message = f"its images have {what}: only folders with caption files can be packed"
-            yield Problem("pack-data", "error", subset.where, message)
-    for item in images.items:
-        for file in (item.file, *([item.caption.file] if item.caption else [])):
-            if fault := packed.fault(file.name):
-                hint = "Rename the file."
-                yield Problem("pack-name", "error", Place(file), f"its name: {fault}", hint)
-        if item.caption and secrets.holds(item.caption.text):
-            message = "the caption looks as if it held a token or a password"
-            yield Problem("pack-secret", "error", Place(item.caption.file), message)
-
-
-def _placed(images: Collection) -> tuple[dict[str, Path | bytes], dict[Path, str]]:
-    """Return the images and captions by their path in the pack, and where each folder goes."""
-    used = [n for n in range(len(images.subsets)) if n not in images.unused]
-    around = {n: images.subsets[n].folder for n in used}
-    several = len(used) > 1 or any(images.subsets[n].class_tokens is not None for n in used)
-    files: dict[str, Path | bytes] = {}
-    folders: dict[Path, str] = {}
-    for number in used:
-        folder = around[number]
-        assert folder is not None
-        into = folders.get(folder)
-        if into is None:
-            into = f"{packed.DATA}/{_free(folder.name, folders)}" if several else packed.DATA
-            folders[folder] = into
-        for item in images.of(number):
-            files[f"{into}/{item.file.name}"] = item.file
-            if item.caption:
-                files[f"{into}/{item.caption.file.name}"] = item.caption.file
-    return files, folders
-
-
-def _free(name: str, taken: Mapping[Path, str]) -> str:
-    """Return a folder's name, which says its repeats, or with a number where it is taken."""
-    used = {path.rpartition("/")[2].casefold() for path in taken.values()}
-    found, number = name, 2
-    while found.casefold() in used:
-        found, number = f"{name}-{number}", number + 1
+        patch = registry.find(name, paths.user_patches())
+        if patch.folder.parent != registry.SHIPPED:
+            for file in patch.files:
+                inside = file.relative_to(patch.folder).as_posix()
+                found[f"{packed.PATCHES}/{patch.folder.name}/{inside}"] = file
     return found
+
+
+def _of_patches(files: Mapping[str, Path]) -> Iterator[Problem]:
+    for path, file in files.items():
+        if secrets.holds(file.read_text(encoding="utf-8", errors="replace")):
+            message = "it looks as if it held a token or a password"
+            yield Problem("pack-secret", "error", Place(file), message)
+        if fault := packed.fault(path):
+            yield Problem("pack-name", "error", Place(file), f"its name: {fault}", "Rename it.")
+
+
+def _state(folder: Path) -> dict[str, Path]:
+    """Return the files of a run's newest state, by their path in the pack.
+
+    Raises:
+        UserError: the run has none.
+    """
+    newest = states.newest(folder)
+    if newest is None:
+        raise UserError(
+            f"{folder} has no whole state of training",
+            hint="Leave out --with-state: then the other machine trains from the beginning.",
+        )
+    at = newest.folder
+    files = (file for file in sorted(at.rglob("*")) if file.is_file())
+    return {f"{packed.STATES}/{at.name}/{f.relative_to(at).as_posix()}": f for f in files}
 
 
 def _base(asked: Asked) -> tuple[str, dict[str, Path | bytes]]:
@@ -254,9 +235,11 @@ def _base(asked: Asked) -> tuple[str, dict[str, Path | bytes]]:
 
 
 def _require_no_path(files: Mapping[str, Path | bytes]) -> None:
-    """Raise UserError if one of the texts names the user's home."""
+    """Raise UserError if one of the texts, or a patch, names the user's home."""
     home = str(Path.home())
     for path, data in files.items():
+        if isinstance(data, Path) and path.startswith(f"{packed.PATCHES}/"):
+            data = data.read_bytes()
         if len(home) > 1 and isinstance(data, bytes) and home.encode("utf-8") in data:
-            hint = "Take the path out of the preset: its settings, summary and provenance."
+            hint = "Take the path out: of a preset's settings, summary and provenance, or the file."
             raise UserError(f"{path} would name your home folder, {home}", hint=hint)

@@ -143,7 +143,7 @@ ask() { # a value of the pack's list
 if [ ! -f "$job/pack.json" ]; then
     say "unpacking $pack"
     rmdir "$job" 2>/dev/null || true
-    if ! kp unpack "$pack" --into "$job" >"$work/unpack.txt" 2>&1; then
+    if ! kp unpack "$pack" --into "$job" --with-patches >"$work/unpack.txt" 2>&1; then
         cat "$work/unpack.txt" >&2
         fail "the pack cannot be unpacked"
     fi
@@ -251,6 +251,7 @@ start() {
     if [ -n "${KP_PYTHON:-}" ]; then set -- --python "$KP_PYTHON"; fi
     if [ -f "$run/run.toml" ]; then
         say "going on with $name"
+        rm -rf "$job/states" # which the run has by now
         if [ "${KP_REHEARSE:-}" != yes ]; then kp prepare "$run" || return; fi
         set -- resume "$run" ${trust:+"$trust"}
     elif [ "${KP_REHEARSE:-}" = yes ]; then
@@ -259,6 +260,7 @@ start() {
         set -- rehearse "$job/preset.toml" --data "$data" --runs "$work/runs" "$@"
     else
         say "training $name"
+        if [ -d "$job/states" ]; then set -- "$@" --states "$job/states"; fi
         set -- train "$job/preset.toml" --data "$data" --base "$base" --name "$name" \
             --runs "$work/runs" --release "$release" "$@"
         if [ "$gpus" != 1 ]; then set -- "$@" --gpus "$gpus"; fi

@@ -17,19 +17,20 @@ from kohya_presets.renting import packed
 from kohya_presets.renting.packed import Entry, Manifest
 from wrapper.planning import disk
 from wrapper.renting import pack
-from wrapper.system import sizes
+from wrapper.system import folders, sizes
 
 AGAIN = "Send it again: it was not copied completely, or something changed it."
 
 
-def unpack(file: Path, into: Path) -> Manifest:
+def unpack(file: Path, into: Path, *, patches: Path | None = None) -> Manifest:
     """Return the manifest of a pack whose files are now in the folder `into`: all, or none.
 
-    The folder is new, or empty.
+    The folder is new, or empty. `patches` is where the pack's own patches go, if they are wanted.
 
     Raises:
         UserError: the pack is damaged, it has a path that leaves the folder or a link, a file is
-            missing or is not in its manifest; or `into` has files already.
+            missing or is not in its manifest; or `into` has files already, or `patches` has another
+            patch of that name.
     """
     file, into = file.expanduser(), into.expanduser()
     if into.is_symlink() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
@@ -41,7 +42,7 @@ def unpack(file: Path, into: Path) -> Manifest:
             if free < listing.size:
                 need = f"the pack needs {sizes.said(listing.size)}, but {sizes.said(free)} are free"
                 raise UserError(need, hint="Free some space, or choose a folder on another disk.")
-            _write(archive, listing, into)
+            _write(archive, listing, into, patches)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{file} is damaged, or no pack: {error}", hint=AGAIN) from None
     except OSError as error:
@@ -79,7 +80,13 @@ def checked(archive: zipfile.ZipFile) -> Manifest:
     return listing
 
 
-def _write(archive: zipfile.ZipFile, listing: Manifest, into: Path) -> None:
+def own_patches(listing: Manifest) -> list[str]:
+    """Return the names of the patches that a pack carries."""
+    split = (entry.path.split("/") for entry in listing.files)
+    return sorted({parts[1] for parts in split if parts[0] == packed.PATCHES and len(parts) > 2})
+
+
+def _write(archive: zipfile.ZipFile, listing: Manifest, into: Path, patches: Path | None) -> None:
     part = into.absolute().with_name(f".{into.name}.{chance.token_hex(4)}.part")
     try:
         for entry in listing.files:
@@ -87,12 +94,34 @@ def _write(archive: zipfile.ZipFile, listing: Manifest, into: Path) -> None:
             at.parent.mkdir(parents=True, exist_ok=True)
             _copy(archive, entry, at)
         (part / packed.NAME).write_bytes(archive.read(packed.NAME))
+        if patches is not None:
+            for name in own_patches(listing):
+                _install(part / packed.PATCHES / name, patches / name)
         if into.exists():
             into.rmdir()  # it is empty; Windows does not replace a folder
         part.replace(into)
     finally:
         with contextlib.suppress(OSError):
             shutil.rmtree(part)
+
+
+def _install(patch: Path, to: Path) -> None:
+    """Copy a patch to where patches are looked for; one that is there is never changed."""
+    if to.is_dir():
+        if _contents(patch) == _contents(to):
+            return
+        raise UserError(
+            f"{to} is another patch of that name", hint="Rename it, or move it away, and try again."
+        )
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with folders.made(to.parent) as work:
+        shutil.copytree(patch, work / to.name)
+        (work / to.name).rename(to)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    files = (file for file in folder.rglob("*") if file.is_file() and file.suffix != ".pyc")
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
 def _copy(archive: zipfile.ZipFile, entry: Entry, at: Path | None) -> None:

@@ -19,14 +19,17 @@ from kohya_presets.sdscripts import scripts
 from wrapper.extraction import verify
 from wrapper.runs import attempt, manifest, sources
 from wrapper.runs.kept import gone, places
+from wrapper.runs.kept import states as kept
 from wrapper.runs.manifest import Run, Stage
 from wrapper.runs.watcher import NotFinished, Watcher
 from wrapper.system import folders, launch, locks, proc
 from wrapper.watching.notify import Notices
 
 
-def start(run: Run, files: Mapping[str, str]) -> Run:
+def start(run: Run, files: Mapping[str, str], *, states: Path | None = None) -> Run:
     """Return the run, with its folder, first files and manifest created.
+
+    `states` is a folder with states of the same training, which it goes on from.
 
     Raises:
         UserError: the folder already exists.
@@ -39,6 +42,8 @@ def start(run: Run, files: Mapping[str, str]) -> Run:
         new.mkdir()
         for name, text in {**files, manifest.NAME: manifest.text(run)}.items():
             (new / name).write_text(text, encoding="utf-8", newline="\n")
+        if states is not None:
+            kept.copy(states, new)
         try:
             new.rename(run.folder)
         except OSError:

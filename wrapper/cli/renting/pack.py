@@ -31,6 +31,11 @@ from wrapper.cli.trainer_options import release_option
 )
 @click.option("--with-base", is_flag=True, help="Also pack the base model, if --base is a file.")
 @click.option(
+    "--with-state",
+    is_flag=True,
+    help="With a run: also pack its newest state, so that training goes on there.",
+)
+@click.option(
     "--name", metavar="NAME", help="Name of the run and its files.  [default: the preset's name]"
 )
 @release_option
@@ -45,6 +50,7 @@ def command(
     data: Path | None,
     base: str | None,
     with_base: bool,
+    with_state: bool,
     name: str | None,
     release: str,
     overrides: tuple[str, ...],
@@ -74,8 +80,12 @@ def command(
         if data or name or overrides or keep or samples:
             message = "a run is packed as it was started. Leave these out: --data, --name, --set, "
             raise click.UsageError(f"{message}--keep, --samples.")
-        asked = contents.of_run(Path(what).expanduser(), base=base, with_base=with_base)
+        asked = contents.of_run(
+            Path(what).expanduser(), base=base, with_base=with_base, with_state=with_state
+        )
     else:
+        if with_state:
+            raise click.UsageError("--with-state is for a run: give its folder")
         if data is None or base is None:
             raise click.UsageError("a preset needs its images and its base model: --data, --base")
         found = presets().load(what, overrides=overrides)

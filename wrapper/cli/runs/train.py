@@ -9,6 +9,7 @@ import click
 from wrapper.cli.ending import finish
 from wrapper.cli.options import (
     DATA,
+    FOLDER,
     ignore_option,
     keep_option,
     notify_option,
@@ -55,6 +56,12 @@ from wrapper.watching.notify import address
 @ignore_option
 @keep_option
 @samples_option
+@click.option(
+    "--states",
+    type=FOLDER,
+    metavar="DIR",
+    help="Go on from the newest state of the same training, of a pack that you trust.",
+)
 @notify_option
 @oom_option
 @rate_option
@@ -76,6 +83,7 @@ def command(
     ignore: tuple[str, ...],
     keep: str | None,
     samples: str | None,
+    states: Path | None,
     notify: str | None,
     oom: str,
     rate: float | None,
@@ -109,6 +117,7 @@ def command(
         samples=samples,
         spread=spread_of(found, gpus, machines, machine_rank, main_address),
         keep_steps=keep_steps,
+        states=states,
     )
     talk = Talk()
     if dry_run:

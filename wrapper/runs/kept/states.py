@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +30,13 @@ class State(Kept):
 
 def whole(run: Path) -> list[State]:
     """Return the whole states of a run, the newest first."""
+    return inside(run / FOLDER)
+
+
+def inside(around: Path) -> list[State]:
+    """Return the whole states in a folder, the newest first."""
     found = []
-    for folder in (run / FOLDER).iterdir() if (run / FOLDER).is_dir() else ():
+    for folder in around.iterdir() if around.is_dir() else ():
         try:
             table = kp_states.read(folder) if not folder.suffix else None
             if table is not None:
@@ -42,6 +49,22 @@ def whole(run: Path) -> list[State]:
 def newest(run: Path) -> State | None:
     """Return the state that training would go on from, or None."""
     return next(iter(whole(run)), None)
+
+
+def copy(around: Path, run: Path) -> None:
+    """Copy the newest state of a folder into a run's own, as links where the disk is the same.
+
+    A state can have 40 GB. It is never written to, only deleted.
+    """
+    newest = inside(around)[0].folder
+    shutil.copytree(newest, run / FOLDER / newest.name, copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one that has no links
+        shutil.copy2(source, target)
 
 
 def last_step(log: Path) -> Step | None:
