@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kohya_presets.errors import StoppedError
 from kohya_presets.loras import weights
 from kohya_presets.presets.catalogue import Catalogue
+from tests import tensors
+from tests.upstream.conftest import Rehearsed
 from tests.wrapper.renting import packs, pictures
 from tests.wrapper.renting.started import Machine
 from wrapper.checkouts.checkout import Checkout
+from wrapper.planning import prepare_rehearsal
+from wrapper.planning.request import Request
 from wrapper.renting import pack
-from wrapper.system import paths
+from wrapper.runs import manifest, runner
+from wrapper.runs.kept import states
+from wrapper.screen.talk import Talk
+from wrapper.system import launch, paths
 
 RELEASE = "v0.10.1"
 pytestmark = [
@@ -55,3 +65,42 @@ def test_a_lost_machine_goes_on_from_the_newest_state_in_the_bucket(
     made = machine.run / "lora" / "lion.safetensors"
     assert weights.read(made).tensors
     assert (bucket / "rehearsal-lion" / "lora" / made.name).read_bytes() == made.read_bytes()
+
+
+def test_a_state_that_was_carried_elsewhere_makes_the_same_lora(
+    rehearsed: Callable[..., Rehearsed], shipped: Catalogue, tmp_path: Path
+) -> None:
+    whole = rehearsed("lion", RELEASE)
+    preset = shipped.load("lion", overrides=["train.state_every_minutes=0.001"])
+    begun = Request(preset, "here", tmp_path / "runs ü", RELEASE)
+    run = prepare_rehearsal.ready(begun, Talk()).run
+    with pytest.raises(StoppedError):
+        runner.carry_out(run, Stopping(run.folder))
+    saved = states.newest(run.folder)
+    assert saved is not None
+    assert 0 < saved.step < 12
+    carried = tmp_path / "carried é" / saved.folder.name
+    shutil.copytree(saved.folder, carried)
+    shutil.rmtree(run.folder)
+    elsewhere = replace(begun, name="elsewhere", states=carried.parent)
+    then = prepare_rehearsal.ready(elsewhere, Talk()).run
+    runner.carry_out(then, Talk())
+    log = (then.folder / "logs" / "train.log").read_text("utf-8")
+    assert f"continuing after step {saved.step}" in log
+    assert "not be exactly the same" not in log
+    assert tensors.contents(manifest.read(then.folder).product) == whole.weights
+
+
+class Stopping(Talk):
+    """A watcher that tells the trainer to stop, as soon as the run has a state."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def say(self, text: str) -> None:
+        """Say it; stop training at the first state that is saved."""
+        super().say(text)
+        if "state of step" in text:
+            for process in launch.at_work(self.folder):
+                process.terminate()
