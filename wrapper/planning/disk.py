@@ -16,7 +16,7 @@ from kohya_presets.problems import Place, Problem, listed, plural
 from kohya_presets.sdscripts import scripts
 from kohya_presets.training import saves
 from kohya_presets.training.settings import Settings
-from wrapper.runs.kept import states
+from wrapper.runs.kept import loras, states
 from wrapper.system import sizes
 
 BYTES = {"fp16": 2, "bf16": 2, "float": 4}  # of a number, by save_precision
@@ -41,17 +41,26 @@ def plan(
     """Return what a run has on disk at its fullest moment; without `base`, that of SDXL itself.
 
     `done` is the share of the training that is done: before its end, only what is kept on the way.
+    With keep = "loras" that are LoRAs, and no more models than wait for theirs to be extracted.
     """
     trains_lora = scripts.makes_lora(preset.script)
     numbers = saved.lora_numbers(settings) if trains_lora else base_numbers(base)
     model = numbers * BYTES.get(settings.train("save_precision") or "", 4)
-    found = [Written("LoRA" if trains_lora else "model", _models(settings, done), model)]
+    only_loras = preset.keep == "loras" and preset.extract is not None
+    between, last = _saved(settings, done)
+    has_ema, only_ema = map(settings.train, ("enable_ema", "ema_save_only_ema_weights"))
+    files = 2 if has_ema and not only_ema else 1  # of a save: the average, and the raw weights
+    waiting = min(between * files, loras.MOST + files - 1) if only_loras else between * files
+    count = waiting + last * files
+    found = [Written("LoRA" if trains_lora else "model", count, model)]
     if state := saved.state_bytes(settings):
         found.append(Written("state", _states(preset, settings), state))
     for table, key in ((preset.extract, "dim"), (preset.resize, "new_rank")):
         if table is not None and done >= 1:
             size = BYTES.get(table.get("save_precision", ""), 4)
             found += [Written("LoRA", 1, lora(base, rank) * size) for rank in _each(table, key)]
+    if only_loras and between:
+        found += _kept_loras(preset, base, between * files, is_training=done < 1)
     return [written for written in found if written.count and written.each]
 
 
@@ -120,18 +129,30 @@ def lora(base: Header | None, rank: int) -> int:
     return total
 
 
-def _models(s: Settings, done: float) -> int:
-    """Return how many models, or trained LoRAs, there are at once; the final one is among them."""
+def _kept_loras(
+    preset: Preset, base: Header | None, count: int, *, is_training: bool
+) -> Iterator[Written]:
+    """Yield the LoRAs of what training saved on the way, and what is resized at this moment."""
+    for table, key in ((preset.extract, "dim"), (preset.resize, "new_rank")):
+        if table is not None:
+            size = BYTES.get(table.get("save_precision", ""), 4)
+            each = max(lora(base, rank) * size for rank in _each(table, key))
+            if table is (preset.resize or preset.extract):
+                yield Written("LoRA", count, each)
+            elif is_training:
+                yield Written("LoRA", 1, each)
+
+
+def _saved(s: Settings, done: float) -> tuple[int, int]:
+    """Return how many saves of the way there are at once, and whether the last one is there."""
     steps, epochs = s.steps(), s.train("max_train_epochs") or 1
     if done < 1:  # a save at this moment counts
         steps, epochs = int(steps * done) + 1, int(epochs * done) + 1
     count = saves.kept(epochs, s.train("save_every_n_epochs"), s.train("save_last_n_epochs"))
-    count += done >= 1
     last = s.train("save_last_n_steps")  # steps back, not a number of files
     every = s.train("save_every_n_steps")
     count += saves.kept(steps, every, None if not last or not every else 1 + last // every)
-    twice = s.train("enable_ema") and not s.train("ema_save_only_ema_weights")
-    return int(2 * count if twice else count)
+    return count, int(done >= 1)
 
 
 def _states(preset: Preset, s: Settings) -> int:

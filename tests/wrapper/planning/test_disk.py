@@ -41,6 +41,37 @@ def test_the_last_model_and_both_loras(shipped: Catalogue, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("given", "models", "loras"),
+    [
+        ({"save_every_n_epochs": 1}, 3, 99),  # two wait for extraction at most, and the last one
+        ({"save_every_n_epochs": 50}, 2, 1),
+        ({"save_every_n_epochs": 10, "enable_ema": True}, 5, 18),  # each is two files
+        ({}, 1, 0),
+    ],
+)
+def test_with_loras_kept_models_are_those_that_wait_for_extraction(
+    given: dict[str, object], models: int, loras: int, shipped: Catalogue, tmp_path: Path
+) -> None:
+    words = [f"train.{key}={str(value).lower()}" for key, value in given.items()]
+    base = tensors.write(tmp_path / "a.safetensors", tensors.SDXL)
+    preset = shipped.load("skynet", overrides=words)
+    preset = replace(preset, patches=("ema",), run={"keep": "loras"})
+    known = settings.of_preset(preset, "v0.10.1", registry.additions())
+
+    def at(done: float) -> list[Written]:
+        return disk.plan(preset, known, weights.read(base), done=done)
+
+    kept = [Written("LoRA", loras, LORAS[1].each)] if loras else []
+    assert at(1.0) == [Written("model", models, MODEL), *LORAS, *kept]
+    if loras > 1:
+        half = at(0.5)
+        twice = 2 if "enable_ema" in given else 1
+        assert half[0] == Written("model", models - twice, MODEL)
+        assert half[1].each == LORAS[0].each  # which is resized next
+        assert loras // 2 - 1 <= half[2].count <= loras // 2 + 1
+
+
+@pytest.mark.parametrize(
     ("given", "models"),
     [
         ({"save_every_n_epochs": 1}, 100),  # of 100 epochs; the last one is the final model

@@ -12,6 +12,9 @@ import psutil
 import pytest
 
 from kohya_presets.errors import TrainerError
+from kohya_presets.presets.catalogue import Catalogue
+from kohya_presets.training import settings
+from patches import registry
 from tests import tensors
 from tests.conftest import ROOT
 from tests.wrapper.runs import faked
@@ -19,6 +22,7 @@ from tests.wrapper.runs.counting import counted
 from tests.wrapper.runs.faked import Heard
 from tests.wrapper.runs.killing import wait_for
 from wrapper.extraction import tool
+from wrapper.planning import disk
 from wrapper.runs import manifest, runner
 from wrapper.runs.kept import loras
 from wrapper.runs.manifest import Run
@@ -66,6 +70,27 @@ def test_each_checkpoint_becomes_a_lora_and_there_are_never_three(after: str, fo
     assert 1 <= most[0] <= 2
     assert not (folder / "work" / "keep").exists()
     assert sum("keep: lora/korra" in line for line in heard.said) == 5
+
+
+@pytest.mark.parametrize("after", ["0", "0.4"], ids=["fast", "slower than training"])
+def test_the_disk_that_is_planned_is_what_a_run_keeps(
+    after: str, folder: Path, shipped: Catalogue
+) -> None:
+    preset = shipped.load("lion", overrides=["train.max_train_epochs=6"])
+    preset = replace(preset, train={**preset.train, "save_every_n_epochs": 1})
+    planned = {}
+    for keep in ("all", "loras"):
+        asked = replace(preset, run={"keep": keep})
+        written = disk.plan(asked, settings.of_preset(asked, "v0.10.1", registry.additions()))
+        planned[keep] = {one.what: 0 for one in written}
+        for one in written:
+            planned[keep][one.what] += one.count
+    run = run_of(folder, 5, "--after", after)  # and its last model
+    with counted(folder / "model", "korra*.safetensors") as most:
+        runner.carry_out(run, Heard(folder))
+    assert most[0] <= planned["loras"]["model"] == 3 < planned["all"]["model"] == 6
+    # The last model's own is extracted by the next stage, which this run does not have.
+    assert len(names(folder / "lora")) == planned["loras"]["LoRA"] - 1 == 5
 
 
 def test_a_checkpoint_without_a_lora_is_kept(folder: Path) -> None:
