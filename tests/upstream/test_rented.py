@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from kohya_presets.errors import UserError
+from kohya_presets.errors import PresetError, UserError
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.renting import gpus
 from kohya_presets.renting.offer import Needs
+from kohya_presets.training.spread import CODE, Spread
 from tests.conftest import ROOT, UPSTREAM_HOME
 from tests.sheets import SHIPPED_NAMES
 from tests.upstream import own_environment
@@ -30,10 +31,27 @@ SKYPILOT, VASTAI = "skypilot==0.14.1", "vastai==1.9.1"
 Asked = Callable[..., Any]
 
 
+COUNTS = ((1, 1), (4, 1), (1, 2), (4, 2))  # GPUs of a machine, and machines
+
+
 @pytest.fixture
-def needs(shipped: Catalogue, tmp_path: Path) -> dict[str, Needs]:
-    data = pictures.folder(tmp_path, side=256)
-    return {name: packs.of(shipped.load(name), data).needs for name in SHIPPED_NAMES}
+def foreseen(shipped: Catalogue, tmp_path: Path) -> dict[tuple[str, int, int], Needs]:
+    """Return what each shipped preset needs, by GPUs and machines; without those that refuse."""
+    data, found, refused = pictures.folder(tmp_path, side=256), {}, []
+    for name, (count, machines) in itertools.product(SHIPPED_NAMES, COUNTS):
+        try:
+            made = packs.of(shipped.load(name), data, spread=Spread(count, machines))
+        except PresetError as error:
+            refused.append((count * machines, {problem.code for problem in error.problems}))
+        else:
+            found[name, count, machines] = made.needs
+    assert all(processes > 1 and codes == {CODE} for processes, codes in refused)
+    return found
+
+
+@pytest.fixture
+def needs(foreseen: dict[tuple[str, int, int], Needs]) -> dict[str, Needs]:
+    return {name: found for (name, *counts), found in foreseen.items() if counts == [1, 1]}
 
 
 def ordered(needs: Needs, count: int = 1, machines: int = 1, gpu: str | None = None) -> Order:
@@ -73,12 +91,12 @@ def planned(tmp_path: Path) -> Asked:
 
 @pytest.mark.upstream
 def test_skypilot_takes_the_task_of_each_preset_and_each_cloud_can_carry_it_out(
-    needs: dict[str, Needs], planned: Asked
+    foreseen: dict[tuple[str, int, int], Needs], planned: Asked
 ) -> None:
     asked, texts, refused = [], [], []
-    for name, (count, machines) in itertools.product(needs, ((1, 1), (4, 1), (1, 2), (4, 2))):
+    for (name, count, machines), needs in foreseen.items():
         for cloud in gpus.CLOUDS:
-            wanted = ordered(needs[name], count, machines)
+            wanted = ordered(needs, count, machines)
             if cloud in exported.ANY_PRICE:
                 wanted = replace(wanted, price=None)
             try:
@@ -96,11 +114,11 @@ def test_skypilot_takes_the_task_of_each_preset_and_each_cloud_can_carry_it_out(
     # Of one machine only by their number, where a cloud has the large GPUs singly and by eight.
     assert {one[3] for one in refused if one[2] == 1} == {"aws"}
     found = planned(texts)
-    assert len(found) == len(asked) >= 15 * len(needs)
+    assert len(found) == len(asked) >= 15 * len(SHIPPED_NAMES)
     for (wanted, cloud), chosen in zip(asked, found, strict=True):
         assert "refused" not in chosen, (wanted.preset, cloud, chosen)
         assert chosen["cloud"] == cloud
-        assert chosen["spot"] is (cloud not in exported.NOT_SPOT)
+        assert chosen["spot"] is (wanted.machines == 1 and cloud not in exported.NOT_SPOT)
         assert chosen["disk"] == wanted.disk
         assert chosen["nodes"] == wanted.machines
         ((gpu, count),) = chosen["gpu"].items()

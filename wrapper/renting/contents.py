@@ -18,6 +18,7 @@ from kohya_presets.problems import Place, Problem
 from kohya_presets.renting import packed
 from kohya_presets.renting.offer import Needs
 from kohya_presets.toml import source as toml_source
+from kohya_presets.training.spread import ALONE, STEPS, Spread
 from patches import registry
 from wrapper.data import base_model
 from wrapper.planning import wishes
@@ -63,11 +64,18 @@ def request(
     ignore: tuple[str, ...] = (),
     keep: str | None = None,
     samples: str | None = None,
+    spread: Spread = ALONE,
 ) -> Request:
     """Return a training as another machine will be asked for it; its runs lie there, not here."""
-    runs = Path("runs")
     return Request(
-        preset, name or preset.name, runs, release, ignore=ignore, keep=keep, samples=samples
+        preset,
+        name or preset.name,
+        Path("runs"),
+        release,
+        ignore=ignore,
+        keep=keep,
+        samples=samples,
+        spread=spread,
     )
 
 
@@ -154,8 +162,9 @@ def of(asked: Asked, talk: Talk) -> Contents:
 
 
 def _as_asked(asked: Preset, planned: Preset) -> dict[str, Any]:
-    """Return the training options without those that `train` adds where it runs."""
-    return {key: value for key, value in planned.train.items() if key in asked.train}
+    """Return the training options without what `train` adds where it runs, or divides there."""
+    train = {key: value for key, value in planned.train.items() if key in asked.train}
+    return train | {key: asked.train[key] for key in STEPS if key in asked.train}
 
 
 def _of_this_machine(preset: Preset) -> Iterator[Problem]:

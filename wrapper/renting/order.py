@@ -66,7 +66,8 @@ def of(
 ) -> Order:
     """Return what to ask for; `gpu` is a name in our list, None for each that is large enough.
 
-    `count` is the number of GPUs of a machine. Each GPU holds the whole model.
+    `count` is the number of GPUs of a machine. Each GPU holds the whole model. Several machines
+    save no states, so they are never interruptible ones.
 
     Raises:
         UserError: the GPU is too small, none is large enough, or the bucket's name is none.
@@ -103,7 +104,7 @@ def of(
         tuple(found),
         gpu is not None,
         price,
-        spot,
+        spot and machines == 1,
         bucket,
         count=count,
         machines=machines,

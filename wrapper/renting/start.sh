@@ -219,13 +219,22 @@ save() { # first what is new, then away with what is no more: at least one state
     return 1
 }
 
+trained() { # RUN: whether its training is finished
+    "$tool/bin/python" -c 'import sys, tomlkit
+with open(sys.argv[1], encoding="utf-8") as file:
+    sys.exit(tomlkit.parse(file.read())["stage"]["train"]["state"] != "done")' "$1/run.toml"
+}
+
 trust=''
-# The other machines take what number 0 has uploaded: it alone has the whole state.
-if [ -n "$bucket" ] && { [ ! -f "$run/run.toml" ] || [ "$rank" != 0 ]; }; then
+if [ -n "$bucket" ] && [ ! -f "$run/run.toml" ]; then
     say "looking for the run in the bucket"
     mkdir -p "$run.part"
     case $bucket in s3://*) found=yes ;; *) if [ -d "$bucket/$name" ]; then found=yes; else found=''; fi ;; esac
     if [ -n "$found" ]; then copy "$bucket/$name" "$run.part"; fi
+    if [ "$machines" != 1 ] && [ -f "$run.part/run.toml" ] && ! trained "$run.part"; then
+        say "machines that train together save no states: training begins again"
+        rm -rf "$run.part"
+    fi
     if [ -f "$run.part/run.toml" ]; then
         rm -rf "$run"
         mv "$run.part" "$run"
@@ -236,6 +245,11 @@ if [ -n "$bucket" ] && { [ ! -f "$run/run.toml" ] || [ "$rank" != 0 ]; }; then
     fi
 fi
 if [ -f "$work/from-bucket" ]; then trust=--trust; fi
+if [ "$rank" != 0 ] && [ -n "$trust" ]; then
+    say "training is finished, and number 0 does the rest"
+    rm -rf "$lock"
+    exit 0
+fi
 
 # --- train, or go on --------------------------------------------------------------------------
 
@@ -264,9 +278,10 @@ start() {
         set -- train "$job/preset.toml" --data "$data" --base "$base" --name "$name" \
             --runs "$work/runs" --release "$release" "$@"
         if [ "$gpus" != 1 ]; then set -- "$@" --gpus "$gpus"; fi
-        if [ "$machines" != 1 ]; then set -- "$@" --machines "$machines"; fi
+        if [ "$machines" != 1 ]; then
+            set -- "$@" --machines "$machines" --machine-rank "$rank" --main-address "$KP_MAIN"
+        fi
     fi
-    if [ "$machines" != 1 ]; then set -- "$@" --machine-rank "$rank" --main-address "$KP_MAIN"; fi
     exec "$tool/bin/kohya-presets" "$@"
 }
 

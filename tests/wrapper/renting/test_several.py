@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.renting import gpus
 from kohya_presets.renting.offer import Needs
+from kohya_presets.training.spread import Spread
 from tests.sheets import SHIPPED_NAMES
 from tests.wrapper.renting import packs, pictures
 from tests.wrapper.renting.fake_tools import Tools, flags
@@ -35,6 +38,8 @@ def needs(shipped: Catalogue, tmp_path: Path) -> dict[str, Needs]:
 
 @pytest.fixture
 def asked(needs: dict[str, Needs]) -> Ask:
+    """Return a function that gives an order; its memory is that of one GPU."""
+
     def ask(preset: str = "lion", count: int = 1, machines: int = 1, **more: Any) -> Order:
         values = {"bucket": BUCKET, "count": count, "machines": machines, **more}
         return order.of(needs[preset], "korra é", **values)
@@ -206,20 +211,49 @@ def test_the_start_script_passes_gpus_and_machines_on(machine: Machine) -> None:
     assert "it needs KP_RANK, from 0, and KP_MAIN" in machine.said
 
 
-def test_only_the_first_machine_uploads_and_the_others_take_what_it_has(machine: Machine) -> None:
+def test_only_the_first_machine_uploads_and_it_begins_again_unless_it_has_trained(
+    machine: Machine,
+) -> None:
     run, name = machine.work / "runs" / "korra é", "korra é"
     assert machine.bucket is not None
     several = {"KP_MACHINES": "2", "KP_MAIN": "10.0.0.7"}
-    words(machine, KP_RANK="0", **several)
+    assert words(machine, KP_RANK="0", **several)[0] == "train"
     run.mkdir(parents=True)
-    (run / "run.toml").write_text("first\n", "utf-8")
-    found = words(machine, KP_RANK="0", **several)
-    assert found[:2] == ["resume", str(run)]
-    assert flags(found)["--machine-rank"] == "0"
-    assert (machine.bucket / name / "run.toml").read_text("utf-8") == "first\n"
-    (run / "run.toml").write_text("second\n", "utf-8")
-    found = words(machine, KP_RANK="1", **several)
-    assert found[0] == "resume"
-    assert "--trust" in found
-    assert (run / "run.toml").read_text("utf-8") == "first\n"
-    assert (machine.bucket / name / "run.toml").read_text("utf-8") == "first\n"
+    (run / "run.toml").write_text('[stage.train]\nstate = "running"\n', "utf-8")
+    assert words(machine, KP_RANK="1", **several)[:2] == ["resume", str(run)]  # its own
+    assert not (machine.bucket / name).exists()
+    assert words(machine, KP_RANK="0", **several)[:2] == ["resume", str(run)]
+    assert (machine.bucket / name / "run.toml").is_file()
+    shutil.rmtree(run)  # another machine, which has no state to go on from
+    assert words(machine, KP_RANK="0", **several)[0] == "train"
+    assert "machines that train together save no states: training begins again" in machine.said
+    (machine.bucket / name / "run.toml").write_text('[stage.train]\nstate = "done"\n', "utf-8")
+    before = len((machine.around / "words.jsonl").read_text("utf-8").splitlines())
+    words(machine, KP_RANK="1", **several)
+    assert "training is finished, and number 0 does the rest" in machine.said
+    shutil.rmtree(run)
+    (machine.work / "from-bucket").unlink()
+    assert len((machine.around / "words.jsonl").read_text("utf-8").splitlines()) == before
+    assert words(machine, KP_RANK="0", **several)[:2] == ["resume", str(run)]
+
+
+def test_more_gpus_need_more_memory_and_steps_are_divided_there_and_not_here(
+    shipped: Catalogue, tmp_path: Path
+) -> None:
+    data = pictures.folder(tmp_path, side=256)
+    preset = shipped.load("lion", overrides=["train.max_train_epochs=unset"])
+    preset = replace(preset, train={**preset.train, "max_train_steps": 1000})
+    one, four = (packs.of(preset, data, spread=Spread(count)) for count in (1, 4))
+    assert (one.needs.length.steps, four.needs.length.steps) == (1000, 250)
+    assert four.needs.gib is not None
+    assert one.needs.gib is not None
+    assert four.needs.gib > one.needs.gib + 12  # the gradients once more
+    assert "A6000" in "".join(gpu.name for gpu in order.of(one.needs, "x").gpus)
+    assert "A6000" not in "".join(gpu.name for gpu in order.of(four.needs, "x", count=4).gpus)
+    for file in ("preset.toml", "config.toml"):
+        assert b"max_train_steps = 1000\n" in four.files[file]  # type: ignore[operator]
+
+
+def test_several_machines_are_never_interruptible(asked: Ask) -> None:
+    assert not asked(machines=2).spot
+    assert task(asked(machines=2), "gcp")["resources"]["use_spot"] is False

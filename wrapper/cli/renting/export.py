@@ -63,14 +63,16 @@ def _of_a_training(function: Decorated) -> Decorated:
             type=click.IntRange(1, known.MOST),
             default=1,
             metavar="NUMBER",
-            help="GPUs of a machine; each holds the whole model.  [default: 1]",
+            show_default=True,
+            help="GPUs that train together on each machine; each holds the whole model.",
         ),
         click.option(
             "--machines",
             type=click.IntRange(min=1),
             default=1,
             metavar="NUMBER",
-            help="Machines that train together; not on Vast and RunPod.  [default: 1]",
+            show_default=True,
+            help="Machines that train together; not on Vast and RunPod.",
         ),
         click.option(
             "--price",
@@ -190,13 +192,20 @@ def _write(
     samples: str | None,
     force: bool,
 ) -> None:
+    from kohya_presets.training.spread import Spread
     from wrapper.renting import contents, exported, order
     from wrapper.renting import pack as packing
     from wrapper.screen.talk import Talk
     from wrapper.system import sizes, whole
 
     found = presets().load(preset, overrides=overrides)
-    request = contents.request(found, name, release, ignore=ignore, keep=keep, samples=samples)
+    request = contents.request(
+        *(found, name, release),
+        ignore=ignore,
+        keep=keep,
+        samples=samples,
+        spread=Spread(count, machines),
+    )
     talk = Talk()
     packed = contents.of(contents.Asked(request, data, base, with_base), talk)
     wanted = order.of(
@@ -216,6 +225,8 @@ def _write(
         whole.require_free([archive, *texts])
     packing.write(packed, archive, force=force)
     whole.write(texts, force=force)
+    if machines > 1:
+        talk.say("several machines save no states: if one is lost, training begins again")
     for gpu_ in wanted.gpus:
         talk.say(f"large enough: {gpu_.name}, {gpu_.gib:g} GiB")
     talk.say(f"disk: {wanted.disk} GB; {exported.PACK}: {sizes.said(archive.stat().st_size)}")
