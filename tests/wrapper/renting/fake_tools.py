@@ -1,4 +1,7 @@
-"""Tools of services that only write down how they were called; the tests look at that."""
+"""Tools of services that write down how they were called, and answer as the real ones do.
+
+What is copied to a machine is there, as `ssh` sees it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,21 @@ from wrapper.system import proc
 NAMES = ("vastai", "runpodctl", "docker", "ssh", "scp", "sky")
 
 
+CODE = """
+import json, subprocess, sys
+name, log = {name!r}, {log!r}
+with open(log, 'a', encoding='utf-8') as file:
+    file.write(json.dumps([name, *sys.argv[1:]]) + chr(10))
+words = ' '.join(sys.argv[1:])
+if name == 'vastai' and '-url' in words:
+    print(words[:3] + '://root@host:22')
+elif words.startswith('create instance'):
+    print("Started. {{'success': True, 'new_contract': 34}}")
+elif name == 'ssh' and 'cksum' in words:
+    subprocess.run('cat pack.zip start.sh 2>/dev/null | cksum', shell=True)
+"""
+
+
 class Tools:
     """A folder with fake tools, and what they were called with."""
 
@@ -21,13 +39,8 @@ class Tools:
         folder.mkdir()
         for name in NAMES:
             file = folder / name
-            code = (
-                "import json, sys; "
-                f"open({str(self.log)!r}, 'a', encoding='utf-8')"
-                f".write(json.dumps([{name!r}, *sys.argv[1:]]) + chr(10)); "
-                "print('ssh://root@host:22' if 'ssh-url' in sys.argv else '')"
-            )
-            file.write_text(f"#!{sys.executable}\n{code}\n", "utf-8")
+            code = CODE.format(name=name, log=str(self.log))
+            file.write_text(f"#!{sys.executable}\n{code}", "utf-8")
             file.chmod(0o755)
 
     def run(self, script: Path, *words: str, env: dict[str, str] | None = None) -> proc.Result:

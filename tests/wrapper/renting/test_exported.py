@@ -114,13 +114,44 @@ def test_vast_is_called_as_it_wants_to_be(wanted: Order, tmp_path: Path) -> None
     assert "-e HF_TOKEN=hf_planted" in rented["--env"]
     assert "AWS" not in rented["--env"]
     copies = [call[2:] for call in calls if call[1] == "copy"]
-    assert copies[:3] == [
+    assert copies == [
         ["local:pack.zip", "C.34:/workspace/pack.zip"],
         ["local:start.sh", "C.34:/workspace/start.sh"],
-        ["local:ready", "C.34:/workspace/ready"],
     ]
-    assert copies[3] == ["C.34:/workspace/kohya-presets/results/lora/", "local:results/lora/"]
+    on_it = [call[-1] for call in calls if call[0] == "ssh"]
+    assert on_it[1:] == ["touch /workspace/ready", "tail -n 40 -F /workspace/start.log"]
+    got = [call[-2:] for call in calls if call[0] == "scp"]
+    from_ = "scp://root@host:22//workspace/kohya-presets/results"
+    assert got == [[f"{from_}/lora", "results/"], [f"{from_}/report.html", "results/"]]
     assert calls[-1][1:] == ["destroy", "instance", "34"]
+
+
+def test_the_machine_that_was_rented_last_needs_no_number(wanted: Order, tmp_path: Path) -> None:
+    tools, folder = Tools(tmp_path / "bin"), written(exported.vast(wanted), tmp_path / "out")
+    script = folder / "vast.sh"
+    for step in ("send", "log", "get", "end"):
+        assert "give the INSTANCE" in tools.run(script, step).stderr
+    done = tools.run(script, "rent", "12")
+    assert "INSTANCE 34 is rented" in done.stdout
+    for step in ("send", "log", "get", "end"):
+        assert tools.run(script, step).returncode == 0
+    assert tools.called[-1][1:] == ["destroy", "instance", "34"]
+    assert tools.run(script, "end", "56").returncode == 0
+    assert tools.called[-1][1:] == ["destroy", "instance", "56"]
+    told_nothing = tools.folder / "vastai"
+    told_nothing.write_text("#!/bin/sh\necho error 400\n", "utf-8")
+    done = tools.run(script, "rent", "13")
+    assert done.returncode == 1
+    assert "did not say the number" in done.stderr
+
+
+def test_what_did_not_arrive_whole_does_not_start_training(wanted: Order, tmp_path: Path) -> None:
+    tools, folder = Tools(tmp_path / "bin"), written(exported.vast(wanted), tmp_path / "out")
+    (tools.folder / "ssh").write_text("#!/bin/sh\necho 1234 5\n", "utf-8")  # half of it
+    done = tools.run(folder / "vast.sh", "send", "34", env={"TRIES": "1"})
+    assert done.returncode == 1
+    assert "has not got all of it" in done.stderr
+    assert [call for call in tools.called if "ready" in str(call)] == []
 
 
 def test_what_is_missing_is_said_and_help_is_printed(wanted: Order, tmp_path: Path) -> None:
