@@ -225,8 +225,6 @@ def _write(
         whole.require_free([archive, *texts])
     packing.write(packed, archive, force=force)
     whole.write(texts, force=force)
-    if machines > 1:
-        talk.say("several machines save no states: if one is lost, training begins again")
     for gpu_ in wanted.gpus:
         talk.say(f"large enough: {gpu_.name}, {gpu_.gib:g} GiB")
     talk.say(f"disk: {wanted.disk} GB; {exported.PACK}: {sizes.said(archive.stat().st_size)}")
