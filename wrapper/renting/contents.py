@@ -14,14 +14,14 @@ from kohya_presets.files import render
 from kohya_presets.presets import preset as preset_files
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.presets.preset import Preset
-from kohya_presets.problems import Place, Problem
+from kohya_presets.problems import Place, Problem, listed
 from kohya_presets.renting import packed
 from kohya_presets.renting.offer import Needs
 from kohya_presets.toml import source as toml_source
-from kohya_presets.training.spread import ALONE, STEPS, Spread
+from kohya_presets.training.spread import STEPS, Spread, of_preset
 from patches import registry
 from wrapper.data import base_model
-from wrapper.planning import wishes
+from wrapper.planning import inputs, wishes
 from wrapper.planning.request import Request
 from wrapper.renting import foreseen, own_wheel, placed
 from wrapper.runs import manifest
@@ -64,9 +64,12 @@ def request(
     ignore: tuple[str, ...] = (),
     keep: str | None = None,
     samples: str | None = None,
-    spread: Spread = ALONE,
+    spread: Spread | None = None,
 ) -> Request:
-    """Return a training as another machine will be asked for it; its runs lie there, not here."""
+    """Return a training as another machine will be asked for it; its runs lie there, not here.
+
+    Without `spread`, on as many GPUs as the preset says.
+    """
     return Request(
         preset,
         name or preset.name,
@@ -75,7 +78,7 @@ def request(
         ignore=ignore,
         keep=keep,
         samples=samples,
-        spread=spread,
+        spread=spread or of_preset(preset),
     )
 
 
@@ -85,7 +88,8 @@ def of_run(folder: Path, *, base: str | None, with_base: bool, with_state: bool 
     `with_state`: carry its newest state too.
 
     Raises:
-        UserError: it is a rehearsal, its record is damaged, or its images are gone.
+        UserError: it is a rehearsal, its record is damaged, its images are gone, or its lengths in
+            steps were divided for several GPUs.
     """
     run = manifest.read(folder)
     if run.kind != "train":
@@ -100,8 +104,17 @@ def of_run(folder: Path, *, base: str | None, with_base: bool, with_state: bool 
         base = base or (reference if not base_model.is_path(reference) else str(known["file"]))
     except KeyError as error:
         raise UserError(f"{folder / manifest.NAME} is damaged: it has no {error}") from None
+    own = of_preset(preset)
+    spread = inputs.of(run).spread or own
+    divided = [key for key in STEPS if key in preset.train]
+    if spread.processes != own.processes and divided:
+        raise UserError(
+            f"{folder} trains on {spread}, so these were divided: {listed(divided)}",
+            hint="Pack the preset that it was started with.",
+        )
+    asked = Request(_without_added(preset), run.name, run.folder.parent, run.release, spread=spread)
     return Asked(
-        Request(_without_added(preset), run.name, run.folder.parent, run.release),
+        asked,
         data,
         base,
         with_base,

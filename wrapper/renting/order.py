@@ -40,6 +40,12 @@ class Order:
     cuda: str = CUDA
     count: int = 1
     machines: int = 1
+    own: int = 1  # GPUs of a machine where nothing is said, by the preset
+
+    @property
+    def tells_gpus(self) -> bool:
+        """Whether `train` must be told the number of GPUs."""
+        return self.count > 1 or self.own > 1
 
     @property
     def said(self) -> str:
@@ -63,6 +69,7 @@ def of(
     bucket: str | None = None,
     count: int = 1,
     machines: int = 1,
+    own: int = 1,
 ) -> Order:
     """Return what to ask for; `gpu` is a name in our list, None for each that is large enough.
 
@@ -108,4 +115,5 @@ def of(
         bucket,
         count=count,
         machines=machines,
+        own=own,
     )

@@ -11,7 +11,7 @@
 #   KP_BUCKET    where to keep the run: s3://BUCKET/FOLDER, or a folder that outlives this machine
 #   KP_EVERY     seconds between two uploads                [300]
 #   KP_AFTER     a command for the end, when all is done and uploaded: such as one that stops the GPU
-#   KP_GPUS      how many GPUs of this machine train    [1]
+#   KP_GPUS      how many GPUs of this machine train    [what the preset says, mostly 1]
 #   KP_MACHINES  how many machines train together       [1]; if more than one:
 #   KP_RANK      the number of this machine, from 0; number 0 keeps the run and uploads it
 #   KP_MAIN      the address of number 0: HOST or HOST:PORT
@@ -43,7 +43,7 @@ work=$(cd "$KP_WORK" && pwd -P)
 bucket=${KP_BUCKET:-}
 bucket=${bucket%/}
 every=${KP_EVERY:-300}
-gpus=${KP_GPUS:-1}
+gpus=${KP_GPUS:-}
 machines=${KP_MACHINES:-1}
 rank=0
 if [ "$machines" != 1 ]; then
@@ -277,7 +277,7 @@ start() {
         if [ -d "$job/states" ]; then set -- "$@" --states "$job/states"; fi
         set -- train "$job/preset.toml" --data "$data" --base "$base" --name "$name" \
             --runs "$work/runs" --release "$release" "$@"
-        if [ "$gpus" != 1 ]; then set -- "$@" --gpus "$gpus"; fi
+        if [ -n "$gpus" ]; then set -- "$@" --gpus "$gpus"; fi
         if [ "$machines" != 1 ]; then
             set -- "$@" --machines "$machines" --machine-rank "$rank" --main-address "$KP_MAIN"
         fi

@@ -196,7 +196,7 @@ def words(machine: Machine, **more: str) -> list[str]:
 
 
 def test_the_start_script_passes_gpus_and_machines_on(machine: Machine) -> None:
-    assert "--gpus" not in words(machine, KP_GPUS="1")
+    assert "--gpus" not in words(machine)
     found = words(machine, KP_GPUS="4")
     assert found[0] == "train"
     assert flags(found)["--gpus"] == "4"
@@ -252,6 +252,12 @@ def test_more_gpus_need_more_memory_and_steps_are_divided_there_and_not_here(
     assert "A6000" not in "".join(gpu.name for gpu in order.of(four.needs, "x", count=4).gpus)
     for file in ("preset.toml", "config.toml"):
         assert b"max_train_steps = 1000\n" in four.files[file]  # type: ignore[operator]
+
+
+def test_a_preset_for_several_gpus_is_told_if_it_is_to_train_on_one(asked: Ask) -> None:
+    assert "KP_GPUS=1" in exported.vast(asked(own=4))["vast.sh"]
+    assert task(asked(own=4), "gcp")["envs"]["KP_GPUS"] == "1"
+    assert "KP_GPUS" not in exported.vast(asked())["vast.sh"]
 
 
 def test_several_machines_are_never_interruptible(asked: Ask) -> None:

@@ -61,10 +61,8 @@ def _of_a_training(function: Decorated) -> Decorated:
             "--gpus",
             "count",
             type=click.IntRange(1, known.MOST),
-            default=1,
             metavar="NUMBER",
-            show_default=True,
-            help="GPUs that train together on each machine; each holds the whole model.",
+            help="GPUs that train together on each machine.  [default: what the preset says, or 1]",
         ),
         click.option(
             "--machines",
@@ -180,7 +178,7 @@ def _write(
     out: Path,
     name: str | None,
     gpu: str | None,
-    count: int,
+    count: int | None,
     machines: int,
     price: float | None,
     on_demand: bool,
@@ -199,6 +197,7 @@ def _write(
     from wrapper.system import sizes, whole
 
     found = presets().load(preset, overrides=overrides)
+    count = count or found.gpus
     request = contents.request(
         *(found, name, release),
         ignore=ignore,
@@ -217,6 +216,7 @@ def _write(
         bucket=bucket,
         count=count,
         machines=machines,
+        own=found.gpus,
     )
     files = {**made(wanted), exported.START: exported.start_script()}
     archive = out.expanduser() / exported.PACK
