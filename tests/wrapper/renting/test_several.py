@@ -237,6 +237,28 @@ def test_only_the_first_machine_uploads_and_it_begins_again_unless_it_has_traine
     assert words(machine, KP_RANK="0", **several)[:2] == ["resume", str(run)]
 
 
+def test_a_state_of_the_pack_is_gone_on_from_and_its_patches_are_installed(
+    machine: Machine, shipped: Catalogue, tmp_path: Path
+) -> None:
+    made = packs.of(shipped.load("lion"), tmp_path / "my pictures ü")
+    state, patch = "states/step00000003/kp_resume.json", "patches/gentle/patch.toml"
+    pack.write(
+        replace(made, files={**made.files, state: b"{}", patch: b"# mine\n"}),
+        machine.pack,
+        force=True,
+    )
+    machine.mark(machine.checksum())
+    found = words(machine)
+    assert found[0] == "train"
+    assert flags(found)["--states"] == str(machine.work / "job" / "states")
+    assert (machine.work / "home" / patch).read_bytes() == b"# mine\n"
+    run = machine.work / "runs" / "korra é"
+    run.mkdir(parents=True)
+    (run / "run.toml").write_text('[stage.train]\nstate = "running"\n', "utf-8")
+    assert words(machine)[0] == "resume"
+    assert not (machine.work / "job" / "states").exists()  # the run has them by then
+
+
 def test_more_gpus_need_more_memory_and_steps_are_divided_there_and_not_here(
     shipped: Catalogue, tmp_path: Path
 ) -> None:
