@@ -2,10 +2,12 @@
 
     python by_rank.py record FOLDER SCRIPT ARGUMENTS...
     python by_rank.py replay FOLDER SCRIPT ARGUMENTS...
+    python by_rank.py tell FOLDER
 
 `record` writes FOLDER/RANK.pt: for each batch what it was, its noise and timesteps, and digests of
 all trained weights and gradients. `replay`, by one process, trains on the batches of all ranks put
-together, with their noise: what they have computed by parts, in one.
+together, with their noise: what they have computed by parts, in one. `tell` prints a line for each
+rank: SAW and a list of what each step was, as digests.
 
 Runs in the trainer's environment, with nothing of ours importable.
 """
@@ -13,6 +15,7 @@ Runs in the trainer's environment, with nothing of ours importable.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import runpy
 import sys
@@ -94,7 +97,7 @@ def replay(folder: Path) -> None:
         draw = module.get_noise_noisy_latents_and_timesteps  # type: ignore[attr-defined]
 
         def drawn(args: Any, scheduler: Any, latents: Any) -> Any:
-            *_, rest = (draw(args, scheduler, latents)[3:], draw(args, scheduler, latents)[3:])
+            rest = draw(args, scheduler, latents)[3:]  # v0.8.7 has one more
             step = next(drawing)
             latents, noise, timesteps = (step[name] for name in KEPT[1:])
             return noise, scheduler.add_noise(latents, noise, timesteps), timesteps, *rest
@@ -119,13 +122,27 @@ def joined(steps: Iterable[Any]) -> Any:
     return first
 
 
+def tell(folder: Path) -> None:
+    """Print what was recorded."""
+    for file in sorted(folder.glob("*.pt")):
+        steps = torch.load(file, weights_only=False)
+        for step in steps:
+            step.pop("batch", None)
+            for name, value in step.items():
+                step[name] = digest([value]) if torch.is_tensor(value) else value
+        print("SAW", json.dumps(steps))
+
+
 def main() -> None:
     """Be SCRIPT, observed."""
+    if sys.argv[1] == "tell":
+        return tell(Path(sys.argv[2]))
     what, folder, script = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]).absolute()
     sys.argv = [str(script), *sys.argv[4:]]
     sys.path[0] = str(script.parent)
     {"record": record, "replay": replay}[what](folder)
     runpy.run_path(str(script), run_name="__main__")
+    return None
 
 
 if __name__ == "__main__":
