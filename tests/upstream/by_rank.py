@@ -2,11 +2,13 @@
 
     python by_rank.py record FOLDER SCRIPT ARGUMENTS...
     python by_rank.py replay FOLDER SCRIPT ARGUMENTS...
+    python by_rank.py frozen FOLDER SCRIPT ARGUMENTS...
     python by_rank.py tell FOLDER
 
 `record` writes FOLDER/RANK.pt: for each batch what it was, its noise and timesteps, and digests of
 all trained weights and gradients. `replay`, by one process, trains on the batches of all ranks put
-together, with their noise: what they have computed by parts, in one. `tell` prints a line for each
+together, with their noise: what they have computed by parts, in one. `frozen` does nothing but let
+several processes on CPUs have models that are not trained, as accelerate does on GPUs. `tell` prints a line for each
 rank: SAW and a list of what each step was, as digests.
 
 Runs in the trainer's environment, with nothing of ours importable.
@@ -108,6 +110,21 @@ def replay(folder: Path) -> None:
     data_loader.DataLoaderShard.__iter__ = batches
 
 
+def let_frozen(folder: Path) -> None:
+    """Prepare models that are not trained as accelerate does on GPUs: connect nothing."""
+    from accelerate import Accelerator
+
+    prepare = Accelerator.prepare_model
+
+    def prepared(self: Any, model: Any, **named: Any) -> Any:
+        if any(p.requires_grad for p in model.parameters()):
+            return prepare(self, model, **named)
+        self._models.append(model)
+        return model.to(self.device)
+
+    Accelerator.prepare_model = prepared
+
+
 def joined(steps: Iterable[Any]) -> Any:
     """Return the batches of several processes as one."""
     first, *_ = all_of = list(steps)
@@ -140,7 +157,7 @@ def main() -> None:
     what, folder, script = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]).absolute()
     sys.argv = [str(script), *sys.argv[4:]]
     sys.path[0] = str(script.parent)
-    {"record": record, "replay": replay}[what](folder)
+    {"record": record, "replay": replay, "frozen": let_frozen}[what](folder)
     runpy.run_path(str(script), run_name="__main__")
     return None
 
