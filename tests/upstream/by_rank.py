@@ -8,8 +8,8 @@
 `record` writes FOLDER/RANK.pt: for each batch what it was, its noise and timesteps, and digests of
 all trained weights and gradients. `replay`, by one process, trains on the batches of all ranks put
 together, with their noise: what they have computed by parts, in one. `frozen` does nothing but let
-several processes on CPUs have models that are not trained, as accelerate does on GPUs. `tell` prints a line for each
-rank: SAW and a list of what each step was, as digests.
+several processes on CPUs have models that are not trained, as accelerate does on GPUs. `tell`
+prints a line for each rank: SAW and a list of what each step was, as digests.
 
 Runs in the trainer's environment, with nothing of ours importable.
 """
