@@ -66,7 +66,8 @@ def begin(args: argparse.Namespace) -> Run | Off:
     saves = args.save_state or getattr(args, "save_state_on_train_end", False)
     if not (timed or ours):
         skips = getattr(args, "skip_until_initial_step", False)  # the script changes the loader
-        if skips or not saves:
+        spread = getattr(args, "deepspeed", False) or kp_together.shards()  # never tried
+        if skips or spread or not saves:
             return Off()
     else:
         _require_one_optimizer(args)

@@ -127,7 +127,8 @@ def test_weights_that_are_spread_over_processes_are_refused_by_each_patch(
         kp_adacoor.check(argparse.Namespace(**given), {})
     with pytest.raises(ValueError, match=said):
         kp_resume.begin(options(kp_resume, state_every_minutes=5.0, **given))
-    kp_resume.begin(options(kp_resume, **given))
+    left_alone = kp_resume.begin(options(kp_resume, save_state=True, **given))
+    assert isinstance(left_alone, kp_resume.Off)  # its states are sd-scripts' own business
     for option in ("fused_backward_pass", "stochastic_rounding"):
         with pytest.raises(ValueError, match=f"--{option} does not work with {said}"):
             kp_fused.begin(options(kp_fused, **{option: True}, **given))
