@@ -16,7 +16,9 @@ rate, a 16th to a 23rd of the first step; a float32 state, or stochastic roundin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import argparse
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +29,7 @@ from .kp_adacoor_step import Store, adacoor
 
 # Elements that one pass works on: temporary copies in fp32 take 4 to 12 bytes for each.
 AT_A_TIME = {"cpu": 2**20, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
+WAYS = {"DEEPSPEED": "DeepSpeed", "FSDP": "FSDP", "MEGATRON_LM": "Megatron-LM", "TP": "TP"}
 SEEN = 2**16  # elements of a group that its effective rate is measured on
 
 
@@ -137,6 +140,32 @@ class AdaCoor(torch.optim.Optimizer):
                 raise ValueError("AdaCoor takes no sparse gradients")
             state["sum"] = torch.zeros_like(p, dtype=self.state_dtype)
         return state["sum"]
+
+
+def check(args: argparse.Namespace, arguments: Mapping[str, Any]) -> None:
+    """Refuse what cannot work with AdaCoor; `arguments` are those of --optimizer_args.
+
+    Raises:
+        ValueError: the weights are spread over processes, or would be rounded otherwise in each.
+    """
+    shards = [
+        f"accelerate's {name}"  # as its launcher tells the script that it starts
+        for way, name in WAYS.items()
+        if os.environ.get(f"ACCELERATE_USE_{way}", "").lower() == "true"
+    ]
+    if getattr(args, "deepspeed", False):
+        shards = ["--deepspeed"]
+    if shards:
+        raise ValueError(
+            f"AdaCoor does not work with {shards[0]}, which steps parts of weights in one flat "
+            "tensor: it was never tried. Leave it out, or use another --optimizer_type"
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and arguments.get("stochastic_rounding"):
+        raise ValueError(
+            "AdaCoor's stochastic_rounding=True does not work with several processes: each would "
+            "round in its own way, and their weights drift apart. Use --stochastic_rounding of the "
+            "patch fused-step, which rounds alike in all, or leave it out of --optimizer_args"
+        )
 
 
 def log(logs: dict[str, Any], lr_scheduler: Any) -> None:

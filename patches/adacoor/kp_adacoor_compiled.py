@@ -57,8 +57,18 @@ def step_of_what_fits(
 def _kernel(like: tuple[Any, ...]) -> Callable[..., None] | None:
     """Return the compiled `_together`, which was tried with such devices and dtypes.
 
-    None, and a warning, if it cannot be compiled here or what it computes is not the step.
+    None, and a warning, if it cannot be compiled here or what it computes is not the step. With
+    several processes, all take the same step: they ask for the same kernels in the same order.
     """
+    kernel = _tried(like)
+    if _in_all(kernel is not None, like[0][0]):
+        return kernel
+    if kernel is not None:
+        _warn("it does not work in another process")
+    return None
+
+
+def _tried(like: tuple[Any, ...]) -> Callable[..., None] | None:
     try:
         kernel = torch.compile(_together, dynamic=True)
         # Of different sizes, or the kernel would be for tensors of one size. So large that the
@@ -69,6 +79,15 @@ def _kernel(like: tuple[Any, ...]) -> Callable[..., None] | None:
         _warn(f"{type(error).__name__}: {error}".splitlines()[0])
         return None
     return kernel
+
+
+def _in_all(works: bool, device: Any) -> bool:
+    """Return whether something works in each process of this training."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return works
+    flag = torch.tensor([float(works)], device=device)
+    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MIN)
+    return bool(flag.item())
 
 
 def _try(kernel: Callable[..., None], like: tuple[Any, ...], sizes: Sequence[int]) -> None:

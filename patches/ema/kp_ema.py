@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import functools
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -28,6 +29,7 @@ from .kp_average import Average
 STATE = "ema.safetensors"
 RAW = "-non-EMA"
 IN_BACKWARD = ("fused_backward_pass", "steps_in_backward")
+WAYS = {"DEEPSPEED": "DeepSpeed", "FSDP": "FSDP", "MEGATRON_LM": "Megatron-LM", "TP": "TP"}
 logger = logging.getLogger(__name__)
 
 
@@ -57,24 +59,46 @@ class Off:
         """Do nothing."""
 
 
-def prepare(args: argparse.Namespace, accelerator: Any, models: Sequence[nn.Module]) -> Ema | Off:
-    """Return the average of what is trained of `models`, hooked into saving, sampling and states.
-
-    To be called when everything is prepared and nothing is resumed yet.
+def check(args: argparse.Namespace) -> None:
+    """Refuse what cannot work, before anything is loaded.
 
     Raises:
-        ValueError: an option has an impossible value, or DeepSpeed holds the weights.
+        ValueError: an option has an impossible value, or no process would have all weights.
     """
     if not args.enable_ema:
-        return Off()
-    if getattr(args, "deepspeed", False):
-        raise ValueError("--enable_ema does not work with --deepspeed, which shards the weights")
+        return
+    if shards := sharding(args):
+        raise ValueError(
+            f"--enable_ema does not work with {shards}: no process has all weights to average. "
+            f"Leave one of the two out"
+        )
     if not 0 <= args.ema_decay < 1:
         raise ValueError(f"--ema_decay must be at least 0 and below 1, got {args.ema_decay}")
     if args.ema_update_every < 1:
         raise ValueError(f"--ema_update_every must be 1 or more, got {args.ema_update_every}")
     if args.ema_device not in ("gpu", "cpu"):  # a TOML file is not held to the choices
         raise ValueError(f"--ema_device must be gpu or cpu, got {args.ema_device!r}")
+
+
+def sharding(args: argparse.Namespace) -> str | None:
+    """Return what spreads the weights over several processes, or None if each has them all."""
+    if getattr(args, "deepspeed", False):
+        return "--deepspeed"
+    # What accelerate's launcher tells the script that it starts.
+    for way, name in WAYS.items():
+        if os.environ.get(f"ACCELERATE_USE_{way}", "").lower() == "true":
+            return f"accelerate's {name}"
+    return None
+
+
+def prepare(args: argparse.Namespace, accelerator: Any, models: Sequence[nn.Module]) -> Ema | Off:
+    """Return the average of what is trained of `models`, hooked into saving, sampling and states.
+
+    To be called when everything is prepared and nothing is resumed yet. With several processes
+    each has an average of its own: each of them samples.
+    """
+    if not args.enable_ema:
+        return Off()
     average = Average(models, device="cpu" if args.ema_device == "cpu" else None)
     ema = Ema(args, accelerator, average)
     accelerator.register_save_state_pre_hook(ema.save_state)
@@ -91,7 +115,8 @@ class Ema:
     def __init__(self, args: argparse.Namespace, accelerator: Any, average: Average) -> None:
         self.args, self.accelerator, self.average = args, accelerator, average
         self.steps = 0  # optimizer steps seen, over all resumes
-        self._raw = dict(_pairs(args))  # what was saved of the average -> its raw weights
+        # What was saved of the average -> its raw weights. One process saves, and deletes.
+        self._raw = dict(_pairs(args)) if accelerator.is_main_process else {}
         self._waiting: set[int] = set()  # optimizers that wait for an update before they step
 
     def start(self) -> None:
@@ -159,8 +184,9 @@ class Ema:
         if not self.accelerator.is_main_process:
             return
         count = sum(p.numel() for p in self.average.parameters.values())
-        where = self.args.ema_device
-        self.accelerator.print(f"EMA of {count} weights, {count * 4 / 1e9:.1f} GB on {where}")
+        where, processes = self.args.ema_device, self.accelerator.num_processes
+        each = f", in each of {processes} processes" if processes > 1 else ""
+        self.accelerator.print(f"EMA of {count} weights, {count * 4 / 1e9:.1f} GB on {where}{each}")
         steps = self.args.max_train_steps
         left = kp_average.left_of_the_start(
             steps, decay=self.args.ema_decay, beta=self.args.ema_exp_beta

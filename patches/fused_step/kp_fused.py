@@ -21,6 +21,7 @@ from .kp_rounding import Rounding
 
 FUSED = "--fused_backward_pass"
 ROUNDING = "--stochastic_rounding"
+WAYS = {"DEEPSPEED": "DeepSpeed", "FSDP": "FSDP", "MEGATRON_LM": "Megatron-LM", "TP": "TP"}
 ADAFACTOR = Path(__file__).with_name("adafactor_fused.py")  # sd-scripts' own, from v0.9.0 on
 
 
@@ -57,6 +58,8 @@ def begin(args: argparse.Namespace) -> Steps | Off:
             )
         if fused and not ADAFACTOR.exists():
             raise ValueError(f"{FUSED} with Adafactor needs sd-scripts v0.9.0 or newer")
+        if fused and int(os.environ.get("WORLD_SIZE", "1")) > 1:  # which sd-scripts lets happen
+            raise ValueError(_PROCESSES)
         return Off()
     if not (fused or rounding):
         return Off()
@@ -163,10 +166,17 @@ def _refused_rounding(args: argparse.Namespace) -> Iterator[str]:
     precision = args.mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION")
     if precision == "fp16" or getattr(args, "full_fp16", False):
         yield _FP16
+    which = FUSED if args.fused_backward_pass else ROUNDING
     for option in ("deepspeed", "fused_optimizer_groups"):
         if getattr(args, option, None):
-            which = FUSED if args.fused_backward_pass else ROUNDING
             yield f"{which} does not work with --{option}. Leave one of the two out"
+    for way, name in WAYS.items():
+        # What accelerate's launcher tells the script that it starts.
+        if os.environ.get(f"ACCELERATE_USE_{way}", "").lower() == "true":
+            yield (
+                f"{which} does not work with accelerate's {name}, which spreads the weights over "
+                "processes. Leave one of the two out"
+            )
 
 
 def _refused(args: argparse.Namespace) -> Iterator[str]:

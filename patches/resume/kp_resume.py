@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import kp_position, kp_states
+from . import kp_position, kp_states, kp_together
 from .kp_position import Position
 from .kp_run import Run
 from .kp_training import say
@@ -66,10 +66,14 @@ def begin(args: argparse.Namespace) -> Run | Off:
     saves = args.save_state or getattr(args, "save_state_on_train_end", False)
     if not (timed or ours):
         skips = getattr(args, "skip_until_initial_step", False)  # the script changes the loader
-        if skips or not saves:
+        spread = getattr(args, "deepspeed", False) or kp_together.shards()  # never tried
+        if skips or spread or not saves:
             return Off()
     else:
         _require_one_optimizer(args)
+        _require_whole_weights()
+        if ours:
+            _require_as_many(ours)
         _choose_seed(args, ours, timed=timed)
         _count_instead(args, ours)
     quiet = bool(ours.setting["quiet"] if ours else timed)
@@ -97,6 +101,29 @@ def _require_one_optimizer(args: argparse.Namespace) -> None:
                 f"--{option} cannot be continued exactly: {why}. "
                 f"Leave out --{option}, or --state_every_minutes and a --resume of its states"
             )
+
+
+def _require_whole_weights() -> None:
+    if found := kp_together.shards():
+        raise ValueError(
+            f"--state_every_minutes and a --resume of its states do not work with {found}: no "
+            "process has all weights, and it was never tried. Leave one of the two out"
+        )
+
+
+def _require_as_many(ours: Position) -> None:
+    """Raise ValueError unless there are as many processes as saved the state."""
+    was, now = ours.setting.get("processes"), kp_together.count()
+    if was is not None and was != now:
+        raise ValueError(
+            f"the state was saved by a training of {_processes(was)}, and this one has "
+            f"{_processes(now)}: steps, schedule and the names of weights would be others. "
+            f"Continue with {_processes(was)}, or begin a training with the last saved model"
+        )
+
+
+def _processes(number: int) -> str:
+    return "1 process" if number == 1 else f"{number} processes"
 
 
 def _count_instead(args: argparse.Namespace, ours: Position | None) -> None:
@@ -134,7 +161,7 @@ def _choose_seed(args: argparse.Namespace, ours: Position | None, *, timed: bool
     if args.seed is None and ours:
         args.seed = ours.setting["seed"]
     if args.seed is None and timed:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if kp_together.count() > 1:
             raise ValueError("--state_every_minutes with several processes needs a --seed")
         args.seed = random.SystemRandom().randrange(2**31)
         say(f"--seed is {args.seed}: one is needed to continue exactly, and none was given")

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import kp_position, kp_states
+from . import kp_position, kp_states, kp_together
 from .kp_generators import Snapshot
 from .kp_position import Position
 from .kp_training import Training, say
@@ -44,19 +44,26 @@ class Run:
         self.epoch_start: Snapshot = {}
         self.before_last: Snapshot = {}
         self._asked: str | None = None  # the signal to stop for
-        self._undescribed: Path | None = None  # a state of sd-scripts that gets our part later
+        # A state of sd-scripts that gets our part later, and the seconds it took.
+        self._undescribed: tuple[Path, float] | None = None
 
     def start(self, found: Mapping[str, Any]) -> tuple[int, Any]:
         """Go to where the state was saved; return its step, and the data loader to use from now.
 
         `found` are the variables of the script's `train`.
+
+        Raises:
+            ValueError: the processes do not see the same states.
         """
         self.training, self.step = Training.of(found), found["global_step"]
         self.loader = self.training.loader
         self.accelerator = accelerator = self.training.accelerator
         self._save_state, accelerator.save_state = accelerator.save_state, self.save_state
+        at = self.resumed
+        kp_together.require_the_same(accelerator, self.args.resume, at and (at.step, at.batches))
         self._go_to()
         if self.timed:
+            kp_together.require_one_folder(accelerator, self.folder)
             self.saved_at = time.monotonic()
             for name in _SIGNALS:
                 signal.signal(getattr(signal, name), self._ask)
@@ -99,7 +106,8 @@ class Run:
         """Save a state if it is time to, or if a signal asked for it: then stop."""
         self.epoch, self.step, self.in_batch = epoch, step, False
         self.finished = step >= self.args.max_train_steps  # the script leaves the loop
-        self._describe()
+        if self.accelerator.sync_gradients:
+            self._describe()
         if not (self.timed and self.accelerator.sync_gradients):
             return
         due = time.monotonic() - self.saved_at >= self.args.state_every_minutes * 60
@@ -117,25 +125,33 @@ class Run:
         """Save a state and delete the oldest. Where it fails, training goes on."""
         begun, now, rank = time.monotonic(), self.training.take(), self.accelerator.process_index
         part = kp_states.part(self.folder, self.step)
-        try:
+
+        def make() -> None:
             if rank == 0:
                 kp_states.make(part)
-            self.accelerator.wait_for_everyone()
+
+        def write() -> None:
             self._save_state(str(part))
             self.training.give(now)  # saving moves Python's
-            position = self._position()
-            position.save(part, rank)
-            self.accelerator.wait_for_everyone()
+            self._position().save(part, rank)
+
+        def finish() -> None:
             if rank == 0:
-                state, manifest = kp_states.finish(part, position.manifest(), begun)
+                state, manifest = kp_states.finish(part, self._position().manifest(), begun)
                 kp_states.prune(self.folder, self.args.state_keep)
                 seconds, size = manifest["seconds"], manifest["bytes"] / 1e9
                 where = f"step {self.step} (epoch {self.epoch + 1})"
                 say(f"state of {where} saved in {seconds:.1f} s, {size:.2f} GB: {state}")
+
+        try:
+            # No process goes on, or ends, before all have done each: its launcher ends the others.
+            for each in (make, write, finish):
+                kp_together.do(self.accelerator, each)
         except (OSError, RuntimeError) as error:  # mostly a full disk
-            if stopping or self.accelerator.num_processes > 1:
+            if stopping:
                 raise
-            kp_states.remove(part)
+            if rank == 0:
+                kp_states.remove(part)
             self.training.give(now)
             say(f"the state of step {self.step} could not be saved, training goes on: {error}")
         self.saved_at = time.monotonic()
@@ -145,20 +161,34 @@ class Run:
         begun, state = time.monotonic(), Path(folder)
         (state / kp_states.MANIFEST).unlink(missing_ok=True)  # of an earlier one, in its place
         done = self._save_state(folder, *rest, **named)
-        self._undescribed, self._seconds = state, round(time.monotonic() - begun, 3)
+        self._undescribed = (state, round(time.monotonic() - begun, 3))
         if not self.in_batch:  # an epoch is over: once more when it is sampled, if it is
-            self._describe()
-            self._undescribed = state
+            self._write_into(*self._undescribed)
         return done
 
     def _describe(self) -> None:
-        """Write our part into the last state of sd-scripts' own."""
-        state, self._undescribed = self._undescribed, None
-        if state is not None and state.is_dir():
-            position = self._position()
+        """Write our part into the last state of sd-scripts' own.
+
+        With several processes the first one alone saves such states, and tells the others.
+        """
+        found, self._undescribed = self._undescribed, None
+        together = self.accelerator.num_processes > 1 and self.args.save_state
+        if together:
+            if not any(self.training.agreed(found is not None)):
+                return
+            found = next(each for each in kp_together.of_all(self.accelerator, found) if each)
+        if found is not None:
+            self._write_into(*found, together=bool(together))
+
+    def _write_into(self, state: Path, seconds: float, *, together: bool = False) -> None:
+        there = state.is_dir()
+        position = self._position()
+        if there:
             position.save(state, self.accelerator.process_index)
-            if self.accelerator.is_main_process:
-                kp_states.write(state, {**position.manifest(), "seconds": self._seconds})
+        if together:
+            self.accelerator.wait_for_everyone()
+        if there and self.accelerator.is_main_process:
+            kp_states.write(state, {**position.manifest(), "seconds": seconds})
 
     def _go_to(self) -> None:
         """Set everything but the data loader to where the state was saved."""
@@ -186,6 +216,9 @@ class Run:
         before = 0 if position.finished else position.batches
         self.training.go_on_with(position.losses, self.first_epoch, before)
         say(f"continuing after step {position.step} (epoch {position.epoch + 1}): {resume}")
+        found = kp_together.of_all(self.accelerator, differences)
+        for rank, each in enumerate(found[1:], start=1):
+            differences += [f"in process {rank}, {one}" for one in each if one not in found[0]]
         if differences:
             say("it will not be exactly the same training: " + "; ".join(differences))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import signal
@@ -76,7 +77,8 @@ def train(
     """Train nothing as sdxl_train.py does; return what every batch drew and saw."""
     parser = argparse.ArgumentParser()
     kp_resume.add_arguments(parser)
-    steps = EPOCHS * -(-BATCHES // accumulation)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    steps = EPOCHS * math.ceil(BATCHES / processes / accumulation)
     args = argparse.Namespace(
         **{
             **vars(parser.parse_args([])),
@@ -106,7 +108,7 @@ def train(
         images, shuffle=True, collate_fn=collated, num_workers=workers
     )
     accelerator = Accelerator(cpu=True, gradient_accumulation_steps=accumulation)
-    model = torch.nn.Linear(1, 1)
+    inner = model = torch.nn.Linear(1, 1)
     model, optimizer, loader = accelerator.prepare(
         model, torch.optim.AdamW(model.parameters(), lr=0.1), loader
     )
@@ -133,7 +135,7 @@ def train(
                 global_step += 1
                 each_step(global_step, accelerator)
             recorder.add(epoch=epoch, step=step, loss=loss.item())
-            now = (recorder.loss_total, len(recorder.loss_list), model.weight.item())
+            now = (recorder.loss_total, len(recorder.loss_list), inner.weight.item())
             seen.append((epoch, global_step, *map(float, batch), *map(float, drawn), *now))
             run.after_batch(epoch, global_step)
             if global_step >= args.max_train_steps:

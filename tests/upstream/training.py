@@ -20,6 +20,7 @@ from wrapper.screen.talk import Talk
 from wrapper.system import proc
 from wrapper.system.proc import Result
 
+ON_CPUS = {"ACCELERATE_USE_CPU": "true"}
 OF_RUNS = ("state_every_minutes", "state_dir", "log_with", "logging_dir")
 
 
@@ -67,14 +68,49 @@ class Training:
             env = {**os.environ, **launch.env}
             return psutil.Popen(argv, cwd=launch.cwd, env=env, stdout=said, stderr=said)
 
-    def run_by_two(self, name: str, *options: str) -> tuple[Path, Result]:
-        """Train with two processes, which gloo connects, into the folder `name`."""
+    def run_by_two(
+        self, name: str, *options: str, in_front: tuple[str, ...] = (), check: bool = True
+    ) -> tuple[Path, Result]:
+        """Train with two processes, which gloo connects, into the folder `name`.
+
+        `in_front` is a script, and its arguments, that runs the real one.
+        """
+        argv = self._by_two(in_front)
+        into, env = self.folder / name, {**self._train.launch.env, **ON_CPUS}
+        words = (*argv, *options, f"--output_dir={into}")
+        return into, proc.run(words, cwd=self.scripts, env=env, check=check)
+
+    def begin_by_two(self, name: str, *options: str) -> psutil.Popen:
+        """Begin to train with two processes into the folder `name`, as `begin` does with one."""
         launch, into = self._train.launch, self.folder / name
-        at = next(i for i, word in enumerate(launch.argv) if word.endswith(".py"))
-        together = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
-        argv = (launch.argv[0], *together, *launch.argv[at:], *options, f"--output_dir={into}")
-        env = {**launch.env, "ACCELERATE_USE_CPU": "true"}
-        return into, proc.run(argv, cwd=launch.cwd, env=env)
+        into.mkdir(exist_ok=True)
+        with (self.folder / f"{name}.log").open("ab") as said:
+            argv = (*self._by_two(()), *options, f"--output_dir={into}")
+            env = {**os.environ, **launch.env, **ON_CPUS}
+            return psutil.Popen(argv, cwd=launch.cwd, env=env, stdout=said, stderr=said)
+
+    def run_observed(self, name: str, *options: str, in_front: tuple[str, ...]) -> Path:
+        """Train by one process into the folder `name`, by a script that runs the real one."""
+        launch, into = self._train.launch, self.folder / name
+        at = self._at_scripts()
+        words = (*launch.argv[:at], *in_front, *launch.argv[at:], *options, f"--output_dir={into}")
+        proc.run(words, cwd=launch.cwd, env=launch.env)
+        return into
+
+    def _by_two(self, in_front: tuple[str, ...]) -> tuple[str, ...]:
+        """Return how accelerate's launcher starts two processes.
+
+        With --cpu it would start one. Without, and without a GPU, they run on the CPU.
+        """
+        argv = self._train.launch.argv
+        together = ("--multi_gpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no")
+        as_ever = ("--dynamo_backend=no", "--num_cpu_threads_per_process=1")
+        launcher = ("-m", "accelerate.commands.launch", *together, *as_ever)
+        return (argv[0], *launcher, *in_front, *argv[self._at_scripts() :])
+
+    def _at_scripts(self) -> int:
+        """Return the place of the first script, after the launcher's words."""
+        return next(i for i, w in enumerate(self._train.launch.argv) if w.endswith(".py"))
 
     def run_as(
         self,

@@ -10,9 +10,9 @@ from kohya_presets.sdscripts.scripts import KNOWN, MODEL, makes_lora
 from kohya_presets.training.settings import Settings
 from kohya_presets.training.trained import TEXT_ENCODER_1, UNET
 from kohya_presets.validate.rules.rule import (
+    AT_ONCE,
     EVERY,
     FINE_TUNE,
-    FIRST_STEP,
     NEVER,
     SDXL,
     Finding,
@@ -200,8 +200,8 @@ RULES = (
         "error",
         "ema_decay must be below 1, ema_update_every 1 or more",
         ema_values,
-        "patches/ema/kp_ema.py, prepare: raises",
-        fails=FIRST_STEP,
+        "patches/ema/kp_ema.py, check: raises",
+        fails=AT_ONCE,
         options=("ema_decay", "ema_update_every"),
         scripts=FINE_TUNE,
     ),
@@ -210,8 +210,8 @@ RULES = (
         "error",
         "enable_ema does not work with deepspeed",
         ema_with_deepspeed,
-        "patches/ema/kp_ema.py, prepare: raises",
-        fails=FIRST_STEP,
+        "patches/ema/kp_ema.py, check: raises",
+        fails=AT_ONCE,
         options=("enable_ema", "deepspeed"),
         scripts=FINE_TUNE,
     ),

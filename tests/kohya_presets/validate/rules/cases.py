@@ -416,7 +416,12 @@ CASES = {
         "--ema_decay must be",
         preset="a100-ema",
     ),
-    "ema-deepspeed": Case("train.deepspeed=true", "train.deepspeed=false", preset="a100-ema"),
+    "ema-deepspeed": Case(
+        "train.deepspeed=true",
+        "train.deepspeed=false",
+        "--enable_ema does not work with --deepspeed",
+        preset="a100-ema",
+    ),
     "ema-idle": Case("train.enable_ema=false", "train.enable_ema=true", preset="a100-ema"),
     "ema-learns-nothing": Case(
         "train.ema_exp_beta=1e6 train.max_train_epochs=3",
