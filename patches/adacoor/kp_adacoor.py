@@ -26,7 +26,7 @@ from .kp_adacoor_compiled import step_of_what_fits
 from .kp_adacoor_step import Store, adacoor
 
 # Elements that one pass works on: temporary copies in fp32 take 4 to 12 bytes for each.
-AT_A_TIME = {"cpu": 2**20, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
+AT_A_TIME = {"cpu": 2**17, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
 SEEN = 2**16  # elements of a group that its effective rate is measured on
 
 
@@ -44,8 +44,8 @@ class AdaCoor(torch.optim.Optimizer):
             that small changes add up on average.
         weight_decay: Decoupled: p <- p * (1 - lr * weight_decay) at each step.
         compiled: Let torch.compile make one kernel of the step, which reads and writes each number
-            once. Where it cannot, for what is not contiguous, and for the smallest that make up no
-            16 tensors of a kind, the step is the usual one. Not with stochastic_rounding.
+            once. Where it cannot, and for what is not contiguous, the step is the usual one. Not
+            with stochastic_rounding.
     """
 
     def __init__(

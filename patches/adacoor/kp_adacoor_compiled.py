@@ -3,8 +3,9 @@
 Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 2.0 and newer.
 
 Each number is read once and written once, where the usual step goes over its tensors four to seven
-times. It is compiled once for each set of devices and dtypes, whatever the shapes, rates and decay,
-and tried on examples before it touches a weight.
+times. It is compiled for 16 tensors at a time, and for one, which the few that are left take, and each in
+fused-step; once for each set of devices and dtypes, whatever the shapes, rates and decay. It is
+tried on examples before it touches a weight.
 """
 
 from __future__ import annotations
@@ -40,22 +41,24 @@ def step_of_what_fits(
         (alike.setdefault(like, []) if fits else left).append(triple)
     for like, some in alike.items():
         some.sort(key=lambda triple: -triple[0].numel())  # the few that are left are the smallest
-        full = len(some) // TOGETHER * TOGETHER
-        if not full or (kernel := _kernel(like)) is None:
-            left += some
-            continue
         factors = _factors(some[0][0].device, lr, epsilon, weight_decay)
-        for n in range(0, full, TOGETHER):
-            # Neither shape nor gradient is the kernel's business: it would be compiled for each.
-            flat = [[t.view(-1).data for t in triple] for triple in some[n : n + TOGETHER]]
-            kernel(*map(list, zip(*flat, strict=True)), factors)
-        left += some[full:]
+        for together in (TOGETHER, 1):
+            full = len(some) // together * together
+            if not full or (kernel := _kernel(like, together)) is None:
+                continue
+            for n in range(0, full, together):
+                # Neither shape nor gradient is the kernel's business: it would be compiled for
+                # each.
+                flat = [[t.view(-1).data for t in triple] for triple in some[n : n + together]]
+                kernel(*map(list, zip(*flat, strict=True)), factors)
+            some = some[full:]
+        left += some
     return left
 
 
 @functools.cache
-def _kernel(like: tuple[Any, ...]) -> Callable[..., None] | None:
-    """Return the compiled `_together`, which was tried with such devices and dtypes.
+def _kernel(like: tuple[Any, ...], together: int) -> Callable[..., None] | None:
+    """Return `_together`, compiled for so many tensors and tried with such devices and dtypes.
 
     None, and a warning, if it cannot be compiled here or what it computes is not the step.
     """
@@ -64,7 +67,7 @@ def _kernel(like: tuple[Any, ...]) -> Callable[..., None] | None:
         # Of different sizes, or the kernel would be for tensors of one size. So large that the
         # compiler has several threads work on them; then so small that they are less than a vector.
         for least in (LARGE, 2):
-            _try(kernel, like, range(least, least + TOGETHER))
+            _try(kernel, like, range(least, least + together))
     except Exception as error:  # no compiler, no Triton, a Python too new: each has its own
         _warn(f"{type(error).__name__}: {error}".splitlines()[0])
         return None
