@@ -3,9 +3,9 @@
 Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 2.0 and newer.
 
 Each number is read once and written once, where the usual step goes over its tensors four to seven
-times. It is compiled for 16 tensors at a time, and for one, which the few that are left take, and each in
-fused-step; once for each set of devices and dtypes, whatever the shapes, rates and decay. It is
-tried on examples before it touches a weight.
+times. It is compiled for 16 tensors at a time, and for one (those that are left, and fused-step's),
+once for each set of devices and dtypes, whatever the shapes, rates and decay. It is tried on
+examples before it touches a weight.
 """
 
 from __future__ import annotations

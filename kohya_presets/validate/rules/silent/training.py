@@ -48,12 +48,11 @@ def own_step_size(s: Settings) -> Finding | None:
 
 
 def compiled_idle(s: Settings) -> Finding | None:
-    alone = s.train("fused_backward_pass") or s.train("stochastic_rounding")
-    if s.training.optimizer != "adacoor" or not alone:
+    if s.training.optimizer != "adacoor" or not s.train("stochastic_rounding"):
         return None
     if not s.training.optimizer_args.get("compiled"):
         return None
-    message = "AdaCoor's compiled=True has no effect here: it takes 16 weights at a time"
+    message = "AdaCoor's compiled=True has no effect with stochastic_rounding"
     return Finding("train", "optimizer_args", message, "Leave compiled=True out.")
 
 
@@ -136,11 +135,11 @@ RULES = (
     Rule(
         "compiled-idle",
         "warning",
-        "AdaCoor's compiled=True has no effect with fused_backward_pass and stochastic_rounding",
+        "AdaCoor's compiled=True has no effect with stochastic_rounding",
         compiled_idle,
-        "patches/fused_step/kp_fused.py, Steps: says it; patches/adacoor/kp_adacoor_compiled.py",
+        "patches/fused_step/kp_fused.py, Steps: says it; patches/adacoor/kp_adacoor.py",
         fails=NEVER,
-        options=("optimizer_args", "fused_backward_pass", "stochastic_rounding"),
+        options=("optimizer_args", "stochastic_rounding"),
         scripts=FINE_TUNE,
     ),
     Rule(

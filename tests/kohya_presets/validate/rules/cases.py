@@ -232,8 +232,8 @@ CASES = {
         patches=("fused-step",),
     ),
     "compiled-idle": Case(
+        'train.stochastic_rounding=true train.optimizer_args=["compiled=True"]',
         'train.fused_backward_pass=true train.optimizer_args=["compiled=True"]',
-        'train.optimizer_args=["compiled=True"]',
         preset="adacoor",
         patches=("fused-step",),
     ),
