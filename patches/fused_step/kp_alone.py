@@ -69,7 +69,11 @@ class Alone:
         group = self._optimizer.param_groups[number]
         if hasattr(self._optimizer, "step_param"):
             store = self._rounding.store if self._rounding else None
-            self._optimizer.step_param(p, group, store)
+            keys = getattr(self._rounding, "keys", None)
+            if keys and getattr(self._optimizer, "compiled", False):
+                self._optimizer.step_param(p, group, store, keys())
+            else:
+                self._optimizer.step_param(p, group, store)
         elif self._rounding and self._formula and p.dtype == torch.bfloat16:
             with torch.no_grad():
                 self._formula(self._optimizer, p, group, self._rounding.store)

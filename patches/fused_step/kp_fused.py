@@ -144,8 +144,6 @@ class Steps:
             say(f"  {count} weights are bfloat16, and rounded by chance")
             if not count:
                 say(f"  {ROUNDING} has no weights to round: use --full_bf16")
-        if self._rounds and getattr(inner, "compiled", False):
-            say(f"  AdaCoor's compiled=True has no effect with {ROUNDING}")
 
 
 _FP16 = (

@@ -36,14 +36,23 @@ class Rounding:
         self._seed = seed
         self._generators: dict[torch.device, torch.Generator] = {}
         self._noise: _Noise | None = None
+        self._text = b""
 
     def begin(self, step: int, number: int, device: torch.device) -> None:
         """Draw for the tensor `number` in the optimizer step `step` from now on."""
         if device not in self._generators:
             self._generators[device] = torch.Generator(device)
-        text = f"{self._seed} {step} {number}".encode()
-        mixed = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+        self._text = f"{self._seed} {step} {number}".encode()
+        mixed = int.from_bytes(hashlib.blake2b(self._text, digest_size=8).digest(), "little")
         self._noise = _Noise(self._generators[device].manual_seed(mixed >> 1))
+
+    def keys(self) -> tuple[int, int]:
+        """Return two numbers of 32 bits to seed this tensor's noise in a kernel of its own."""
+        digest = hashlib.blake2b(self._text, digest_size=8, person=b"kernel").digest()
+        return (
+            int.from_bytes(digest[:4], "little", signed=True),
+            int.from_bytes(digest[4:], "little", signed=True),
+        )
 
     def store(self, exact: Sequence[Tensor], into: Sequence[Tensor]) -> None:
         """Write fp32 tensors, whose values are lost, into others of any dtype; round bfloat16."""

@@ -47,15 +47,6 @@ def own_step_size(s: Settings) -> Finding | None:
     return Finding("train", "optimizer_type", message, hint)
 
 
-def compiled_idle(s: Settings) -> Finding | None:
-    if s.training.optimizer != "adacoor" or not s.train("stochastic_rounding"):
-        return None
-    if not s.training.optimizer_args.get("compiled"):
-        return None
-    message = "AdaCoor's compiled=True has no effect with stochastic_rounding"
-    return Finding("train", "optimizer_args", message, "Leave compiled=True out.")
-
-
 def _is_rounded(s: Settings) -> bool:
     """Return whether a training with stochastic_rounding has anything in bfloat16."""
     state = s.training.optimizer_args.get("state_dtype", "bfloat16")
@@ -130,16 +121,6 @@ RULES = (
         "patches/fused_step/kp_fused.py, Steps: says it",
         fails=NEVER,
         options=("stochastic_rounding", "full_bf16"),
-        scripts=FINE_TUNE,
-    ),
-    Rule(
-        "compiled-idle",
-        "warning",
-        "AdaCoor's compiled=True has no effect with stochastic_rounding",
-        compiled_idle,
-        "patches/fused_step/kp_fused.py, Steps: says it; patches/adacoor/kp_adacoor.py",
-        fails=NEVER,
-        options=("optimizer_args", "stochastic_rounding"),
         scripts=FINE_TUNE,
     ),
     Rule(
