@@ -35,7 +35,7 @@ lint: .venv/ready-test
 
 # All of them, whatever the first ones say. On a GPU where there is one.
 bench: .venv/ready-bench
-	@failed=; for name in light_commands validating patching watching_over ema adacoor fused_step lora \
+	@failed=; for name in light_commands validating patching watching_over ema adacoor lora \
 	  pictures.duplicates pictures.copies pictures.reading pictures.sheet pages.report; do \
 	  echo "== $$name"; $(BIN)/python -m bench.$$name || failed="$$failed $$name"; echo; \
 	done; test -z "$$failed" || { echo "not as fast as they should be:$$failed"; exit 1; }

@@ -1,100 +1,146 @@
-"""Time a step of AdaCoor, its state in bfloat16 (as published) and in fp32; weights are in fp32.
+"""Time a step of all of SDXL's parameters: AdaCoor's, and that of others that people train it with.
 
-Ours is the compiled one. Rivals: ours without that, the formula in a loop over tensors, and torch's
-Adagrad and AdamW, `foreach` and `fused` where this torch has that. Not ahead of one per byte, nor
-level with it at the memory's limit, is a failure. On a CPU, torch's `fused` ones are told only:
-they are written by hand for it, they compute something else, and nobody fine-tunes SDXL there.
+Weights are in fp32, then in bfloat16, then in bfloat16 rounded by chance. "all": all weights at
+once. "fused": each by itself, as fused-step does as soon as its gradient is there; with rounding
+that is so with and without `--fused_backward_pass`. "compiled" is AdaCoor's compiled=True.
+
+What counts is the time for a parameter. Of ours, the compiled ones must be ahead of every rival,
+or level with it at the memory's limit. The rounded one must be ahead of those that are rounded; how
+it does against the others, which lose small steps, is told.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from lion_pytorch import Lion
+from torch import nn
 from torch.optim import Adagrad, AdamW
+from transformers.optimization import Adafactor
 
 from bench import paired, sdxl_shapes
-from bench.paired import Rival
-from patches.adacoor import kp_adacoor
+from bench.paired import Rival, Timing
+from patches.adacoor.kp_adacoor import AdaCoor
+from patches.fused_step.kp_alone import Alone
+from patches.fused_step.kp_rounding import Rounding
 
-EPSILON = 1e-8
-WEIGHT, GRADIENT = 4, 4  # bytes
-TORCHS = ((Adagrad, 4), (AdamW, 8))  # bytes of state
-DTYPES = (torch.bfloat16, torch.float32)  # of AdaCoor's state
+GROUP = 2.5e7  # parameters; a tensor that has more, up to 63 million, is a group by itself
+OURS = ("AdaCoor, all, compiled", "AdaCoor, fused, compiled")
+ROUNDED = ("AdaCoor, rounded, compiled",)
+Weights = Sequence[nn.Parameter]
 
 
 def main() -> None:
-    """Run all in turn, print a table for each state, fail where ours is not ahead."""
-    options = paired.options(__doc__)
-    sample = sdxl_shapes.sample(int(options.parameters))
+    """Run all in turn, print a table for each dtype of the weights, fail where ours is behind."""
+    options = paired.options(__doc__, parameters=GROUP, of="in memory at a time, at most", rounds=5)
+    groups = sdxl_shapes.groups(int(options.parameters))
     on = paired.device()
-    print(f"AdaCoor's step, {paired.setting(on)}, {options.rounds} rounds\n{sample}")
-    # All of them move the same weights: what these are makes no difference to the time.
-    weights = [nn.Parameter(torch.randn(shape, device=on)) for shape in sample.shapes]
-    for weight in weights:
-        weight.grad = torch.randn_like(weight) * 1e-3
-    rivals = (
-        *_ours(weights, compiled=True),
-        *_ours(weights, compiled=False),
-        *_loops(weights),
-        *_torchs(weights),
-    )
-    *timings, copy = paired.measure(
-        rivals, parameters=sample.parameters, rounds=options.rounds, on=on
-    )
-    told = {r.name for r in rivals if r.name.endswith(", fused")} if on.type == "cpu" else set()
-    not_ahead: list[str] = []
-    for ours, eager, loop in zip(timings[:2], timings[2:4], timings[4:6], strict=True):
-        print()
-        not_ahead += paired.show(ours, [eager, loop, *timings[6:]], copy, told=told)
-    if not_ahead:
-        sys.exit("\n" + "\n".join(not_ahead))
+    print(f"A step, {paired.setting(on)}, {options.rounds} rounds\n{_said(groups)}", flush=True)
+    failures: list[str] = []
+    for dtype in (torch.float32, torch.bfloat16):
+        timings, copy = _measured(groups, dtype, options.rounds, on)
+        named = {timing.rival.name: timing for timing in timings}
+        theirs = [t for t in timings if not t.rival.name.startswith("AdaCoor")]
+        print(f"\nweights, gradients and state in {_name(dtype)}; AdaCoor's state in bfloat16")
+        first = named[OURS[0]]
+        paired.table(first, [t for t in timings if t is not first], copy, unit="parameter")
+        rounded = [t for t in theirs if t.rival.name.endswith("rounded")]
+        plain = [t for t in theirs if t not in rounded]
+        for ours, against in ((OURS, plain), (ROUNDED, rounded)):
+            for each in (named[name] for name in ours if name in named):
+                failures += paired.judge(each, against, copy, unit="parameter")
+        for each in (named[name] for name in ROUNDED if name in named):
+            paired.judge(each, plain, copy, unit="parameter")
+    if failures:
+        sys.exit("\n" + "\n".join(failures))
 
 
-def _ours(weights: Sequence[nn.Parameter], *, compiled: bool) -> Iterator[Rival]:
-    for dtype in DTYPES:
-        optimizer = kp_adacoor.AdaCoor(
-            weights, epsilon=EPSILON, state_dtype=_name(dtype), compiled=compiled
+def _said(groups: Sequence[sdxl_shapes.Group]) -> str:
+    every = sum(group.times * group.parameters for group in groups)
+    tensors = sum(group.times * len(group.shapes) for group in groups)
+    once = sum(group.parameters for group in groups)
+    return (
+        f"SDXL with both text encoders: {tensors} tensors, {every / 1e9:.2f} G parameters, in "
+        f"{sum(group.times for group in groups)} groups, one after the other.\nOf groups of like "
+        f"shapes one is measured, and counted for all: {len(groups)} groups, {once / 1e9:.2f} G."
+    )
+
+
+def _measured(
+    groups: Sequence[sdxl_shapes.Group], dtype: torch.dtype, rounds: int, on: torch.device
+) -> tuple[list[Timing], Timing]:
+    """Return the times of all rivals for all groups, and those of `copy_`."""
+    parts: dict[str, list[tuple[Timing, int]]] = defaultdict(list)
+    for group in groups:
+        weights = [nn.Parameter(torch.randn(s, device=on).to(dtype)) for s in group.shapes]
+        for weight in weights:
+            weight.grad = torch.randn_like(weight) * 1e-3
+        # All of them move the same weights: what these are makes no difference to the time.
+        rivals = list(_rivals(weights, dtype))
+        for timing in paired.measure(rivals, parameters=group.parameters, rounds=rounds, on=on):
+            # Without what it ran, which holds weights and state.
+            rival = replace(timing.rival, run=_nothing)
+            parts[rival.name].append((replace(timing, rival=rival), group.times))
+        del rivals
+    *timings, copy = (paired.together(each) for each in parts.values())
+    return timings, copy
+
+
+def _rivals(weights: Weights, dtype: torch.dtype) -> Iterator[Rival]:
+    size = dtype.itemsize
+    for compiled in (True, False):
+        name = ", compiled" if compiled else ""
+        ours = AdaCoor(weights, compiled=compiled)
+        yield Rival(f"AdaCoor, all{name}", ours.step, *_bytes(size, 2))
+        alone = _alone(AdaCoor(weights, compiled=compiled), weights, None)
+        yield Rival(f"AdaCoor, fused{name}", alone, *_bytes(size, 2))
+    for kind, state in ((Adagrad, 1), (AdamW, 2)):
+        for fused in (False, True):
+            name = f"{kind.__name__}, {'torch fused' if fused else 'foreach'}"
+            try:
+                theirs = kind(weights, lr=1e-6, foreach=not fused, fused=fused)
+            except (RuntimeError, TypeError):  # this torch has no such kernel here
+                continue
+            yield Rival(name, theirs.step, *_bytes(size, state * size))
+    fixed = {"scale_parameter": False, "relative_step": False, "warmup_init": False}
+    adafactor = Adafactor(weights, lr=1e-6, **fixed)
+    yield Rival("Adafactor", adafactor.step, *_bytes(size, 0))
+    yield Rival("Lion", Lion(weights, lr=1e-6).step, *_bytes(size, size))
+    if dtype == torch.bfloat16:
+        made: tuple[tuple[str, torch.optim.Optimizer, int], ...] = (
+            ("AdaCoor, rounded, compiled", AdaCoor(weights, compiled=True), 2),
+            ("AdaCoor, rounded", AdaCoor(weights), 2),
+            ("AdamW, rounded", AdamW(weights, lr=1e-6), 4),
+            ("Lion, rounded", Lion(weights, lr=1e-6), 2),
         )
-        name = f"ours, {_name(dtype)}, {'compiled' if compiled else 'eager'}"
-        yield Rival(name, optimizer.step, *_bytes(dtype.itemsize))
+        for name, optimizer, kept in made:
+            yield Rival(name, _alone(optimizer, weights, Rounding(0)), *_bytes(size, kept))
 
 
-def _loops(weights: Sequence[nn.Parameter]) -> Iterator[Rival]:
-    for dtype in DTYPES:
-        sums = [torch.zeros_like(w, dtype=dtype) for w in weights]
-        yield Rival(f"loop, {_name(dtype)}", _loop(weights, sums), *_bytes(dtype.itemsize))
+def _nothing() -> None: ...
 
 
-def _loop(weights: Sequence[nn.Parameter], sums: Sequence[Tensor]) -> Callable[[], None]:
-    @torch.no_grad()
+def _alone(
+    optimizer: torch.optim.Optimizer, weights: Weights, rounding: Rounding | None
+) -> Callable[[], None]:
+    alone = Alone(optimizer, rounding)
+
     def step() -> None:
-        for p, v in zip(weights, sums, strict=True):
-            g = p.grad
-            assert g is not None
-            v.copy_(v.float().addcmul_(g, g, value=EPSILON))
-            p.addcdiv_(g, v.float().sqrt().add_(EPSILON), value=-EPSILON)
+        for number, weight in enumerate(weights):
+            if rounding:
+                rounding.begin(0, number, weight.device)
+            alone.step(weight, 0)
 
     return step
 
 
-def _torchs(weights: Sequence[nn.Parameter]) -> Iterator[Rival]:
-    for kind, state in TORCHS:
-        for fused in (False, True):
-            name = f"{kind.__name__}, {'fused' if fused else 'foreach'}"
-            try:
-                optimizer = kind(weights, lr=1e-6, foreach=not fused, fused=fused)
-            except (RuntimeError, TypeError) as error:  # this torch has no such kernel here
-                print(f"no {name}: {error}")
-                continue
-            yield Rival(name, optimizer.step, *_bytes(state))
-
-
-def _bytes(state: int) -> tuple[int, int]:
+def _bytes(size: int, state: int) -> tuple[int, int]:
     """Return what must be moved for a parameter (state and weight there and back), and kept."""
-    return 2 * state + 2 * WEIGHT + GRADIENT, state
+    return 2 * state + 3 * size, state
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,42 @@ def sample(parameters: int) -> Sample:
     every = sorted((*unet(), *text_encoder_1(), *text_encoder_2()), key=math.prod)
     step = max(1, round(count(every) / parameters))
     return Sample(tuple(every[step // 2 :: step]), step, len(every), count(every))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tensors that are in memory together; SDXL has such a group so many `times`."""
+
+    shapes: tuple[Shape, ...]
+    times: int
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters the group has, once."""
+        return count(self.shapes)
+
+
+def groups(at_most: int) -> tuple[Group, ...]:
+    """Return all of SDXL's tensors, in groups of `at_most` so many parameters, or a single tensor.
+
+    Groups of the same tensors are one, which stands for all of them.
+    """
+    found: list[Group] = []
+    left: list[Shape] = []
+    for shape, tensors in Counter((*unet(), *text_encoder_1(), *text_encoder_2())).items():
+        together = max(1, at_most // math.prod(shape))
+        if tensors >= together:
+            found.append(Group((shape,) * together, tensors // together))
+        left += [shape] * (tensors % together)
+    mixed: list[Shape] = []
+    for shape in left:
+        if mixed and count(mixed) + math.prod(shape) > at_most:
+            found.append(Group(tuple(mixed), 1))
+            mixed = []
+        mixed.append(shape)
+    if mixed:
+        found.append(Group(tuple(mixed), 1))
+    return tuple(found)
 
 
 def _unet() -> Iterator[Shape]:

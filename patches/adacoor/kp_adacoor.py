@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .kp_adacoor_compiled import step_of_what_fits
+from .kp_adacoor_compiled import Keys, step_of_what_fits
 from .kp_adacoor_step import Store, adacoor
 
 # Elements that one pass works on: temporary copies in fp32 take 4 to 12 bytes for each.
-AT_A_TIME = {"cpu": 2**20, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
+AT_A_TIME = {"cpu": 2**17, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
 WAYS = {"DEEPSPEED": "DeepSpeed", "FSDP": "FSDP", "MEGATRON_LM": "Megatron-LM", "TP": "TP"}
 SEEN = 2**16  # elements of a group that its effective rate is measured on
 
@@ -47,8 +47,8 @@ class AdaCoor(torch.optim.Optimizer):
             that small changes add up on average.
         weight_decay: Decoupled: p <- p * (1 - lr * weight_decay) at each step.
         compiled: Let torch.compile make one kernel of the step, which reads and writes each number
-            once. Where it cannot, for what is not contiguous, and for the smallest that make up no
-            16 tensors of a kind, the step is the usual one. Not with stochastic_rounding.
+            once. Where it cannot, and for what is not contiguous, the step is the usual one. Not
+            with stochastic_rounding.
     """
 
     def __init__(
@@ -90,16 +90,23 @@ class AdaCoor(torch.optim.Optimizer):
         return loss
 
     @torch.no_grad()
-    def step_param(self, p: Tensor, group: dict[str, Any], store: Store | None = None) -> None:
+    def step_param(
+        self,
+        p: Tensor,
+        group: dict[str, Any],
+        store: Store | None = None,
+        keys: Keys | None = None,
+    ) -> None:
         """Take the step of one parameter of `group`, which has a gradient.
 
         `store` writes what is computed in fp32 into weights and state, and rounds in its own way.
+        With `keys` beside it, a compiled step may round by chance itself: these are its seed.
         """
         number = next(n for n, own in enumerate(self.param_groups) if own is group)
         if number not in self._largest:
             trained = (p for p in group["params"] if p.requires_grad)
             self._largest[number] = max(trained, key=Tensor.numel)
-        self._step([p], number, measured=self._largest[number], store=store)
+        self._step([p], number, measured=self._largest[number], store=store, keys=keys)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state. Torch would cast it to the dtype of the weights; it keeps its own."""
@@ -111,14 +118,20 @@ class AdaCoor(torch.optim.Optimizer):
                 self.state[p]["sum"] = saved["sum"].to(p.device, self.state_dtype, copy=True)
 
     def _step(
-        self, params: Sequence[Tensor], number: int, *, measured: Tensor, store: Store | None = None
+        self,
+        params: Sequence[Tensor],
+        number: int,
+        *,
+        measured: Tensor,
+        store: Store | None = None,
+        keys: Keys | None = None,
     ) -> None:
         group = self.param_groups[number]
         triples = [(p, p.grad, self._sum(p)) for p in params]
         lr, epsilon, decay = float(group["lr"]), group["epsilon"], group["weight_decay"]
         left = triples
-        if self.compiled and store is None:
-            left = step_of_what_fits(triples, lr, epsilon, decay)
+        if self.compiled and (store is None or keys is not None):
+            left = step_of_what_fits(triples, lr, epsilon, decay, keys)
         for chunk in _chunks(left):
             adacoor(
                 *chunk,

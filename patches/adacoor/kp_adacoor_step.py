@@ -67,12 +67,20 @@ def by_chance(exact: Sequence[Tensor], into: Sequence[Tensor]) -> None:
             # bfloat16 is the upper half of a float: a random lower half carries over by chance.
             bits = tensor.view(torch.int32)
             size = bits & 0x7FFFFFFF
-            random = torch.randint_like(bits, 2**16)
+            random = _sixteen_bits(bits)
             random.masked_fill_(size >= LARGEST, 0)
             random.add_(bits).bitwise_and_(-(2**16))
             # A NaN whose only bits are in the lower half would be infinity without them.
             bits.copy_(torch.where(size > 0x7F800000, random | 2**22, random))
     copy(into, exact)
+
+
+def _sixteen_bits(like: Tensor) -> Tensor:
+    """Return random numbers from 0 to 65535, as int32: four of each 64 bits that are drawn."""
+    count = like.numel()
+    drawn = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device)
+    drawn.random_(-(2**63), None)
+    return drawn.view(torch.int16)[:count].view(like.shape).to(torch.int32).bitwise_and_(0xFFFF)
 
 
 def copy(into: Sequence[Tensor], values: Sequence[Tensor]) -> None:

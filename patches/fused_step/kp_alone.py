@@ -21,7 +21,7 @@ from .kp_rounding import Rounding
 
 Group = Mapping[str, Any]
 # Elements that one pass works on: temporary copies in fp32 take 16 bytes for each.
-AT_A_TIME = {"cpu": 2**16, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
+AT_A_TIME = {"cpu": 2**17, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
 # Arguments that the steps here do not know -> the value they must have.
 _PLAIN = {
     "AdamW": {"amsgrad": False, "maximize": False},
@@ -69,7 +69,11 @@ class Alone:
         group = self._optimizer.param_groups[number]
         if hasattr(self._optimizer, "step_param"):
             store = self._rounding.store if self._rounding else None
-            self._optimizer.step_param(p, group, store)
+            keys = getattr(self._rounding, "keys", None)
+            if keys and getattr(self._optimizer, "compiled", False):
+                self._optimizer.step_param(p, group, store, keys())
+            else:
+                self._optimizer.step_param(p, group, store)
         elif self._rounding and self._formula and p.dtype == torch.bfloat16:
             with torch.no_grad():
                 self._formula(self._optimizer, p, group, self._rounding.store)
@@ -100,10 +104,11 @@ def _adamw(optimizer: torch.optim.Optimizer, p: Tensor, group: Group, store: Sto
     root = math.sqrt(1 - beta2**steps)
     for stored in _parts(p, p.grad, state["exp_avg"], state["exp_avg_sq"]):
         w, g, m, v = (t.float() for t in stored)
-        w.mul_(1 - lr * group["weight_decay"])
+        if group["weight_decay"]:
+            w.mul_(1 - lr * group["weight_decay"])
         m.lerp_(g, 1 - beta1)
         v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
-        w.addcdiv_(m, v.sqrt().div_(root).add_(group["eps"]), value=-rate)
+        w.addcdiv_(m, v.sqrt().add_(group["eps"] * root), value=-rate * root)
         store((w, m, v), (stored[0], *stored[2:]))
 
 
@@ -117,7 +122,8 @@ def _lion(optimizer: torch.optim.Optimizer, p: Tensor, group: Group, store: Stor
         decay /= optimizer._init_lr  # type: ignore[attr-defined]
     for stored in _parts(p, p.grad, state["exp_avg"]):
         w, g, m = (t.float() for t in stored)
-        w.mul_(1 - lr * decay)
+        if decay:
+            w.mul_(1 - lr * decay)
         w.sub_(torch.lerp(m, g, 1 - beta1).sign_(), alpha=lr)
         m.lerp_(g, 1 - beta2)
         store((w, m), (stored[0], stored[2]))

@@ -147,8 +147,6 @@ class Steps:
             say(f"  {count} weights are bfloat16, and rounded by chance")
             if not count:
                 say(f"  {ROUNDING} has no weights to round: use --full_bf16")
-        if getattr(inner, "compiled", False):
-            say("  AdaCoor's compiled=True has no effect with that")
 
 
 _FP16 = (

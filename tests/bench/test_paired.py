@@ -74,3 +74,23 @@ def test_only_failures_are_returned(capsys: pytest.CaptureFixture[str]) -> None:
     failures = paired.show(ours, [slow, fast], timing("copy_", always(1.0)))
     assert failures == ["o is behind fast, which takes 0.50 of its time for a byte"]
     assert "o is ahead of slow, which takes 2.00 of its time for a byte" in capsys.readouterr().out
+
+
+def test_or_by_the_parameter() -> None:
+    ours, theirs = timing("ours", always(1.0)), timing("theirs", always(1.1), moved=20)
+    assert paired.verdict(ours, theirs, timing("copy_", always(1.0)), "parameter") == (
+        "ours is ahead of theirs, which takes 1.10 of its time for a parameter",
+        False,
+    )
+
+
+def test_a_whole_takes_what_its_parts_take_round_by_round() -> None:
+    found = paired.together([(timing("a", [1.0, 2.0]), 3), (timing("a", [0.5, 0.0]), 2)])
+    assert found.seconds == (4.0, 6.0)
+    assert found.parameters == 500
+    assert found.per("parameter") == (8e6, 12e6)
+
+
+def test_the_spread_is_that_of_the_middle_half() -> None:
+    assert timing("a", [1.0, 2.0, 3.0, 4.0, 100.0]).spread == pytest.approx(2 / 3)
+    assert timing("a", [1.0]).spread == 0

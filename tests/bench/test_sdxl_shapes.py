@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pytest
 
@@ -43,3 +44,16 @@ def test_a_sample_of_everything_is_everything() -> None:
     sample = sdxl_shapes.sample(10**10)
     assert sample.parameters == sample.parameters_in_all == 3_385_184_004
     assert str(sample).startswith("2393 tensors, 3.39 G parameters: ")
+
+
+@pytest.mark.parametrize("at_most", [2 * 10**6, 65 * 10**6])
+def test_groups_together_have_every_tensor_and_are_not_too_large(at_most: int) -> None:
+    groups = sdxl_shapes.groups(at_most)
+    found: Counter[tuple[int, ...]] = Counter()
+    for group in groups:
+        assert group.parameters <= at_most or len(group.shapes) == 1
+        for shape in group.shapes:
+            found[shape] += group.times
+    parts = (sdxl_shapes.unet(), sdxl_shapes.text_encoder_1(), sdxl_shapes.text_encoder_2())
+    assert found == Counter(shape for part in parts for shape in part)
+    assert sum(group.parameters for group in groups) < 10**9

@@ -15,6 +15,8 @@ from tests.usually import usually
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
 from patches.adacoor import kp_adacoor  # noqa: E402
 from patches.adacoor import kp_adacoor_compiled as kp_compiled  # noqa: E402
+from patches.fused_step.kp_alone import Alone  # noqa: E402
+from patches.fused_step.kp_rounding import Rounding  # noqa: E402
 
 AdaCoor = kp_adacoor.AdaCoor
 
@@ -96,13 +98,13 @@ def test_neither_shapes_nor_rates_nor_decay_compile_it_again() -> None:
     counted = torch._dynamo.utils.counters["stats"]
     counted.clear()
     both("float32", steps=3)
-    assert counted["unique_graphs"] == 1
+    assert counted["unique_graphs"] == 2  # for 16 tensors, and for one
     other = [torch.nn.Parameter(torch.randn(64, 3, 3, 3 + n % 5)) for n in range(40)]
     other += [torch.nn.Parameter(torch.randn(500 + n, 400)) for n in range(3)]
     optimizer = AdaCoor(other, lr=0.3, epsilon=1e-6, weight_decay=0.1, compiled=True)
     give_gradients(other, 0)
     optimizer.step()
-    assert counted["unique_graphs"] == 1
+    assert counted["unique_graphs"] == 2
 
 
 @compiler
@@ -116,6 +118,25 @@ def test_what_is_not_contiguous_takes_the_usual_step() -> None:
         optimizer.step()
         assert all(p.grad.stride() == p.stride() for p in made)
     assert all(torch.equal(p, q) for p, q in zip(one, other, strict=True))
+
+
+@compiler
+@pytest.mark.parametrize("weights", DTYPES)
+def test_one_by_one_it_is_the_same_step_bit_for_bit(weights: str) -> None:
+    """As fused-step takes it."""
+    together, alone = (
+        AdaCoor(params(getattr(torch, weights)), weight_decay=0.1, compiled=True) for _ in range(2)
+    )
+    for step in range(5):
+        for optimizer in (together, alone):
+            give_gradients(optimizer.param_groups[0]["params"], step)
+        together.step()
+        for p in alone.param_groups[0]["params"]:
+            alone.step_param(p, alone.param_groups[0])
+    pairs = zip(*(o.param_groups[0]["params"] for o in (together, alone)), strict=True)
+    for p, q in pairs:
+        assert torch.equal(p, q)
+        assert torch.equal(together.state[p]["sum"], alone.state[q]["sum"])
 
 
 @compiler
@@ -140,6 +161,63 @@ def test_it_steps_inside_of_the_backward_pass() -> None:
         torch.testing.assert_close(p.detach(), torch.full_like(p, expected), rtol=1e-5, atol=0)
 
 
+@compiler
+@pytest.mark.parametrize(("weights", "state"), [("bfloat16", "bfloat16"), ("float32", "bfloat16")])
+def test_rounded_by_chance_it_is_unbiased_and_depends_on_seed_step_and_tensor_only(
+    weights: str, state: str
+) -> None:
+    size, dtype = 10**6 + 7, getattr(torch, weights)
+    draw = torch.Generator().manual_seed(0)
+    begin = torch.randn(size, generator=draw).to(dtype)
+    grad = (torch.randn(size, generator=draw) * 0.01).to(dtype)
+    sums = (torch.rand(size, generator=draw) * 1e-10).to(getattr(torch, state))
+
+    def stepped(compiled: bool, seed: int = 1, step: int = 2, number: int = 3) -> Any:
+        p = torch.nn.Parameter(begin.clone())
+        p.grad = grad
+        optimizer = AdaCoor([p], state_dtype=state, compiled=compiled)
+        optimizer.state[p]["sum"] = sums.clone()
+        rounding = Rounding(seed)
+        rounding.begin(step, number, p.device)
+        Alone(optimizer, rounding).step(p, 0)
+        return p.detach(), optimizer.state[p]["sum"]
+
+    found = stepped(True)
+    assert [x.dtype for x in found] == [dtype, sums.dtype]
+    assert all(map(torch.equal, found, stepped(True)))
+    for other in ({"seed": 2}, {"step": 3}, {"number": 4}):
+        assert not any(map(torch.equal, found, stepped(True, **other)))
+    for mine, usual in zip(found, stepped(False), strict=True):
+        # Up or down from the same numbers: at most a last bit apart, and as often up as down.
+        torch.testing.assert_close(mine, usual, rtol=2**-6, atol=1e-3)
+        assert not torch.equal(mine, usual)
+    # What was added is added on average, and w is as far moved as v says.
+    exact = sums.double() + EPSILON * grad.double().square()
+    off = (found[1].double() - exact) / exact
+    assert abs(float(off.mean())) < 4 * float(off.std()) / size**0.5
+    assert float(off.abs().max()) < 2**-7
+    g, v = grad.double(), found[1].double()
+    off = found[0].double() - (begin.double() - EPSILON * g / (v.sqrt() + EPSILON))
+    assert abs(float(off.mean())) < max(4 * float(off.std()) / size**0.5, 1e-9)
+
+
+@compiler
+def test_rounded_by_chance_what_is_not_finite_stays_what_it_is() -> None:
+    top = float(torch.finfo(torch.bfloat16).max)
+    values = [float("nan"), float("inf"), -float("inf"), top, -top, 0.0, -0.0, 1.0] * 100
+    p = torch.nn.Parameter(torch.tensor(values, dtype=torch.bfloat16))
+    p.grad = torch.zeros_like(p)
+    optimizer, rounding = AdaCoor([p], compiled=True), Rounding(0)
+    for step in range(3):
+        rounding.begin(step, 0, p.device)
+        Alone(optimizer, rounding).step(p, 0)
+    expected = torch.tensor(values, dtype=torch.bfloat16)
+    torch.testing.assert_close(p.detach(), expected, rtol=0, atol=0, equal_nan=True)
+    p.grad.fill_(3e38)  # whose square is more than there is
+    Alone(optimizer, rounding).step(p, 0)
+    assert torch.isinf(optimizer.state[p]["sum"]).all()
+
+
 def fails(*_: Any, **__: Any) -> Any:
     raise RuntimeError("Windows not yet supported\nfor torch.compile")
 
@@ -149,8 +227,8 @@ def does_nothing(*_: Any) -> None:
 
 
 def breaks_the_tail(function: Any, **_: Any) -> Any:
-    def step(params: Any, grads: Any, sums: Any, factors: Any) -> None:
-        function(params, grads, sums, factors)
+    def step(params: Any, grads: Any, sums: Any, factors: Any, chance: Any) -> None:
+        function(params, grads, sums, factors, chance)
         for p in params:
             p[-31:] = float("nan")
 

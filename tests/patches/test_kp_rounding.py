@@ -148,3 +148,26 @@ def test_only_bfloat16_is_rounded_by_chance() -> None:
     rounding.store([exact.clone(), same], [half, same])
     assert torch.equal(half, exact.half())
     assert torch.equal(same, exact)
+
+
+@pytest.mark.parametrize("exponent", [-149, -126, -7, 40])
+def test_noise_of_one_row_is_unbiased_for_all_rows_in_each_and_across(exponent: int) -> None:
+    """What is drawn for a row is used again for the others of a tensor, otherwise."""
+    rounding, row = kp_rounding.Rounding(11), kp_rounding.ROW
+    x = drawn(exponent)[: 70 * row + 9]
+    ulp = 2.0 ** (max(exponent, -126) - 7)
+    up = (x.double() / ulp) % 1
+    for step in range(2):
+        into = [torch.empty(part.shape, dtype=torch.bfloat16) for part in x.split(4 * row)]
+        rounding.begin(step, 0, x.device)
+        for part, target in zip(x.split(4 * row), into, strict=True):
+            rounding.store([part.clone()], [target])
+        off = (torch.cat(into).double() - x.double()) / ulp
+        assert float(off.abs().max()) < 1
+        whole = (off / (up * (1 - up)).mean().sqrt())[: 70 * row].view(70, row)
+        assert abs(float(whole.sum())) < 4 * whole.numel() ** 0.5
+        # The sums of rows, and of columns, are spread as those of independent numbers.
+        for dim, others in ((1, 70), (0, row)):
+            sums = whole.sum(dim) / whole.shape[dim] ** 0.5
+            assert abs(float(sums.mean())) < 4 / others**0.5
+            assert abs(float(sums.square().mean()) - 1) < 4 * (2 / others) ** 0.5

@@ -143,13 +143,14 @@ def compiled() -> dict[str, Any]:
 
     torch.compile, torch.set_num_threads = make, lambda _: None
     like = tuple((torch.device("cpu"), torch.float32) for _ in range(3))
-    alone = kp_adacoor_compiled._tried(like) is not None
+    alone = kp_adacoor_compiled._tried(like, kp_adacoor_compiled.TOGETHER, False) is not None
     optimizer = kp_adacoor.AdaCoor([torch.nn.Parameter(torch.ones(8)) for _ in range(16)])
     optimizer.compiled = True
     for p in optimizer.param_groups[0]["params"]:
         p.grad = torch.full_like(p, 0.5)
     optimizer.step()
-    return {"alone": alone, "together": kp_adacoor_compiled._kernel(like) is not None}
+    kernel = kp_adacoor_compiled._kernel(like, kp_adacoor_compiled.TOGETHER, False)
+    return {"alone": alone, "together": kernel is not None}
 
 
 def barrier() -> None:

@@ -47,16 +47,6 @@ def own_step_size(s: Settings) -> Finding | None:
     return Finding("train", "optimizer_type", message, hint)
 
 
-def compiled_idle(s: Settings) -> Finding | None:
-    alone = s.train("fused_backward_pass") or s.train("stochastic_rounding")
-    if s.training.optimizer != "adacoor" or not alone:
-        return None
-    if not s.training.optimizer_args.get("compiled"):
-        return None
-    message = "AdaCoor's compiled=True has no effect here: it takes 16 weights at a time"
-    return Finding("train", "optimizer_args", message, "Leave compiled=True out.")
-
-
 def _is_rounded(s: Settings) -> bool:
     """Return whether a training with stochastic_rounding has anything in bfloat16."""
     state = s.training.optimizer_args.get("state_dtype", "bfloat16")
@@ -131,16 +121,6 @@ RULES = (
         "patches/fused_step/kp_fused.py, Steps: says it",
         fails=NEVER,
         options=("stochastic_rounding", "full_bf16"),
-        scripts=FINE_TUNE,
-    ),
-    Rule(
-        "compiled-idle",
-        "warning",
-        "AdaCoor's compiled=True has no effect with fused_backward_pass and stochastic_rounding",
-        compiled_idle,
-        "patches/fused_step/kp_fused.py, Steps: says it; patches/adacoor/kp_adacoor_compiled.py",
-        fails=NEVER,
-        options=("optimizer_args", "fused_backward_pass", "stochastic_rounding"),
         scripts=FINE_TUNE,
     ),
     Rule(

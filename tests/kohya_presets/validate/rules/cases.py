@@ -231,12 +231,6 @@ CASES = {
         'train.stochastic_rounding=true train.mixed_precision="bf16" train.full_bf16=true',
         patches=("fused-step",),
     ),
-    "compiled-idle": Case(
-        'train.fused_backward_pass=true train.optimizer_args=["compiled=True"]',
-        'train.optimizer_args=["compiled=True"]',
-        preset="adacoor",
-        patches=("fused-step",),
-    ),
     "fused-saves-nothing": Case(
         "train.fused_backward_pass=true train.gradient_accumulation_steps=2",
         "train.fused_backward_pass=true",
