@@ -160,8 +160,8 @@ class Steps:
 
 
 _FP16 = (
-    f"{FUSED}, {ROUNDING} and {KAHAN} do not work with fp16, whose gradients are scaled, and can only be "
-    "judged when all of them are there. Use --mixed_precision bf16"
+    f"{FUSED}, {ROUNDING} and {KAHAN} do not work with fp16, whose gradients are scaled, and can "
+    "only be judged when all of them are there. Use --mixed_precision bf16"
 )
 _BOTH = (
     f"{KAHAN} and {ROUNDING} are two ways to write the weights: leave one of them out. {KAHAN} "

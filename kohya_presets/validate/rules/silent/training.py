@@ -48,7 +48,7 @@ def own_step_size(s: Settings) -> Finding | None:
 
 
 def compiled_idle(s: Settings) -> Finding | None:
-    alone = s.train("fused_backward_pass") or s.train("stochastic_rounding")
+    alone = any(map(s.train, ("fused_backward_pass", "stochastic_rounding", "kahan_summation")))
     if s.training.optimizer != "adacoor" or not alone:
         return None
     if not s.training.optimizer_args.get("compiled"):
@@ -134,13 +134,26 @@ RULES = (
         scripts=FINE_TUNE,
     ),
     Rule(
+        "kahan-idle",
+        "warning",
+        "kahan_summation needs full_bf16",
+        only_with(("kahan_summation",), lambda s: bool(s.train("full_bf16")), "without full_bf16"),
+        "patches/fused_step/kp_fused.py, Steps: says it",
+        fails=NEVER,
+        options=("kahan_summation", "full_bf16"),
+        scripts=FINE_TUNE,
+    ),
+    Rule(
         "compiled-idle",
         "warning",
-        "AdaCoor's compiled=True has no effect with fused_backward_pass and stochastic_rounding",
+        "AdaCoor's compiled=True has no effect with fused_backward_pass and both ways to round",
         compiled_idle,
         "patches/fused_step/kp_fused.py, Steps: says it; patches/adacoor/kp_adacoor_compiled.py",
         fails=NEVER,
-        options=("optimizer_args", "fused_backward_pass", "stochastic_rounding"),
+        options=(
+            *("optimizer_args", "fused_backward_pass"),
+            *("stochastic_rounding", "kahan_summation"),
+        ),
         scripts=FINE_TUNE,
     ),
     Rule(
