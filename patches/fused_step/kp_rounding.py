@@ -17,7 +17,9 @@ import torch
 from torch import Tensor
 
 LARGEST = 0x7F7F0000  # bits of the largest bfloat16, 3.39e38
-_TOP = torch.finfo(torch.bfloat16).max
+ROW = 2**14  # numbers that noise is drawn for one by one
+_AHEAD = 2**10  # numbers drawn at a time for rows as a whole
+_SAFE = 1e38  # a sum of squares below this has no summand above 1e19
 _UPPER = -(2**16)  # the bits that bfloat16 has
 _NAN = 2**22  # a bit of the upper half that every NaN may have set
 
@@ -33,7 +35,7 @@ class Rounding:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._generators: dict[torch.device, torch.Generator] = {}
-        self._generator: torch.Generator | None = None
+        self._noise: _Noise | None = None
 
     def begin(self, step: int, number: int, device: torch.device) -> None:
         """Draw for the tensor `number` in the optimizer step `step` from now on."""
@@ -41,7 +43,7 @@ class Rounding:
             self._generators[device] = torch.Generator(device)
         text = f"{self._seed} {step} {number}".encode()
         mixed = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
-        self._generator = self._generators[device].manual_seed(mixed >> 1)
+        self._noise = _Noise(self._generators[device].manual_seed(mixed >> 1))
 
     def store(self, exact: Sequence[Tensor], into: Sequence[Tensor]) -> None:
         """Write fp32 tensors, whose values are lost, into others of any dtype; round bfloat16."""
@@ -49,8 +51,41 @@ class Rounding:
             if value is target:
                 continue
             if target.dtype == torch.bfloat16:
-                round_(value, self._generator)
+                _round_by(value, self._noise.like(value) if self._noise else _drawn(value))
             target.copy_(value)
+
+
+class _Noise:
+    """Random numbers for all that is rounded in one tensor, most of them without drawing them.
+
+    One row of numbers is drawn, and one number more for each further row and rounding, which all of
+    the first row are xor-ed with. Each is evenly distributed, and any two of them are independent,
+    so means and variances are those of numbers drawn one by one.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
+        self._row: Tensor | None = None
+        self._more: Tensor | None = None  # for the rows to come
+
+    def like(self, exact: Tensor) -> Tensor:
+        """Return numbers from 0 to 65535, as int32, in the shape of `exact`."""
+        count, device = exact.numel(), exact.device
+        if self._row is None or len(self._row) < min(count, ROW):
+            self._row = _sixteen_bits(min(count, ROW), device, self._generator)
+        whole, rest = divmod(count, len(self._row)) if count else (0, 0)
+        needed = whole + bool(rest)
+        if self._more is None or len(self._more) < needed:
+            self._more = _sixteen_bits(max(needed, _AHEAD), device, self._generator)
+        more, self._more = self._more[:needed].unsqueeze(1), self._more[needed:]
+        if not rest:
+            return (self._row ^ more).view(exact.shape)
+        noise = torch.empty(count, dtype=torch.int32, device=device)
+        cut = count - rest
+        rows = noise[:cut].view(whole, len(self._row))
+        torch.bitwise_xor(self._row, more[:whole], out=rows)
+        torch.bitwise_xor(self._row[:rest], more[whole], out=noise[cut:])
+        return noise.view(exact.shape)
 
 
 def round_(exact: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -58,8 +93,12 @@ def round_(exact: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
     NaN and infinity stay what they are. Finite numbers beyond the largest bfloat16 become that.
     """
+    return _round_by(exact, _drawn(exact, generator))
+
+
+def _round_by(exact: Tensor, by_chance: Tensor) -> Tensor:
+    """Round in place by random numbers of the same shape, which are lost."""
     bits = exact.view(torch.int32)
-    by_chance = _sixteen_bits(exact, generator)
     if _is_usual(exact):
         bits.add_(by_chance).bitwise_and_(_UPPER)
         return exact
@@ -71,17 +110,22 @@ def round_(exact: Tensor, generator: torch.Generator | None = None) -> Tensor:
     return exact
 
 
-def _sixteen_bits(like: Tensor, generator: torch.Generator | None) -> Tensor:
+def _drawn(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    return _sixteen_bits(like.numel(), like.device, generator).view(like.shape)
+
+
+def _sixteen_bits(
+    count: int, device: torch.device, generator: torch.Generator | None = None
+) -> Tensor:
     """Return random numbers from 0 to 65535, as int32: four of each 64 bits that are drawn."""
-    count = like.numel()
-    drawn = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device)
+    drawn = torch.empty(-(-count // 4), dtype=torch.int64, device=device)
     drawn.random_(-(2**63), None, generator=generator)
-    return drawn.view(torch.int16)[:count].view(like.shape).to(torch.int32).bitwise_and_(0xFFFF)
+    return drawn.view(torch.int16)[:count].to(torch.int32).bitwise_and_(0xFFFF)
 
 
 def _is_usual(exact: Tensor) -> bool:
     """Return whether all is finite and rounds to what is; on a GPU, asking would make it wait."""
-    if exact.device.type != "cpu" or not exact.numel():
+    if exact.device.type != "cpu" or not exact.is_contiguous():
         return False
-    low, high = torch.aminmax(exact)  # NaN where there is one
-    return bool(low >= -_TOP) and bool(high <= _TOP)
+    flat = exact.view(-1)
+    return torch.dot(flat, flat).item() < _SAFE  # not with an infinity or a NaN
