@@ -66,8 +66,10 @@ class Trainer:
         )
         ready = prepare_rehearsal.ready(request, Talk())
         self._miniature, self._train, *_ = ready.run.stages
-        self.tokenizers = ready.run.folder / "miniature" / "tokenizers"
+        self._made = self._miniature.output.parent
+        self.tokenizers = self._out / "tokenizers"
         config = (ready.run.folder / "config.toml").read_text("utf-8")
+        config = config.replace(str(self._made / "tokenizers"), str(self.tokenizers))
         left_out = ("max_train_epochs", "output_dir", "seed", "learning_rate", "optimizer_type")
         lines = [line for line in config.splitlines() if line.split(" = ")[0] not in left_out]
         self._config = self._out / "config.toml"
@@ -81,10 +83,12 @@ class Trainer:
     def begin(self, steps: int) -> Path:
         """Return the model that all begin with; its weights are numbers that bf16 has."""
         made = self._out / "begin" / f"{PRESET}.safetensors"
-        if not made.exists():
-            made.parent.mkdir(exist_ok=True)
+        if not self.tokenizers.exists():
             self._run(self._miniature)
-            base = self._miniature.makes.replace(self._miniature.output)
+            self._miniature.makes.replace(self._miniature.output)
+            shutil.copytree(self._made / "tokenizers", self.tokenizers)
+        if not made.exists():
+            base = self._made / "base.safetensors"
             self.train(
                 made.parent,
                 f"--pretrained_model_name_or_path={base}",
