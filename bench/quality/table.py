@@ -1,6 +1,6 @@
 """Print what `bench.quality.trained` found, as a table of Markdown.
 
-    python -m bench.quality.table DIR...
+python -m bench.quality.table DIR...
 """
 
 from __future__ import annotations

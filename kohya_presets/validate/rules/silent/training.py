@@ -146,7 +146,8 @@ RULES = (
     Rule(
         "compiled-idle",
         "warning",
-        "AdaCoor's compiled=True has no effect with fused_backward_pass and both ways to round",
+        "AdaCoor's compiled=True has no effect with fused_backward_pass, stochastic_rounding and "
+        "kahan_summation",
         compiled_idle,
         "patches/fused_step/kp_fused.py, Steps: says it; patches/adacoor/kp_adacoor_compiled.py",
         fails=NEVER,

@@ -169,6 +169,7 @@ def _rules(code: str, option: str) -> Iterator[Rule]:
 
 
 _OPTIMIZER = "library/train_util.py (optimizer.py from v0.11.0), get_optimizer"
+_EACH = "fused_backward_pass, stochastic_rounding and kahan_summation"
 _OURS = "patches/fused_step/kp_fused.py: raises"
 RULES = (
     Rule(
@@ -202,7 +203,7 @@ RULES = (
     Rule(
         "fused-fp16",
         "error",
-        "fused_backward_pass and both ways to round do not work with mixed_precision fp16",
+        f"{_EACH} do not work with mixed_precision fp16",
         in_fp16,
         f"{_OURS}; sdxl_train.py, __grad_hook: unscale_() has already been called",
         fails=FIRST_STEP,
@@ -212,7 +213,7 @@ RULES = (
     Rule(
         "fused-deepspeed",
         "error",
-        f"fused_backward_pass and both ways to round of the patch {PATCH} exclude deepspeed",
+        f"{_EACH} of the patch {PATCH} exclude deepspeed",
         with_deepspeed,
         _OURS,
         fails=LOADING,
