@@ -16,19 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from kp_distance import PARTS, count, judged, weights
 from library import sdxl_model_util, sdxl_train_util, strategy_sdxl
 from PIL import Image
-from safetensors.torch import load_file
 
 SIDE, TIMES = 64, (50, 150, 300, 450, 600, 750, 900, 980)  # pixels; of 1000 timesteps
 SEED = 1234
-PARTS = {  # how the names of their tensors begin
-    "U-Net": "model.diffusion_model.",
-    "text encoder 1": "conditioner.embedders.0.",
-    "text encoder 2": "conditioner.embedders.1.",
-}
-NEVER = ("position_ids", "logit_scale")
-Tensors = dict[str, torch.Tensor]
 
 
 def main() -> None:
@@ -37,7 +30,7 @@ def main() -> None:
     begin = weights(work["begin"])
     judge = Judge(work)
     found: dict[str, Any] = {"begin": {"losses": judge.losses(work["begin"], None)}, "groups": []}
-    found["parameters"] = {part: _count(begin, start) for part, start in PARTS.items()}
+    found["parameters"] = {part: count(begin, start) for part, start in PARTS.items()}
     for group in work["groups"]:
         reference = weights(group["reference"])
         told = {}
@@ -52,36 +45,6 @@ def main() -> None:
             print(group["name"], name, np.mean(told[name]["losses"]), flush=True)
         found["groups"].append({"name": group["name"], "models": told})
     Path(work["out"]).write_text(json.dumps(found), encoding="utf-8")
-
-
-def weights(file: str) -> Tensors:
-    """Return what a training can change in a model, in fp32."""
-    starts = tuple(PARTS.values())
-    return {
-        name: tensor.float()
-        for name, tensor in load_file(file).items()
-        if name.startswith(starts) and not name.endswith(NEVER)
-    }
-
-
-def judged(begin: Tensors, reference: Tensors, own: Tensors) -> dict[str, Any]:
-    """Return how far a model moved, and its distance from the reference for how far that moved."""
-    told: dict[str, Any] = {}
-    for part, start in {"all": "", **PARTS}.items():
-        names = [name for name in begin if name.startswith(start)]
-        moves = [own[n].double() - begin[n].double() for n in names]
-        right = [reference[n].double() - begin[n].double() for n in names]
-        length, expected = _norm(moves), _norm(right)
-        off = _norm([a - b for a, b in zip(moves, right, strict=True)])
-        along = sum(float((a * b).sum()) for a, b in zip(moves, right, strict=True))
-        still = sum(int((m == 0).sum()) for m in moves) / sum(m.numel() for m in moves)
-        told[part] = {
-            "moved": length,
-            "distance": off / expected,
-            "along": along / expected**2,  # 1: as far as the reference, in its direction
-            "still": still,
-        }
-    return told
 
 
 class Judge:
@@ -137,14 +100,6 @@ def _load(file: str) -> tuple[Any, ...]:
 def _pixels(image: Path) -> np.ndarray[Any, Any]:
     with Image.open(image) as opened:
         return np.asarray(opened.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS))
-
-
-def _norm(tensors: list[torch.Tensor]) -> float:
-    return sum(float(t.square().sum()) for t in tensors) ** 0.5
-
-
-def _count(tensors: Tensors, start: str) -> int:
-    return sum(t.numel() for name, t in tensors.items() if name.startswith(start))
 
 
 if __name__ == "__main__":

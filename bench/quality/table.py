@@ -39,17 +39,21 @@ def main() -> None:
 
 
 def _rows(models: Mapping[str, Any], begin: float) -> Iterator[str]:
-    fp32 = statistics.fmean(models["fp32"]["losses"])
+    losses = models["fp32"]["losses"]
+    gain = begin - statistics.fmean(losses)
     for key, name in NAMES.items():
         if key not in models:
             continue
         told, own = models[key], models[key]["all"]
         loss = statistics.fmean(told["losses"])
+        # Of the same images with the same noise, so what counts is how differently they changed.
+        off = [a - b for a, b in zip(told["losses"], losses, strict=True)]
+        error = statistics.stdev(off) / len(off) ** 0.5
         yield _row(
             (
                 name,
                 f"{loss:.5f}",
-                f"{100 * (begin - loss) / (begin - fp32):.1f} %",
+                f"{100 * (begin - loss) / gain:.1f} ± {100 * error / abs(gain):.1f} %",
                 f"{100 * own['distance']:.1f} %",
                 f"{100 * own['along']:.1f} %",
                 f"{100 * own['still']:.1f} %",
