@@ -36,10 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Off:
-    """What a training without these options gets: nothing happens."""
+    """What a training without these options gets: the script's own steps."""
 
-    def start(self, *_: Any) -> None:
-        """Do nothing."""
+    def start(self, accelerator: Any, optimizer: Any, *_: Any) -> None:
+        """Drop what a resumed training with Kahan summation has left, which goes out of date."""
+        forget(getattr(optimizer, "optimizer", optimizer))
 
 
 def begin(args: argparse.Namespace) -> Steps | Off:

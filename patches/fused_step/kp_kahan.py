@@ -9,6 +9,7 @@ small steps add up, and the weights are never further from their exact sum than 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,7 +61,7 @@ class Kahan:
         return kept.view(-1)[begin : begin + target.numel()]
 
 
-def forget(optimizer: torch.optim.Optimizer) -> None:
+def forget(optimizer: Any) -> None:
     """Drop what was kept, as a training without Kahan summation must: it would be out of date."""
-    for state in optimizer.state.values():
+    for state in getattr(optimizer, "state", {}).values():  # DeepSpeed's has none
         state.pop(KEY, None)

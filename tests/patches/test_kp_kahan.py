@@ -167,11 +167,12 @@ def _stepping(training: Training) -> Callable[[], None]:
     return step
 
 
-def test_a_training_without_it_drops_what_was_kept() -> None:
+@pytest.mark.parametrize("options", [(), (kp_fused.ROUNDING,), (kp_fused.FUSED,)])
+def test_a_training_without_it_drops_what_was_kept(options: tuple[str, ...]) -> None:
     first = Training("AdamW", kp_fused.KAHAN)
     first.start()
     saved = first.go(5).saved()
-    other = Training("AdamW", kp_fused.ROUNDING)
+    other = Training("AdamW", *options)
     other.load(saved, 5)
     assert kp_kahan.KEY in other.inner.state[other.weights[0]]
     other.start()
