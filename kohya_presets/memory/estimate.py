@@ -110,13 +110,15 @@ def of(settings: Settings) -> Estimate | None:
         return None
     parts = Parts(settings)
     half = parts.precision.startswith("full")
-    rounding = half and bool(settings.train("stochastic_rounding"))
+    kahan = half and bool(settings.train("kahan_summation"))
+    rounding = kahan or (half and bool(settings.train("stochastic_rounding")))
     cost = states.cost(
         settings.training,
         memory_parts.facts(),
         half=half,
         alone=parts.in_backward,
         rounding=rounding,
+        kahan=kahan,
     )
     notes = [cost.note] if cost.note else []
     if settings.train("deepspeed"):

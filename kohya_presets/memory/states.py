@@ -13,6 +13,7 @@ from kohya_presets.training.trained import PARTS, Training
 
 UNKNOWN = 8  # bytes for each weight: two numbers in fp32, as Adam has them
 COPIES = 24  # bytes for each number that the patch fused-step rounds by chance, at one time
+LOST = 2  # bytes for each weight: what Kahan summation keeps
 PART = 2**24  # numbers that it rounds at one time
 ALIASES = {"dadaptation": "dadaptadampreprint"}
 
@@ -28,11 +29,18 @@ class Cost(NamedTuple):
 
 
 def cost(
-    training: Training, facts: Facts, *, half: bool, alone: bool = False, rounding: bool = False
+    training: Training,
+    facts: Facts,
+    *,
+    half: bool,
+    alone: bool = False,
+    rounding: bool = False,
+    kahan: bool = False,
 ) -> Cost:
     """Return what the optimizer costs for the trained parts; with `half` these are in 16 bits.
 
-    `alone`: it steps one weight at a time; `rounding`: in fp32, and rounds by chance.
+    `alone`: it steps one weight at a time; `rounding`: in fp32, and rounds by chance; `kahan`:
+    and keeps what rounding takes from the weights.
 
     These arguments count: Adafactor's beta1, AdaCoor's state_dtype, Prodigy's slice_p, Adam's
     amsgrad, foreach and fused.
@@ -51,6 +59,8 @@ def cost(
         work = min(work, 2 * largest * (2 if half else 4))
     if rounding:
         work = COPIES * min(largest, PART)
+    if kahan:
+        state += LOST * sum(facts["trained"][model] for model in models)
     paged = own.startswith("paged")
     return Cost(
         state,

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .kp_kahan import Kahan
 from .kp_rounding import Rounding
 
 Group = Mapping[str, Any]
@@ -39,19 +40,25 @@ def name_of(optimizer: torch.optim.Optimizer) -> str | None:
 
 
 class Alone:
-    """Steps one parameter of an optimizer at a time.
+    """Steps one parameter of an optimizer at a time, and rounds as `option` asks for it.
 
     Raises:
         ValueError: the optimizer is another than these, or has arguments that go with no rounding.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, rounding: Rounding | None) -> None:
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        rounding: Rounding | Kahan | None,
+        option: str = "--stochastic_rounding",
+    ) -> None:
         name = name_of(optimizer)
         if name is None:
             found = f"{type(optimizer).__module__}.{type(optimizer).__name__}"
             raise ValueError(
-                "--fused_backward_pass and --stochastic_rounding work with AdaCoor, AdamW and "
-                f"Lion, not with {found}. Use another --optimizer_type, or leave the option out"
+                "--fused_backward_pass, --stochastic_rounding and --kahan_summation work with "
+                f"AdaCoor, AdamW and Lion, not with {found}. Use another --optimizer_type, or "
+                "leave the option out"
             )
         self._optimizer, self._rounding = optimizer, rounding
         self._formula = _FORMULAS.get(name)
@@ -60,7 +67,7 @@ class Alone:
                 for argument, plain in _PLAIN.get(name, {}).items():
                     if group.get(argument, plain) != plain:
                         raise ValueError(
-                            f"--stochastic_rounding does not work with {name}'s {argument}="
+                            f"{option} does not work with {name}'s {argument}="
                             f"{group[argument]}. Leave {argument} out of --optimizer_args"
                         )
 

@@ -1,4 +1,4 @@
-"""Steps inside of the backward pass, and stochastic rounding: options, and what they cannot do.
+"""Steps inside of the backward pass, and rounding: options, and what they cannot do.
 
 sd-scripts has `--fused_backward_pass` from v0.9.0 on, for Adafactor, and asserts that. For any
 other optimizer the option is turned off for sd-scripts' own code, and done here.
@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from .kp_alone import Alone
 from .kp_in_backward import HOOK, InBackward, part, used_twice
+from .kp_kahan import Kahan, forget
 from .kp_rounding import Rounding
 
 FUSED = "--fused_backward_pass"
 ROUNDING = "--stochastic_rounding"
 WAYS = {"DEEPSPEED": "DeepSpeed", "FSDP": "FSDP", "MEGATRON_LM": "Megatron-LM", "TP": "TP"}
+KAHAN = "--kahan_summation"
 ADAFACTOR = Path(__file__).with_name("adafactor_fused.py")  # sd-scripts' own, from v0.9.0 on
 
 
@@ -31,13 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     if FUSED not in parser._option_string_actions:
         add(FUSED, action="store_true", help="step each weight inside of the backward pass")
     add(ROUNDING, action="store_true", help="round bfloat16 weights and state by chance")
+    add(KAHAN, action="store_true", help="keep what rounding takes from bfloat16 weights")
 
 
 class Off:
-    """What a training without these options gets: nothing happens."""
+    """What a training without these options gets: the script's own steps."""
 
-    def start(self, *_: Any) -> None:
-        """Do nothing."""
+    def start(self, accelerator: Any, optimizer: Any, *_: Any) -> None:
+        """Drop what a resumed training with Kahan summation has left, which goes out of date."""
+        forget(getattr(optimizer, "optimizer", optimizer))
 
 
 def begin(args: argparse.Namespace) -> Steps | Off:
@@ -48,12 +52,14 @@ def begin(args: argparse.Namespace) -> Steps | Off:
     Raises:
         ValueError: another option goes with none of this.
     """
-    fused, rounding = bool(args.fused_backward_pass), bool(args.stochastic_rounding)
+    fused, asked = bool(args.fused_backward_pass), _asked(args)
+    if args.stochastic_rounding and args.kahan_summation:
+        raise ValueError(_BOTH)
     args.steps_in_backward = fused  # which kp_ema asks
     if (args.optimizer_type or "").lower() == "adafactor":
-        if rounding:
+        if asked:
             raise ValueError(
-                f"{ROUNDING} does not work with Adafactor: sd-scripts rounds in its own way there, "
+                f"{asked} does not work with Adafactor: sd-scripts rounds in its own way there, "
                 f"from v0.10.0 on, with {FUSED}"
             )
         if fused and not ADAFACTOR.exists():
@@ -61,20 +67,20 @@ def begin(args: argparse.Namespace) -> Steps | Off:
         if fused and int(os.environ.get("WORLD_SIZE", "1")) > 1:  # which sd-scripts lets happen
             raise ValueError(_PROCESSES)
         return Off()
-    if not (fused or rounding):
+    if not (fused or asked):
         return Off()
     for refused in _refused(args) if fused else _refused_rounding(args):
         raise ValueError(refused)
     args.kp_taken = ("fused_backward_pass",) if fused else ()  # whoever asks what was used
     args.fused_backward_pass = False
-    return Steps(args, fused=fused, rounding=rounding)
+    return Steps(args, fused=fused, asked=asked)
 
 
 class Steps:
     """The steps of one training."""
 
-    def __init__(self, args: argparse.Namespace, *, fused: bool, rounding: bool) -> None:
-        self._args, self._fused, self._rounds = args, fused, rounding
+    def __init__(self, args: argparse.Namespace, *, fused: bool, asked: str | None) -> None:
+        self._args, self._fused, self._asked = args, fused, asked
 
     def start(
         self, accelerator: Any, optimizer: Any, models: Sequence[nn.Module], current_step: Any
@@ -89,14 +95,19 @@ class Steps:
         """
         self._check(accelerator, models)
         inner = getattr(optimizer, "optimizer", optimizer)
-        rounding = Rounding(self._args.seed or 0) if self._rounds else None
-        alone = Alone(inner, rounding)
+        rounding = Rounding(self._args.seed or 0) if self._asked else None
+        sums = Kahan(inner, rounding) if rounding and self._asked == KAHAN else None
+        alone = Alone(inner, sums or rounding, self._asked or ROUNDING)
+        if not sums:
+            forget(inner)
         places = [(p, n) for n, group in enumerate(inner.param_groups) for p in group["params"]]
         parameters = [p for p, _ in places]
 
         def step(p: Tensor, number: int) -> None:
             if rounding:
                 rounding.begin(current_step.value, number, p.device)
+            if sums:
+                sums.begin(p)
             alone.step(p, places[number][1])
 
         def step_all(*_: Any, **__: Any) -> None:
@@ -142,16 +153,23 @@ class Steps:
                 say("  each gradient is clipped by itself, not all of them together")
             if accelerator.gradient_accumulation_steps > 1:
                 say("  with gradient_accumulation_steps, that saves no memory")
-        if self._rounds:
+        if self._asked:
             count = sum(p.numel() for p in parameters if p.dtype == torch.bfloat16)
-            say(f"  {count} weights are bfloat16, and rounded by chance")
+            how = "summed with what they lose" if self._asked == KAHAN else "rounded by chance"
+            say(f"  {count} weights are bfloat16, and {how}")
             if not count:
-                say(f"  {ROUNDING} has no weights to round: use --full_bf16")
+                say(f"  {self._asked} has no weights to round: use --full_bf16")
+        if self._asked == KAHAN and getattr(inner, "compiled", False):
+            say(f"  AdaCoor's compiled=True has no effect with {KAHAN}")
 
 
 _FP16 = (
-    f"{FUSED} and {ROUNDING} do not work with fp16, whose gradients are scaled, and can only be "
-    "judged when all of them are there. Use --mixed_precision bf16"
+    f"{FUSED}, {ROUNDING} and {KAHAN} do not work with fp16, whose gradients are scaled, and can "
+    "only be judged when all of them are there. Use --mixed_precision bf16"
+)
+_BOTH = (
+    f"{KAHAN} and {ROUNDING} are two ways to write the weights: leave one of them out. {KAHAN} "
+    "rounds the optimizer's state by chance as well"
 )
 _PROCESSES = (
     f"{FUSED} does not work with several processes: each would step by its own gradients, before "
@@ -159,12 +177,19 @@ _PROCESSES = (
 )
 
 
+def _asked(args: argparse.Namespace) -> str | None:
+    """Return the option that says how weights are rounded, if one does."""
+    if args.kahan_summation:
+        return KAHAN
+    return ROUNDING if args.stochastic_rounding else None
+
+
 def _refused_rounding(args: argparse.Namespace) -> Iterator[str]:
     """Yield what keeps a training from being rounded by us."""
     precision = args.mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION")
     if precision == "fp16" or getattr(args, "full_fp16", False):
         yield _FP16
-    which = FUSED if args.fused_backward_pass else ROUNDING
+    which = FUSED if args.fused_backward_pass else _asked(args)
     for option in ("deepspeed", "fused_optimizer_groups"):
         if getattr(args, option, None):
             yield f"{which} does not work with --{option}. Leave one of the two out"

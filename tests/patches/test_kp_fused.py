@@ -94,7 +94,7 @@ def args(*options: str, **more: Any) -> argparse.Namespace:
     return argparse.Namespace(**vars(parser.parse_args(options)), **{**usual, **more})
 
 
-FUSED, ROUNDING = kp_fused.FUSED, kp_fused.ROUNDING
+FUSED, ROUNDING, KAHAN = kp_fused.FUSED, kp_fused.ROUNDING, kp_fused.KAHAN
 
 
 def trained(
@@ -157,9 +157,10 @@ def test_inside_is_after_bit_for_bit(name: str, accumulation: int) -> None:
 
 
 @EACH
-def test_rounded_as_well(name: str) -> None:
-    after = trained(OPTIMIZERS[name], ROUNDING, dtype=torch.bfloat16)
-    inside = trained(OPTIMIZERS[name], ROUNDING, FUSED, dtype=torch.bfloat16)
+@pytest.mark.parametrize("option", [ROUNDING, KAHAN])
+def test_rounded_as_well(name: str, option: str) -> None:
+    after = trained(OPTIMIZERS[name], option, dtype=torch.bfloat16)
+    inside = trained(OPTIMIZERS[name], option, FUSED, dtype=torch.bfloat16)
     assert_same(inside, after)
     nearest = trained(OPTIMIZERS[name], dtype=torch.bfloat16)
     assert not torch.equal(after[0].first.weight, nearest[0].first.weight)
@@ -330,12 +331,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("which", REFUSED)
-def test_what_cannot_work_is_refused(which: str) -> None:
+@pytest.mark.parametrize("option", [FUSED, ROUNDING, KAHAN])
+def test_what_cannot_work_is_refused(which: str, option: str) -> None:
     given, found, words = REFUSED[which]
+    if option != FUSED and which == "processes":
+        return  # all processes round alike
+    if option != FUSED and which == "adafactor":
+        words = f"{option} does not work with Adafactor"
     net = Net(torch.float32)
     optimizer = SimpleNamespace(optimizer=torch.optim.AdamW(net.first.parameters()))
     with pytest.raises(ValueError, match=words):
-        kp_fused.begin(args(FUSED, **given)).start(
+        kp_fused.begin(args(option, **given)).start(
             accelerator(**found), optimizer, [net], SimpleNamespace(value=0)
         )
 
@@ -344,19 +350,21 @@ def test_processes_are_refused_before_anything_is_loaded(monkeypatch: pytest.Mon
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="several processes"):
         kp_fused.begin(args(FUSED))
-    kp_fused.begin(args(ROUNDING))  # all processes round alike
+    kp_fused.begin(args(ROUNDING))
+    kp_fused.begin(args(KAHAN))  # all processes round alike
 
 
-@pytest.mark.parametrize("option", [FUSED, ROUNDING])
+@pytest.mark.parametrize("option", [FUSED, ROUNDING, KAHAN])
 def test_an_optimizer_that_is_none_of_these_is_refused(option: str) -> None:
     with pytest.raises(ValueError, match=r"AdaCoor, AdamW and Lion, not with torch\.optim\.sgd"):
         trained(lambda groups: torch.optim.SGD(groups, lr=0.1), option)
 
 
 @pytest.mark.parametrize("argument", ["amsgrad", "maximize"])
-def test_arguments_that_rounding_does_not_know_are_refused(argument: str) -> None:
-    with pytest.raises(ValueError, match=f"AdamW's {argument}=True"):
-        trained(lambda groups: torch.optim.AdamW(groups, **{argument: True}), ROUNDING)
+@pytest.mark.parametrize("option", [ROUNDING, KAHAN])
+def test_arguments_that_rounding_does_not_know_are_refused(argument: str, option: str) -> None:
+    with pytest.raises(ValueError, match=f"{option} does not work with AdamW's {argument}=True"):
+        trained(lambda groups: torch.optim.AdamW(groups, **{argument: True}), option)
     trained(lambda groups: torch.optim.AdamW(groups, **{argument: True}), FUSED)
 
 

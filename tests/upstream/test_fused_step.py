@@ -33,6 +33,7 @@ USUAL = (
     "--learning_rate_te2=1e-4",
 )
 FUSED, ROUNDING = "--fused_backward_pass", "--stochastic_rounding"
+KAHAN = "--kahan_summation"
 UNCLIPPED, CLIPPED_NEVER = "--max_grad_norm=0", "--max_grad_norm=1e9"
 EMA, TWO = ("--enable_ema", "--ema_decay=0.9"), "--gradient_accumulation_steps=2"
 CHECKPOINTING = "--gradient_checkpointing"
@@ -52,14 +53,16 @@ SAME = tuple(
         (*ADAMW, UNCLIPPED, *BF16, ROUNDING, *EMA),
         (*LION, UNCLIPPED, *BF16, ROUNDING, CHECKPOINTING),
         (*ADACOOR, UNCLIPPED, *BF16, ROUNDING, TWO),
+        (*ADAMW, UNCLIPPED, *BF16, KAHAN),
         (*LION, UNCLIPPED),
     )
 )
-USUAL_CASES = (SAME[12],)
+USUAL_CASES = (SAME[14],)
 REFUSED = {
     "fp16": ((*ADAMW, "--mixed_precision=fp16"), "do not work with fp16"),
     "groups": ((*ADAMW, "--fused_optimizer_groups=4"), "--fused_optimizer_groups"),
     "optimizer": (("--optimizer_type=SGDNesterov", "--learning_rate=1e-4"), "torch.optim.sgd.SGD"),
+    "both": ((*ADAMW, *BF16, ROUNDING, KAHAN), "are two ways to write the weights"),
     "cautious": (
         ("--optimizer_type=AdamW", ROUNDING, "--optimizer_args", "amsgrad=True"),
         "AdamW's amsgrad=True",
@@ -137,7 +140,11 @@ def test_fused_and_unfused_give_the_same_weights_and_the_same_log(
 
 @pytest.mark.every_release
 @pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("options", [ADACOOR, (*ADAMW, *BF16, ROUNDING)], ids=["plain", "rounded"])
+@pytest.mark.parametrize(
+    "options",
+    [ADACOOR, (*ADAMW, *BF16, ROUNDING), (*ADAMW, *BF16, KAHAN)],
+    ids=["plain", "rounded", "summed"],
+)
 def test_a_state_is_continued_exactly(
     options: tuple[str, ...], release: str, training: Callable[[str], Training]
 ) -> None:

@@ -34,7 +34,9 @@ def needed(size: Any = (1024, 1024), batch: int = 1, **options: Any) -> Estimate
 
 def of(train: dict[str, Any], dataset: dict[str, Any]) -> Estimate:
     tables = {"train": train, "dataset": dataset}
-    found = estimate.of(Settings(tables, patches=("ema", "adacoor"), additions=ADDITIONS))
+    found = estimate.of(
+        Settings(tables, patches=("ema", "adacoor", "fused-step"), additions=ADDITIONS)
+    )
     assert found is not None
     return found
 
@@ -59,6 +61,26 @@ def test_weights_gradients_and_adams_state_are_half_if_all_is(full: str) -> None
     assert part("weights", **precision) == 2 * (UNET + TEXT1 + TEXT2)
     assert part("gradients", **precision) == 2 * TRAINED
     assert part("optimizer state", **precision) == 4 * TRAINED
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "Lion", "AdaCoor"])
+def test_kahan_summation_keeps_two_more_bytes_for_each_trained_weight(optimizer: str) -> None:
+    bf16 = {"mixed_precision": "bf16", "full_bf16": True, "optimizer_type": optimizer}
+    chance = {**bf16, "stochastic_rounding": True}
+    summed = {**bf16, "kahan_summation": True}
+    state = part("optimizer state", **chance)
+    assert state == part("optimizer state", **bf16)
+    assert part("optimizer state", **summed) == state + 2 * TRAINED
+    for moment in ("step", "forward", "image"):
+        kept = part("optimizer state", moment, **summed)
+        assert kept == state + 2 * TRAINED
+    assert part("work space", **summed) == part("work space", **chance) > 0
+    no_text = part("optimizer state", **summed, train_text_encoder=False)
+    assert no_text - part("optimizer state", **chance, train_text_encoder=False) == 2 * UNET
+    in_fp32 = {"mixed_precision": "bf16", "optimizer_type": optimizer}
+    assert part("optimizer state", **in_fp32, kahan_summation=True) == part(
+        "optimizer state", **in_fp32
+    )
 
 
 @pytest.mark.parametrize(

@@ -93,14 +93,15 @@ def ema_idle(s: Settings) -> Finding | None:
 def rounded_away(s: Settings) -> Finding | None:
     own = s.training.optimizer == "adafactor" and s.train("fused_backward_pass")
     own = own and options.is_in(s.release, ">=0.10.0")
-    rounds = s.training.optimizer_args.get("stochastic_rounding") or s.train("stochastic_rounding")
+    ways = ("stochastic_rounding", "kahan_summation")
+    rounds = s.training.optimizer_args.get(ways[0]) or any(map(s.train, ways))
     if not s.train("full_bf16") or own or rounds:
         return None
     message = "full_bf16 rounds small changes away: most weights never change"
     hint = (
         "Leave full_bf16 out, or use stochastic rounding: the patch fused-step with "
-        "stochastic_rounding = true (AdaCoor, AdamW, Lion), or Adafactor with fused_backward_pass "
-        "on v0.10.0 or newer."
+        "stochastic_rounding = true or kahan_summation = true (AdaCoor, AdamW, Lion), or Adafactor "
+        "with fused_backward_pass on v0.10.0 or newer."
     )
     return Finding("train", "full_bf16", message, hint)
 
@@ -241,7 +242,7 @@ RULES = (
     ),
     lesson(
         "rounded-away",
-        "full_bf16 needs stochastic rounding",
+        "full_bf16 needs stochastic rounding or Kahan summation",
         rounded_away,
         "musubi-tuner issue 784; library/adafactor_fused.py rounds by chance from v0.10.0 on",
         options=("full_bf16",),

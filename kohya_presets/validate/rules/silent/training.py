@@ -124,6 +124,16 @@ RULES = (
         scripts=FINE_TUNE,
     ),
     Rule(
+        "kahan-idle",
+        "warning",
+        "kahan_summation needs full_bf16",
+        only_with(("kahan_summation",), lambda s: bool(s.train("full_bf16")), "without full_bf16"),
+        "patches/fused_step/kp_fused.py, Steps: says it",
+        fails=NEVER,
+        options=("kahan_summation", "full_bf16"),
+        scripts=FINE_TUNE,
+    ),
+    Rule(
         "two-attentions",
         "warning",
         "only the first of mem_eff_attn, xformers and sdpa has an effect",

@@ -1,4 +1,4 @@
-"""Steps inside of the backward pass, and stochastic rounding: with what they do not work.
+"""Steps inside of the backward pass, and ways to round: with what they do not work.
 
 sd-scripts does the first for Adafactor, from v0.9.0 on; our patch fused-step adds other optimizers,
 older releases, and the rounding.
@@ -6,7 +6,7 @@ older releases, and the rounding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kohya_presets.sdscripts import options
@@ -30,7 +30,8 @@ PLAIN: Mapping[str, Mapping[str, Any]] = {
     "adamw": {"amsgrad": False, "maximize": False},
     "lion": {"cautious_factor": 1.0},
 }
-ASKED = ("fused_backward_pass", "stochastic_rounding")
+ROUNDING = ("stochastic_rounding", "kahan_summation")
+ASKED = ("fused_backward_pass", *ROUNDING)
 
 
 def fused_optimizer(s: Settings) -> Finding | None:
@@ -85,21 +86,38 @@ def with_deepspeed(s: Settings) -> Finding | None:
     return Finding("train", asked, message, "Delete one of the two.")
 
 
-def rounding_optimizer(s: Settings) -> Finding | None:
-    if not s.train("stochastic_rounding") or _name(s) in ALONE or _is_of_another_patch(s):
+def rounded_twice(s: Settings) -> Finding | None:
+    if not all(map(s.train, ROUNDING)):
         return None
-    message = f"stochastic_rounding works with {NAMES}, not with {s.training.optimizer_name}"
-    hint = f"Use one of {NAMES}, or leave stochastic_rounding out."
-    return Finding("train", "stochastic_rounding", message, hint)
+    message = "kahan_summation and stochastic_rounding are two ways to write the weights"
+    hint = "Delete one of the two. kahan_summation rounds the optimizer's state by chance as well."
+    return Finding("train", "kahan_summation", message, hint)
 
 
-def rounding_arguments(s: Settings) -> Finding | None:
-    given = s.training.optimizer_args
-    for name, plain in PLAIN.get(_name(s), {}).items():
-        if s.train("stochastic_rounding") and given.get(name, plain) != plain:
-            message = f"stochastic_rounding does not work with {name}={given[name]}"
-            return Finding("train", "optimizer_args", message, f"Leave {name} out.")
-    return None
+def optimizer_of(option: str) -> Callable[[Settings], Finding | None]:
+    """Return the rule that a way to round goes with some optimizers only."""
+
+    def rule(s: Settings) -> Finding | None:
+        if not s.train(option) or _name(s) in ALONE or _is_of_another_patch(s):
+            return None
+        message = f"{option} works with {NAMES}, not with {s.training.optimizer_name}"
+        return Finding("train", option, message, f"Use one of {NAMES}, or leave {option} out.")
+
+    return rule
+
+
+def arguments_of(option: str) -> Callable[[Settings], Finding | None]:
+    """Return the rule that a way to round does not know some arguments of optimizers."""
+
+    def rule(s: Settings) -> Finding | None:
+        given = s.training.optimizer_args
+        for name, plain in PLAIN.get(_name(s), {}).items():
+            if s.train(option) and given.get(name, plain) != plain:
+                message = f"{option} does not work with {name}={given[name]}"
+                return Finding("train", "optimizer_args", message, f"Leave {name} out.")
+        return None
+
+    return rule
 
 
 def _asked(s: Settings) -> str | None:
@@ -116,7 +134,42 @@ def _is_of_another_patch(s: Settings) -> bool:
     return s.training.optimizer in map(str.lower, s.additions.optimizers(others))
 
 
+def _rules(code: str, option: str) -> Iterator[Rule]:
+    """Yield what a way to round does not work with."""
+    yield Rule(
+        f"{code}-groups",
+        "error",
+        f"{option} does not work with fused_optimizer_groups",
+        excludes(option, "fused_optimizer_groups"),
+        _OURS,
+        fails=LOADING,
+        options=(option, "fused_optimizer_groups"),
+        scripts=FINE_TUNE,
+    )
+    yield Rule(
+        f"{code}-optimizer",
+        "error",
+        f"{option} needs one of {NAMES}",
+        optimizer_of(option),
+        "patches/fused_step/kp_alone.py, Alone: raises",
+        fails=MODEL_LOADED,
+        options=(option, "optimizer_type"),
+        scripts=FINE_TUNE,
+    )
+    yield Rule(
+        f"{code}-args",
+        "error",
+        f"{option} does not work with AdamW's amsgrad and maximize, Lion's cautious",
+        arguments_of(option),
+        "patches/fused_step/kp_alone.py, Alone: raises",
+        fails=MODEL_LOADED,
+        options=(option, "optimizer_args"),
+        scripts=FINE_TUNE,
+    )
+
+
 _OPTIMIZER = "library/train_util.py (optimizer.py from v0.11.0), get_optimizer"
+_EACH = "fused_backward_pass, stochastic_rounding and kahan_summation"
 _OURS = "patches/fused_step/kp_fused.py: raises"
 RULES = (
     Rule(
@@ -150,51 +203,33 @@ RULES = (
     Rule(
         "fused-fp16",
         "error",
-        "fused_backward_pass and stochastic_rounding do not work with mixed_precision fp16",
+        f"{_EACH} do not work with mixed_precision fp16",
         in_fp16,
         f"{_OURS}; sdxl_train.py, __grad_hook: unscale_() has already been called",
         fails=FIRST_STEP,
-        options=("fused_backward_pass", "stochastic_rounding", "mixed_precision"),
+        options=(*ASKED, "mixed_precision"),
         scripts=FINE_TUNE,
     ),
     Rule(
         "fused-deepspeed",
         "error",
-        f"fused_backward_pass and stochastic_rounding of the patch {PATCH} exclude deepspeed",
+        f"{_EACH} of the patch {PATCH} exclude deepspeed",
         with_deepspeed,
         _OURS,
         fails=LOADING,
-        options=("fused_backward_pass", "stochastic_rounding", "deepspeed"),
+        options=(*ASKED, "deepspeed"),
         scripts=FINE_TUNE,
     ),
     Rule(
-        "rounding-groups",
+        "rounded-twice",
         "error",
-        "stochastic_rounding does not work with fused_optimizer_groups",
-        excludes("stochastic_rounding", "fused_optimizer_groups"),
+        "kahan_summation and stochastic_rounding exclude each other",
+        rounded_twice,
         _OURS,
         fails=LOADING,
-        options=("stochastic_rounding", "fused_optimizer_groups"),
+        options=ROUNDING,
         scripts=FINE_TUNE,
     ),
-    Rule(
-        "rounding-optimizer",
-        "error",
-        f"stochastic_rounding needs one of {NAMES}",
-        rounding_optimizer,
-        "patches/fused_step/kp_alone.py, Alone: raises",
-        fails=MODEL_LOADED,
-        options=("stochastic_rounding", "optimizer_type"),
-        scripts=FINE_TUNE,
-    ),
-    Rule(
-        "rounding-args",
-        "error",
-        "stochastic_rounding does not work with AdamW's amsgrad and maximize, Lion's cautious",
-        rounding_arguments,
-        "patches/fused_step/kp_alone.py, Alone: raises",
-        fails=MODEL_LOADED,
-        options=("stochastic_rounding", "optimizer_args"),
-        scripts=FINE_TUNE,
-    ),
+    *_rules("rounding", "stochastic_rounding"),
+    *_rules("kahan", "kahan_summation"),
 )

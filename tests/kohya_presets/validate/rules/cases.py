@@ -226,6 +226,40 @@ CASES = {
         "--stochastic_rounding does not work with AdamW's amsgrad=True",
         patches=("fused-step",),
     ),
+    "rounded-twice": Case(
+        "train.stochastic_rounding=true train.kahan_summation=true"
+        ' train.mixed_precision="bf16" train.full_bf16=true',
+        'train.kahan_summation=true train.mixed_precision="bf16" train.full_bf16=true',
+        "--kahan_summation and --stochastic_rounding are two ways",
+        patches=("fused-step",),
+    ),
+    "kahan-groups": Case(
+        'train.kahan_summation=true train.mixed_precision="bf16" train.full_bf16=true'
+        " train.fused_optimizer_groups=4",
+        'train.kahan_summation=true train.mixed_precision="bf16" train.full_bf16=true',
+        "--kahan_summation does not work with --fused_optimizer_groups",
+        patches=("fused-step",),
+    ),
+    "kahan-optimizer": Case(
+        'train.kahan_summation=true train.mixed_precision="bf16" train.full_bf16=true'
+        ' train.optimizer_type="SGD"',
+        'train.kahan_summation=true train.mixed_precision="bf16" train.full_bf16=true'
+        ' train.optimizer_type="Lion"',
+        "work with AdaCoor, AdamW and Lion, not with torch.optim.sgd.SGD",
+        patches=("fused-step",),
+    ),
+    "kahan-args": Case(
+        'train.kahan_summation=true train.mixed_precision="bf16" train.full_bf16=true'
+        ' train.optimizer_args=["amsgrad=True"]',
+        'train.mixed_precision="bf16" train.optimizer_args=["amsgrad=True"]',
+        "--kahan_summation does not work with AdamW's amsgrad=True",
+        patches=("fused-step",),
+    ),
+    "kahan-idle": Case(
+        'train.kahan_summation=true train.mixed_precision="bf16"',
+        'train.kahan_summation=true train.mixed_precision="bf16" train.full_bf16=true',
+        patches=("fused-step",),
+    ),
     "rounding-idle": Case(
         'train.stochastic_rounding=true train.mixed_precision="bf16"',
         'train.stochastic_rounding=true train.mixed_precision="bf16" train.full_bf16=true',
