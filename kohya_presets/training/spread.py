@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from kohya_presets.presets.preset import Preset
 from kohya_presets.problems import Problem, plural
+from kohya_presets.sdscripts import options
 from kohya_presets.training.settings import Settings
 
 # Lengths that sd-scripts counts in its own steps, of all processes together.
@@ -147,6 +148,9 @@ def _refused(settings: Settings) -> Iterator[tuple[str, str, str]]:
     if settings.train("fused_optimizer_groups"):  # measured: the processes' weights drift apart
         yield "fused_optimizer_groups", own, "Leave it out, or use one GPU."
     training = settings.training
+    if options.is_in(settings.release, "<0.7.1") and any(training.text_encoders):
+        why = "the last layer of text encoder 1 gets no gradient, which data parallelism refuses"
+        yield "train_text_encoder", why, "Use --release v0.7.1 or newer, or one GPU."
     if training.optimizer == "adacoor" and training.optimizer_args.get("stochastic_rounding"):
         why = "each would round AdaCoor's weights in its own way"
         hint = "Leave stochastic_rounding out of it, and use train.stochastic_rounding."

@@ -150,3 +150,10 @@ def test_an_address_has_a_host_and_perhaps_a_port(text: str, found: tuple[str, i
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no HOST"):
         spread.at(text)
+
+
+def test_the_oldest_release_trains_text_encoders_on_one_gpu_only(shipped: Catalogue) -> None:
+    preset = shipped.load("skynet")
+    for release, count in (("v0.7.0", 1), ("v0.7.1", 0)):
+        found = settings.of_preset(preset, release, registry.additions(None), processes=2)
+        assert len([*spread.problems(found, Spread(gpus=2))]) == count

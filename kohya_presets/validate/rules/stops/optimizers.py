@@ -9,6 +9,7 @@ from kohya_presets.sdscripts import arguments, optimizers, options, releases
 from kohya_presets.training.settings import Settings
 from kohya_presets.training.trained import FREE, literal
 from kohya_presets.validate.rules.rule import (
+    FINE_TUNE,
     FIRST_STEP,
     LOADING,
     MODEL_LOADED,
@@ -50,6 +51,13 @@ def unusable_optimizer(s: Settings) -> Finding | None:
     if name not in optimizers.UNUSABLE:
         return None
     message = f"{name} wants more at each step than sd-scripts gives it"
+    return Finding("train", "optimizer_type", message, 'Use another one, such as "AdamW".')
+
+
+def adacoor_with_deepspeed(s: Settings) -> Finding | None:
+    if s.training.optimizer != "adacoor" or not s.train("deepspeed"):
+        return None
+    message = "AdaCoor does not work with deepspeed, which steps parts of weights in one tensor"
     return Finding("train", "optimizer_type", message, 'Use another one, such as "AdamW".')
 
 
@@ -224,5 +232,15 @@ RULES = (
         f"{_SCHEDULE}: asserts the optimizer",
         fails=MODEL_LOADED,
         options=("lr_scheduler", "optimizer_type"),
+    ),
+    Rule(
+        "adacoor-deepspeed",
+        "error",
+        "AdaCoor does not work with deepspeed",
+        adacoor_with_deepspeed,
+        "patches/adacoor/kp_adacoor.py, check: raises",
+        fails=MODEL_LOADED,
+        options=("optimizer_type", "deepspeed"),
+        scripts=FINE_TUNE,
     ),
 )

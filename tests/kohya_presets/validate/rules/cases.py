@@ -201,6 +201,7 @@ CASES = {
         "do not work with fp16",
         patches=("fused-step",),
     ),
+    "adacoor-deepspeed": Case("train.deepspeed=true", "train.deepspeed=false", preset="adacoor"),
     "fused-deepspeed": Case(
         'train.fused_backward_pass=true train.mixed_precision="bf16" train.deepspeed=true',
         'train.fused_backward_pass=true train.mixed_precision="bf16"',

@@ -71,6 +71,7 @@ ELSEWHERE = {
     "fused-twice": "v0.10.1",
 }
 UNRUN = {
+    "adacoor-deepspeed": "needs the package deepspeed and a GPU",
     "fused-deepspeed": "needs the package deepspeed and a GPU",
     "resize-alone": "our own rule, about the stages of a preset; no script of sd-scripts is asked",
 }
