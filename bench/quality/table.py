@@ -15,6 +15,7 @@ from typing import Any
 NAMES = {
     "fp32": "fp32",
     "fp32, stored in bf16": "fp32, its result stored in bf16",
+    "other seed": "fp32 with another seed",
     "mixed": "fp32 weights, computed in bf16",
     "chance": "bf16, stochastic rounding",
     "kahan": "bf16, Kahan summation",

@@ -48,6 +48,8 @@ FORMATS = {
     "kahan": (*IN_BF16, "--kahan_summation"),
 }
 
+OTHER = "other seed"
+
 
 class Trainer:
     """Trains a miniature of one width into files of a folder."""
@@ -181,6 +183,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--begin-steps", type=int, default=1000, help="on pictures of another kind")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--rates", nargs="+", default=["1e-6"])
+    parser.add_argument("--other-seed", type=int, help="of one more fp32 training, to compare")
     parser.add_argument("--optimizer", default="AdamW")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--at-once", type=int, default=1, help="trainings, each on one thread")
@@ -190,16 +193,25 @@ def _options() -> argparse.Namespace:
 def _runs(asked: argparse.Namespace) -> Iterator[tuple[str, str, Path, tuple[str, ...]]]:
     for rate in asked.rates:
         for seed in asked.seeds:
+            group = f"{asked.optimizer} {rate} seed {seed}"
             for name in asked.formats:
-                options = (
-                    f"--optimizer_type={asked.optimizer}",
-                    f"--learning_rate={rate}",
-                    f"--seed={seed}",
-                    *FORMATS[name],
-                )
-                group = f"{asked.optimizer} {rate} seed {seed}"
-                into = asked.out.resolve() / f"{group} {name}".replace(" ", "-")
-                yield group, name, into, options
+                yield group, name, *_run(asked, rate, seed, name)
+            if asked.other_seed is not None:
+                yield group, OTHER, *_run(asked, rate, asked.other_seed, "fp32")
+
+
+def _run(
+    asked: argparse.Namespace, rate: str, seed: int, name: str
+) -> tuple[Path, tuple[str, ...]]:
+    """Return where a training goes, and its options."""
+    options = (
+        f"--optimizer_type={asked.optimizer}",
+        f"--learning_rate={rate}",
+        f"--seed={seed}",
+        *FORMATS[name],
+    )
+    into = f"{asked.optimizer} {rate} seed {seed} {name}".replace(" ", "-")
+    return asked.out.resolve() / into, options
 
 
 def _draw_discs(folder: Path, first: int) -> None:

@@ -244,7 +244,8 @@ RULES = (
         "rounded-away",
         "full_bf16 needs stochastic rounding or Kahan summation",
         rounded_away,
-        "musubi-tuner issue 784; library/adafactor_fused.py rounds by chance from v0.10.0 on",
+        "musubi-tuner issue 784; measured: patches/fused_step/README.md, What bf16 costs; "
+        "library/adafactor_fused.py rounds by chance from v0.10.0 on",
         options=("full_bf16",),
         scripts=FINE_TUNE,
     ),
