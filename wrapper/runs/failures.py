@@ -50,7 +50,11 @@ def of_run(run: Run) -> Settings | None:
     additions = registry.additions(paths.user_patches())
     carried = [str(name) for name in facts.get("patches", ())]
     return settings.of_preset(
-        made, options.nearest_release(run.release), additions, carried=carried
+        made,
+        options.nearest_release(run.release),
+        additions,
+        carried=carried,
+        processes=max(1, made.gpus),
     )
 
 
