@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from kohya_presets import secrets
 from kohya_presets.dataset import rendered
@@ -141,7 +140,7 @@ def of(asked: Asked, talk: Talk) -> Contents:
     request = asked.request
     found = foreseen.of(request, asked.data, talk)
     preset = replace(found.preset, patches=request.preset.patches)
-    preset = replace(preset, train=_as_asked(request.preset, preset))
+    preset = _as_asked(request.preset, preset)
     patches = _own_patches(preset)
     wrong = [*_of_this_machine(preset), *_of_patches(patches), *placed.problems(found.images)]
     if wrong:
@@ -174,10 +173,16 @@ def of(asked: Asked, talk: Talk) -> Contents:
     return Contents(name, preset.name, request.release, base, data, files, found.needs)
 
 
-def _as_asked(asked: Preset, planned: Preset) -> dict[str, Any]:
-    """Return the training options without what `train` adds where it runs, or divides there."""
+def _as_asked(asked: Preset, planned: Preset) -> Preset:
+    """Return the planned preset without what `train` adds where it runs, or divides there.
+
+    The lengths in steps and the number of GPUs that they are meant for belong together.
+    """
     train = {key: value for key, value in planned.train.items() if key in asked.train}
-    return train | {key: asked.train[key] for key in STEPS if key in asked.train}
+    train |= {key: asked.train[key] for key in STEPS if key in asked.train}
+    run = {key: value for key, value in (planned.run or {}).items() if key != "gpus"}
+    run |= {key: value for key, value in (asked.run or {}).items() if key == "gpus"}
+    return replace(planned, train=train, run=run or None)
 
 
 def _of_this_machine(preset: Preset) -> Iterator[Problem]:

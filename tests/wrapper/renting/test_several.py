@@ -17,6 +17,7 @@ from kohya_presets.errors import UserError
 from kohya_presets.presets.catalogue import Catalogue
 from kohya_presets.renting import gpus
 from kohya_presets.renting.offer import Needs
+from kohya_presets.training import spread
 from kohya_presets.training.spread import Spread
 from tests.sheets import SHIPPED_NAMES
 from tests.wrapper.renting import packs, pictures
@@ -274,6 +275,10 @@ def test_more_gpus_need_more_memory_and_steps_are_divided_there_and_not_here(
     assert "A6000" not in "".join(gpu.name for gpu in order.of(four.needs, "x", count=4).gpus)
     for file in ("preset.toml", "config.toml"):
         assert b"max_train_steps = 1000\n" in four.files[file]  # type: ignore[operator]
+    # What `train --gpus 4` reads there: lengths for one GPU, which it still has to divide.
+    (tmp_path / "there.toml").write_bytes(four.files["preset.toml"])  # type: ignore[arg-type]
+    there = shipped.load(str(tmp_path / "there.toml"))
+    assert spread.converted(there, 4)[0].train["max_train_steps"] == 250
 
 
 def test_a_preset_for_several_gpus_is_told_if_it_is_to_train_on_one(asked: Ask) -> None:
