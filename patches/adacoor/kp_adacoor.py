@@ -24,8 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .kp_adacoor_compiled import Keys, step_of_what_fits
-from .kp_adacoor_step import Store, adacoor
+from .kp_adacoor_compiled import step_of_what_fits
+from .kp_adacoor_step import Keys, Store, adacoor
 
 # Elements that one pass works on: temporary copies in fp32 take 4 to 12 bytes for each.
 AT_A_TIME = {"cpu": 2**17, "cuda": 2**24}  # in a CPU's cache; enough to fill a GPU
@@ -46,8 +46,8 @@ class AdaCoor(torch.optim.Optimizer):
         stochastic_rounding: Round the bfloat16 among state and weights up or down by chance, so
             that small changes add up on average.
         weight_decay: Decoupled: p <- p * (1 - lr * weight_decay) at each step.
-        compiled: Let torch.compile make one kernel of the step, which reads and writes each number
-            once. Where it cannot, and for what is not contiguous, the step is the usual one. Not
+        compiled: Have one kernel of the step compiled, which reads and writes each number once.
+            Where that cannot be, and for what is not contiguous, the step is the usual one. Not
             with stochastic_rounding.
     """
 

@@ -6,12 +6,18 @@ Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 LARGEST = 0x7F7F0000  # bits of the largest bfloat16
 Store = Callable[[Sequence[Tensor], Sequence[Tensor]], None]
+Triple = tuple[Tensor, Tensor, Tensor]  # weights, gradients, sums
+Like = tuple[tuple[Any, Any], ...]  # device and dtype of each of them
+Keys = tuple[int, int]  # of 32 bits: the seed of a tensor's noise
+# Takes the step of tensors with lr, epsilon, weight_decay; with keys, it rounds by chance.
+Kernel = Callable[[Sequence[Triple], float, float, float, "Keys | None"], None]
 
 
 def adacoor(

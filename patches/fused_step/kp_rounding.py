@@ -49,10 +49,7 @@ class Rounding:
     def keys(self) -> tuple[int, int]:
         """Return two numbers of 32 bits to seed this tensor's noise in a kernel of its own."""
         digest = hashlib.blake2b(self._text, digest_size=8, person=b"kernel").digest()
-        return (
-            int.from_bytes(digest[:4], "little", signed=True),
-            int.from_bytes(digest[4:], "little", signed=True),
-        )
+        return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
 
     def store(self, exact: Sequence[Tensor], into: Sequence[Tensor]) -> None:
         """Write fp32 tensors, whose values are lost, into others of any dtype; round bfloat16."""

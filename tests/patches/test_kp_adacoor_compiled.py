@@ -1,11 +1,16 @@
-"""AdaCoor's compiled step is its usual step, compiled once, and done without where it cannot be."""
+"""AdaCoor's compiled step is its usual step, compiled once, and done without where it cannot be.
+
+What is for a GPU is tried on the CPU, where torch.compile makes C++ of it instead of Triton.
+"""
 
 from __future__ import annotations
 
 import itertools
 import logging
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +18,7 @@ import pytest
 from tests.usually import usually
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[test]'")
-from patches.adacoor import kp_adacoor  # noqa: E402
+from patches.adacoor import kp_adacoor, kp_adacoor_cpp, kp_adacoor_triton  # noqa: E402
 from patches.adacoor import kp_adacoor_compiled as kp_compiled  # noqa: E402
 from patches.fused_step.kp_alone import Alone  # noqa: E402
 from patches.fused_step.kp_rounding import Rounding  # noqa: E402
@@ -27,19 +32,33 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 compiler = pytest.mark.skipif(
-    not any(map(shutil.which, ("g++", "clang++", "cl"))), reason="there is no C++ compiler"
+    not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="there is no C++ compiler"
 )
 EPSILON = 1e-8
-# Large and small, some of a kind, more than go into one call: some are left to the usual step.
+# Large and small, some of a kind, more than go into one call of what torch compiles; one that is
+# left to the usual step; and of no vector's width.
 SHAPES = ((70_000,), (300, 400), (), (1,), *((5, 7 + n % 4) for n in range(20)), (3, 2, 3, 3))
 
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    kp_compiled._kernel.cache_clear()
-    kp_compiled._warn.cache_clear()
+    for each in (kp_compiled._kernel, kp_compiled._warn):
+        each.cache_clear()
     yield
     torch._dynamo.reset()
+
+
+@pytest.fixture(params=["C++", "torch.compile"])
+def by_each(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """By what it is compiled on a CPU."""
+    if request.param == "torch.compile":
+        monkeypatch.setattr(kp_adacoor_cpp, "kernel", kp_adacoor_triton.kernel)
+    return request.param
+
+
+@pytest.fixture
+def by_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kp_adacoor_cpp, "kernel", kp_adacoor_triton.kernel)
 
 
 def params(dtype: Any) -> list[Any]:
@@ -66,34 +85,71 @@ def both(dtype: str, steps: int = 20, **options: Any) -> tuple[Any, Any]:
 
 
 DTYPES = ("float32", "bfloat16")
-EVERY = tuple(itertools.product(DTYPES, DTYPES, (0.0, 0.1)))  # each is compiled for seconds
+EVERY = tuple(itertools.product(DTYPES, DTYPES, (0.0, 0.1)))  # torch compiles each for seconds
 USUAL = tuple(x for x in EVERY if (x[0] == x[1]) == (x[2] == 0))  # any two values meet in one
 
 
+def pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield what is alike in two optimizers: their weights, and their sums."""
+    made = (o.param_groups[0]["params"] for o in (one, other))
+    for p, q in zip(*made, strict=True):
+        yield p.detach(), q.detach()
+        yield one.state[p]["sum"], other.state[q]["sum"]
+
+
 @compiler
-@pytest.mark.parametrize(("weights", "state", "decay"), usually(EVERY, USUAL))
-def test_it_is_the_usual_step(
+@pytest.mark.parametrize(("weights", "state", "decay"), EVERY)
+def test_on_a_cpu_it_is_the_usual_step(
     weights: str, state: str, decay: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_the_usual_step(weights, state, decay, caplog, differ=1e-5)
+
+
+@compiler
+@pytest.mark.usefixtures("by_torch")
+@pytest.mark.parametrize(("weights", "state", "decay"), usually(EVERY, USUAL))
+def test_for_a_gpu_it_is_the_usual_step(
+    weights: str, state: str, decay: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    # One multiply-add rounds once or twice, as the compiler likes: seldom, that tips a bfloat16.
+    is_the_usual_step(weights, state, decay, caplog, differ=1e-3)
+
+
+def is_the_usual_step(
+    weights: str, state: str, decay: float, caplog: pytest.LogCaptureFixture, *, differ: float
 ) -> None:
     compiled, usual = both(weights, state_dtype=state, weight_decay=decay)
     assert kp_compiled.__name__ not in [record.name for record in caplog.records]
-    pairs = zip(*(o.param_groups[0]["params"] for o in (compiled, usual)), strict=True)
-    for p, q in pairs:
-        sums = compiled.state[p]["sum"], usual.state[q]["sum"]
-        assert sums[0].dtype == sums[1].dtype == getattr(torch, state)
-        if state == "bfloat16":
-            # One multiply-add rounds once or twice, as the compiler likes: seldom, that tips v.
-            torch.testing.assert_close(*sums, rtol=2**-7, atol=0)
-            assert int((sums[0] != sums[1]).sum()) <= 1e-3 * p.numel()
+    for found, expected in pairs(compiled, usual):
+        assert found.dtype == expected.dtype
+        if found.dtype == torch.bfloat16:
+            torch.testing.assert_close(found, expected, rtol=2**-7, atol=0)
+            assert int((found != expected).sum()) <= differ * found.numel()
         else:
-            torch.testing.assert_close(*sums, rtol=1e-6, atol=0)
-        if weights == "bfloat16":
-            assert int((p != q).sum()) <= 1e-3 * p.numel()
-        else:
-            torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
 @compiler
+def test_what_is_not_finite_is_the_usual_step_too() -> None:
+    """Of every kind of number: those that no gradient should have, and any bits at all."""
+    draw = torch.Generator().manual_seed(0)
+    any_bits = torch.randint(-(2**15), 2**15, (3, 100_000), generator=draw, dtype=torch.int16)
+    begin, gradient, total = any_bits.view(torch.bfloat16)
+    found = []
+    for compiled in (True, False):
+        p = torch.nn.Parameter(begin.clone())
+        p.grad = gradient
+        optimizer = AdaCoor([p], compiled=compiled)
+        optimizer.state[p]["sum"] = total.clone()
+        optimizer.step()
+        found.append((p.detach(), optimizer.state[p]["sum"]))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+        assert int(one.isfinite().sum()) > 20_000  # a sum below 0 has no root
+
+
+@compiler
+@pytest.mark.usefixtures("by_torch")
 def test_neither_shapes_nor_rates_nor_decay_compile_it_again() -> None:
     counted = torch._dynamo.utils.counters["stats"]
     counted.clear()
@@ -105,6 +161,37 @@ def test_neither_shapes_nor_rates_nor_decay_compile_it_again() -> None:
     give_gradients(other, 0)
     optimizer.step()
     assert counted["unique_graphs"] == 2
+
+
+@compiler
+def test_it_is_compiled_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    kp_adacoor_cpp._compiled.cache_clear()
+    calls = []
+    run = kp_adacoor_cpp.subprocess.run
+    counted = lambda *a, **k: calls.append(a) or run(*a, **k)  # noqa: E731
+    monkeypatch.setattr(kp_adacoor_cpp.subprocess, "run", counted)
+    for dtype in DTYPES:
+        both(dtype, steps=2)
+    assert len(calls) == 1
+
+
+@compiler
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_make_no_difference(threads: int) -> None:
+    usual = torch.get_num_threads()
+    found = []
+    for count in (2, threads):
+        torch.set_num_threads(count)
+        try:
+            p = torch.nn.Parameter(torch.linspace(-1, 1, 200_003, dtype=torch.bfloat16))
+            p.grad = torch.full_like(p, 0.01)
+            optimizer, rounding = AdaCoor([p], compiled=True), Rounding(0)
+            rounding.begin(0, 0, p.device)
+            Alone(optimizer, rounding).step(p, 0)
+        finally:
+            torch.set_num_threads(usual)
+        found.append((p.detach(), optimizer.state[p]["sum"]))
+    assert all(map(torch.equal, *found))
 
 
 @compiler
@@ -121,6 +208,7 @@ def test_what_is_not_contiguous_takes_the_usual_step() -> None:
 
 
 @compiler
+@pytest.mark.usefixtures("by_each")
 @pytest.mark.parametrize("weights", DTYPES)
 def test_one_by_one_it_is_the_same_step_bit_for_bit(weights: str) -> None:
     """As fused-step takes it."""
@@ -133,16 +221,14 @@ def test_one_by_one_it_is_the_same_step_bit_for_bit(weights: str) -> None:
         together.step()
         for p in alone.param_groups[0]["params"]:
             alone.step_param(p, alone.param_groups[0])
-    pairs = zip(*(o.param_groups[0]["params"] for o in (together, alone)), strict=True)
-    for p, q in pairs:
-        assert torch.equal(p, q)
-        assert torch.equal(together.state[p]["sum"], alone.state[q]["sum"])
+    assert all(torch.equal(*pair) for pair in pairs(together, alone))
 
 
 @compiler
+@pytest.mark.usefixtures("by_each")
 def test_it_steps_inside_of_the_backward_pass() -> None:
     """As with --fused_optimizer_groups."""
-    made = [torch.nn.Parameter(torch.ones(1000 + n)) for n in range(kp_compiled.TOGETHER)]
+    made = [torch.nn.Parameter(torch.ones(1000 + n)) for n in range(kp_adacoor_triton.TOGETHER)]
     optimizer = AdaCoor(made, compiled=True)
     if not hasattr(made[0], "register_post_accumulate_grad_hook"):
         pytest.skip("this torch has no such hook")
@@ -162,6 +248,7 @@ def test_it_steps_inside_of_the_backward_pass() -> None:
 
 
 @compiler
+@pytest.mark.usefixtures("by_each")
 @pytest.mark.parametrize(("weights", "state"), [("bfloat16", "bfloat16"), ("float32", "bfloat16")])
 def test_rounded_by_chance_it_is_unbiased_and_depends_on_seed_step_and_tensor_only(
     weights: str, state: str
@@ -202,6 +289,7 @@ def test_rounded_by_chance_it_is_unbiased_and_depends_on_seed_step_and_tensor_on
 
 
 @compiler
+@pytest.mark.usefixtures("by_each")
 def test_rounded_by_chance_what_is_not_finite_stays_what_it_is() -> None:
     top = float(torch.finfo(torch.bfloat16).max)
     values = [float("nan"), float("inf"), -float("inf"), top, -top, 0.0, -0.0, 1.0] * 100
@@ -218,6 +306,29 @@ def test_rounded_by_chance_what_is_not_finite_stays_what_it_is() -> None:
     assert torch.isinf(optimizer.state[p]["sum"]).all()
 
 
+@compiler
+def test_rounded_by_chance_it_is_unbiased_at_every_magnitude() -> None:
+    """As what is not compiled: within 4 standard errors, the smallest and the largest included."""
+    top = float(torch.finfo(torch.bfloat16).max)
+    draw = torch.Generator().manual_seed(0)
+    for number, size in enumerate((0.0, 1e-40, 1e-38, 1e-20, 1e-3, 1.0, 1e20, top / 4)):
+        # A sum that is moved by far less than its last bit, on average by a tenth of it.
+        total = (torch.rand(10**6, generator=draw) * size).bfloat16()
+        bits = total.view(torch.int16)
+        above = (bits + 1).view(torch.bfloat16).double() - total.double()
+        p = torch.nn.Parameter(torch.zeros(10**6, dtype=torch.bfloat16))
+        p.grad = (0.1 * above * 1e8).sqrt().bfloat16()
+        optimizer, rounding = AdaCoor([p], compiled=True), Rounding(number)
+        optimizer.state[p]["sum"] = total.clone()
+        rounding.begin(0, 0, p.device)
+        Alone(optimizer, rounding).step(p, 0)
+        moved = (optimizer.state[p]["sum"].double() - total.double()) / above
+        single = (total.float() + torch.tensor(EPSILON) * p.grad.float() * p.grad.float()).double()
+        off = moved - (single - total.double()) / above
+        assert set(moved.unique().tolist()) <= {0.0, 1.0}
+        assert abs(float(off.mean())) < 4 * float(off.std()) / 1000, size
+
+
 def fails(*_: Any, **__: Any) -> Any:
     raise RuntimeError("Windows not yet supported\nfor torch.compile")
 
@@ -227,35 +338,89 @@ def does_nothing(*_: Any) -> None:
 
 
 def breaks_the_tail(function: Any, **_: Any) -> Any:
-    def step(params: Any, grads: Any, sums: Any, factors: Any, chance: Any) -> None:
-        function(params, grads, sums, factors, chance)
-        for p in params:
+    def step(*args: Any) -> None:
+        function(*args)
+        for p in args[0] if isinstance(args[0], list) else args[:1]:
             p[-31:] = float("nan")
 
     return step
 
 
+def without_compiling(caplog: pytest.LogCaptureFixture) -> str:
+    """Take the usual step, since nothing can be compiled; return the one warning."""
+    with caplog.at_level(logging.WARNING):
+        for dtype in ("float32", "bfloat16"):
+            assert all(torch.equal(*pair) for pair in pairs(*both(dtype, steps=3)))
+    (said,) = caplog.messages
+    return said
+
+
+WRONG = "ArithmeticError: the compiled step is not the step"
+HERE = "AdaCoor runs without compiled=True, which does not work here ({})"
+
+
+@pytest.mark.usefixtures("by_torch")
 @pytest.mark.parametrize(
     ("compile_", "why"),
     [
         (fails, "RuntimeError: Windows not yet supported"),
         (lambda *_, **__: fails, "RuntimeError: Windows not yet supported"),
-        (lambda *_, **__: does_nothing, "ArithmeticError: the compiled step is not the step"),
-        (breaks_the_tail, "ArithmeticError: the compiled step is not the step"),
+        (lambda *_, **__: does_nothing, WRONG),
+        (breaks_the_tail, WRONG),
     ],
     ids=["no torch.compile", "no compiler", "a wrong kernel", "a wrong tail"],
 )
-def test_without_a_compiler_it_warns_once_and_takes_the_usual_step(
+def test_where_torch_cannot_compile_it_warns_once_and_takes_the_usual_step(
     compile_: Any, why: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(torch, "compile", compile_)
+    assert without_compiling(caplog) == HERE.format(why)
+
+
+def test_without_a_compiler_it_warns_once_and_takes_the_usual_step(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kp_adacoor_cpp._compiled.cache_clear()  # after which it is compiled again
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    why = "RuntimeError: there is no C++ compiler: no-such-compiler"
+    assert without_compiling(caplog) == HERE.format(why)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the compiler here is a shell script")
+@compiler
+def test_a_compiler_that_knows_less_is_asked_for_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kp_adacoor_cpp._compiled.cache_clear()
+    own = tmp_path / "own compiler"
+    own.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *-march*|*-fopenmp*) echo "unknown argument" >&2; exit 1;; esac\n'
+        'exec c++ "$@"\n'
+    )
+    own.chmod(0o755)
+    monkeypatch.setenv("CXX", str(own))
+    is_the_usual_step("bfloat16", "bfloat16", 0.0, caplog, differ=1e-3)
+    kp_adacoor_cpp._compiled.cache_clear()
+    kp_compiled._kernel.cache_clear()
+    own.write_text('#!/bin/sh\necho "no space left" >&2; exit 1\n')
+    why = f"RuntimeError: {own} says: no space left"
+    assert without_compiling(caplog) == HERE.format(why)
+
+
+def test_a_wrong_kernel_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kp_adacoor_cpp, "_compiled", lambda: does_nothing)
+    assert without_compiling(caplog) == HERE.format(WRONG)
+
+
+@compiler
+def test_other_dtypes_take_the_usual_step(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        for dtype in ("float32", "bfloat16"):
-            compiled, usual = both(dtype, steps=3)
-            pairs = zip(*(o.param_groups[0]["params"] for o in (compiled, usual)), strict=True)
-            assert all(torch.equal(p, q) for p, q in pairs)
-    (said,) = caplog.messages
-    assert said == f"AdaCoor runs without compiled=True, which does not work here ({why})"
+        assert all(torch.equal(*pair) for pair in pairs(*both("float16", steps=3)))
+    why = "RuntimeError: on a CPU not for torch.float16 with sums in torch.bfloat16"
+    assert caplog.messages == [HERE.format(why)]
 
 
 def test_it_excludes_stochastic_rounding() -> None:

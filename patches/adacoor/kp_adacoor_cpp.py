@@ -1,0 +1,101 @@
+"""A step of AdaCoor on a CPU, in C++ that is compiled when it is first asked for.
+
+Runs inside sd-scripts: torch and the standard library only, Python 3.10, torch 2.0 and newer.
+
+On a CPU, what torch.compile makes of rounding by chance takes four times as long: it goes over the
+bits of numbers one by one (torch 2.13). And it is compiled for seconds, where this takes one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from .kp_adacoor_source import CPP
+from .kp_adacoor_step import Kernel, Keys, Like, Triple
+
+COMPILERS = ("c++", "g++", "clang++")
+# Multiply-adds in one only where the source says so; no errno, which no vector can set.
+USUAL = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC")
+BETTER = (("-march=native", "-fopenmp"), ("-march=native",), ())  # the first that a compiler knows
+SECONDS = 120.0
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+def kernel(like: Like, rounded: bool) -> Kernel:
+    """Return the step of tensors of such dtypes.
+
+    Raises:
+        RuntimeError: it is not for these, there is no compiler, or it takes no such source.
+        OSError: a compiler cannot be started, or what it made cannot be loaded.
+    """
+    weights, gradients, sums = (dtype for _, dtype in like)
+    if weights != gradients or not {weights, sums} <= set(DTYPES):
+        raise RuntimeError(f"on a CPU not for {weights} with sums in {sums}")
+    return functools.partial(_step, _compiled(), weights == DTYPES[1], sums == DTYPES[1], rounded)
+
+
+def _step(
+    compiled: Callable[..., None],
+    small_weights: bool,
+    small_sums: bool,
+    rounded: bool,
+    triples: Sequence[Triple],
+    lr: float,
+    epsilon: float,
+    weight_decay: float,
+    keys: Keys | None,
+) -> None:
+    count = len(triples)
+    addresses = (ctypes.c_void_p * count, ctypes.c_void_p * count, ctypes.c_void_p * count)
+    compiled(
+        small_weights,
+        small_sums,
+        count,
+        *(
+            kind(*[tensor.data_ptr() for tensor in some])
+            for kind, some in zip(addresses, zip(*triples, strict=True), strict=True)
+        ),
+        (ctypes.c_int64 * count)(*[p.numel() for p, _, _ in triples]),
+        epsilon,
+        -lr * epsilon,
+        1 - lr * weight_decay,
+        (ctypes.c_uint32 * 2)(*keys) if rounded and keys else None,
+        torch.get_num_threads(),
+    )
+
+
+@functools.cache
+def _compiled() -> Callable[..., None]:
+    named = os.environ.get("CXX")
+    compiler = next(filter(None, map(shutil.which, (named,) if named else COMPILERS)), None)
+    if compiler is None:
+        raise RuntimeError(f"there is no C++ compiler: {named or ', '.join(COMPILERS)}")
+    for better in BETTER:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            made = Path(folder) / "kp_adacoor.so"
+            words = [compiler, *USUAL, *better, "-x", "c++", "-", "-o", str(made)]
+            done = subprocess.run(words, input=CPP.encode(), capture_output=True, timeout=SECONDS)
+            if done.returncode == 0:
+                function = ctypes.CDLL(str(made)).kp_adacoor  # which stays, without its file
+                break
+    else:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise RuntimeError(f"{compiler} says: {said[0] if said else 'nothing'}")
+    flag, address, number = ctypes.c_bool, ctypes.c_void_p, ctypes.c_float
+    function.argtypes = (
+        *(flag, flag, ctypes.c_int64),
+        *(address, address, address, address),
+        *(number, number, number),
+        *(address, ctypes.c_int),
+    )
+    function.restype = None
+    return function
