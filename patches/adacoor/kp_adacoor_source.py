@@ -19,9 +19,7 @@ struct bfloat16 {
   std::uint16_t bits;  // the upper half of a float's
 };
 
-// As kp_rounding does it: what is this large, infinity and NaN too, is cut off and not rounded up.
 constexpr std::uint32_t LARGEST = 0x7F7F0000, INFINITE = 0x7F800000, SIZE = 0x7FFFFFFF;
-constexpr std::uint32_t QUIET = 0x00400000;  // keeps a NaN whose other bits are in the lower half
 constexpr std::int64_t ROW = 4096;  // numbers that noise is drawn for one by one: half of a cache
 constexpr std::int64_t ALIGNED = 64;  // so that no two threads write to one line of memory
 constexpr std::int64_t WORTH = 1 << 15;  // numbers that are worth a second thread
@@ -61,9 +59,10 @@ void store(float value, std::uint32_t noise, bfloat16& into) {
   const std::uint32_t size = bits & SIZE;
   // To the nearest, of two as near to the even one; or up as often as the lower half is large.
   const std::uint32_t more = by_chance ? noise : 0x7FFF + ((bits >> 16) & 1);
-  std::uint32_t rounded = bits + (by_chance && size >= LARGEST ? 0 : more);
-  rounded = size > INFINITE ? bits | QUIET : rounded;
-  into.bits = std::uint16_t(rounded >> 16);
+  // What is not finite is cut off: a NaN that was computed has a bit in the upper half. So is what
+  // would become infinite by chance.
+  const bool cut = by_chance ? size >= LARGEST : size >= INFINITE;
+  into.bits = std::uint16_t((bits + (cut ? 0 : more)) >> 16);
 }
 
 template <class Weight, class Sum, bool by_chance>
