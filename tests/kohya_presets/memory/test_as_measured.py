@@ -20,6 +20,11 @@ MEASURED = {  # bytes
         "optimizer state": 6756189192,
         "gradients": 126484480,
     },
+    ("marvin", "v0.10.1"): {
+        "weights": 5134927368 + 246120960 + 1389319680,
+        "optimizer state": 6756189192,
+        "gradients": 126484480,
+    },
 }
 
 
