@@ -71,7 +71,11 @@ IN_THE_TRAINER = {
 }
 STANDIN = "wrapper/rehearsal/standin"
 PATCHES_KNOW = tuple(f"kohya_presets.{n}" for n in ("errors", "problems", "toml", "sdscripts"))
-MAY_START_PROCESSES = {"wrapper/system/proc.py", "wrapper/system/launch.py"}
+MAY_START_PROCESSES = {
+    "wrapper/system/proc.py",
+    "wrapper/system/launch.py",
+    "patches/adacoor/kp_adacoor_cpp.py",  # a compiler, inside sd-scripts, where the doors are not
+}
 MOST_FILES = 12  # in a folder, beside its sub-folders and its __init__.py
 LONGEST = 300  # lines
 
