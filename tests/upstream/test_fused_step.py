@@ -44,6 +44,7 @@ ADACOOR = (
     *("--optimizer_type=AdaCoor", "--learning_rate=1"),
     *("--learning_rate_te1=1", "--learning_rate_te2=0.5"),
 )
+COMPILED = ("--optimizer_args", "compiled=True")
 SAME = tuple(
     (release, *options)
     for release in RELEASES
@@ -55,9 +56,10 @@ SAME = tuple(
         (*ADACOOR, UNCLIPPED, *BF16, ROUNDING, TWO),
         (*ADAMW, UNCLIPPED, *BF16, KAHAN),
         (*LION, UNCLIPPED),
+        (*ADACOOR, *COMPILED, UNCLIPPED, *BF16, ROUNDING, *EMA),
     )
 )
-USUAL_CASES = (SAME[14],)
+USUAL_CASES = (next(case for case in SAME if case[0] == releases.DEFAULT),)
 REFUSED = {
     "fp16": ((*ADAMW, "--mixed_precision=fp16"), "do not work with fp16"),
     "groups": ((*ADAMW, "--fused_optimizer_groups=4"), "--fused_optimizer_groups"),
@@ -127,6 +129,7 @@ def test_fused_and_unfused_give_the_same_weights_and_the_same_log(
         log_option = f"--logging_dir={ready.folder / f'log {name}'}"
         into, said = ready.run(name, *USUAL, *options, *more, log_option)
         assert ("steps each weight inside of the backward pass" in said.stdout) == bool(more)
+        assert "runs without compiled=True" not in said.stdout + said.stderr
         found[name] = weights(into)
         log[name] = logged(ready, ready.folder / f"log {name}") if has_rates else {}
     assert found["inside"] == found["after"]
