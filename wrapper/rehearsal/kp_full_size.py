@@ -35,7 +35,7 @@ class Meter:
     def __init__(self) -> None:
         self.models: dict[str, torch.nn.Module] = {}
         self.optimizers: list[Any] = []
-        self.gradients = self.state = 0
+        self.gradients = self.state = self.process = 0
 
     def watch(self) -> None:
         """Learn of models and optimizers where sd-scripts gives them to accelerate."""
@@ -67,6 +67,7 @@ class Meter:
     def _measure(self) -> None:
         states = [state for optimizer in self.optimizers for state in optimizer.state.values()]
         self.state = max(self.state, sum(_bytes(state.values()) for state in states))
+        self.process = max(self.process, _own())
 
     def _note(self, one: Any) -> None:
         part = PARTS.get(type(one).__name__)
@@ -81,6 +82,7 @@ class Meter:
     def _count(self, _: torch.Tensor) -> None:
         held = sum(_bytes([p.grad]) for m in self.models.values() for p in m.parameters())
         self.gradients = max(self.gradients, held)
+        self.process = max(self.process, _own())
 
     def write(self, file: Path) -> None:
         """Write down what was held."""
@@ -89,13 +91,26 @@ class Meter:
             "weights": {part: _bytes(model.parameters()) for part, model in self.models.items()},
             "optimizer state": self.state,
             "gradients": self.gradients,
-            "process": _most(),
+            "process": self.process or _most(),
         }
         file.write_text(json.dumps(told), encoding="utf-8")
 
 
 def _bytes(tensors: Iterable[Any]) -> int:
     return sum(t.numel() * t.element_size() for t in tensors if isinstance(t, torch.Tensor))
+
+
+def _own(status: Path = Path("/proc/self/status")) -> int:
+    """Return the memory that is this process's own, in bytes; 0 where only Linux would tell.
+
+    The pages of a file that it has mapped, as the base model is while it is read, do not count: the
+    system takes them back when memory is needed.
+    """
+    if not status.exists():
+        return 0
+    lines = [line.split() for line in status.read_text().splitlines()]
+    kinds = ("RssAnon:", "RssShmem:")
+    return sum(1024 * int(line[1]) for line in lines if line and line[0] in kinds)
 
 
 def _most() -> int | None:
