@@ -13,6 +13,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +26,13 @@ from .kp_adacoor_step import Kernel, Keys, Like, Triple
 COMPILERS = ("c++", "g++", "clang++")
 # Multiply-adds in one only where the source says so; no errno, which no vector can set.
 USUAL = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC")
-BETTER = (("-march=native", "-fopenmp"), ("-march=native",), ())  # the first that a compiler knows
+# The first that a compiler knows, and that can be loaded. Not more on a Mac, where a second OpenMP
+# beside torch's ends the process; on Windows, MinGW's vectors are not aligned (GCC's bug 54412).
+BETTER = (
+    *([("-march=native", "-fopenmp")] if sys.platform == "linux" else []),
+    *([("-march=native",)] if sys.platform != "win32" else []),
+    (),
+)
 SECONDS = 120.0
 DTYPES = (torch.float32, torch.bfloat16)
 
@@ -34,8 +41,9 @@ def kernel(like: Like, rounded: bool) -> Kernel:
     """Return the step of tensors of such dtypes.
 
     Raises:
-        RuntimeError: it is not for these, there is no compiler, or it takes no such source.
-        OSError: a compiler cannot be started, or what it made cannot be loaded.
+        RuntimeError: it is not for these, there is no compiler, or what it makes cannot be used.
+        OSError: a compiler cannot be started.
+        subprocess.TimeoutExpired: it takes too long.
     """
     weights, gradients, sums = (dtype for _, dtype in like)
     if weights != gradients or not {weights, sums} <= set(DTYPES):
@@ -84,12 +92,17 @@ def _compiled() -> Callable[..., None]:
             made = Path(folder) / "kp_adacoor.so"
             words = [compiler, *USUAL, *better, "-x", "c++", "-", "-o", str(made)]
             done = subprocess.run(words, input=CPP.encode(), capture_output=True, timeout=SECONDS)
-            if done.returncode == 0:
+            if done.returncode:
+                said = done.stderr.decode(errors="replace").strip().splitlines()
+                why = f"{compiler} says: {said[0] if said else 'nothing'}"
+                continue
+            try:
                 function = ctypes.CDLL(str(made)).kp_adacoor  # which stays, without its file
                 break
+            except (OSError, AttributeError) as error:  # a runtime that the loader does not find
+                why = f"what {compiler} made cannot be loaded: {error}"
     else:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise RuntimeError(f"{compiler} says: {said[0] if said else 'nothing'}")
+        raise RuntimeError(why)
     flag, address, number = ctypes.c_bool, ctypes.c_void_p, ctypes.c_float
     function.argtypes = (
         *(flag, flag, ctypes.c_int64),

@@ -30,7 +30,7 @@ struct Factors {
 
 // a * b + c as torch computes it: rounded once where the processor can.
 float multiply_add(float a, float b, float c) {
-#ifdef __FP_FAST_FMAF
+#if defined(__FP_FAST_FMAF) || defined(__FMA__)  // clang has the second on x86
   return std::fma(a, b, c);
 #else
   return a * b + c;

@@ -195,6 +195,31 @@ def test_threads_make_no_difference(threads: int) -> None:
 
 
 @compiler
+@pytest.mark.usefixtures("by_torch")
+@pytest.mark.parametrize("drawn", [0, -1], ids=["always cut off", "always up"])
+def test_a_kernel_that_does_not_round_by_chance_is_not_used(
+    drawn: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = lambda like, keys: torch.full_like(like, drawn, dtype=torch.int32)  # noqa: E731
+    monkeypatch.setattr(kp_adacoor_triton, "_noise", noise)
+    like = tuple((torch.device("cpu"), torch.bfloat16) for _ in range(3))
+    with caplog.at_level(logging.WARNING):
+        assert kp_compiled._tried(like, True) is None
+    assert "does not round by chance" in caplog.text
+
+
+@compiler
+@pytest.mark.usefixtures("by_each")
+def test_a_state_of_another_shape_is_an_error_and_no_write_elsewhere() -> None:
+    p = torch.nn.Parameter(torch.ones(4096))
+    optimizer = AdaCoor([p], compiled=True)
+    optimizer.state[p]["sum"] = torch.zeros(8, dtype=torch.bfloat16)
+    p.grad = torch.ones_like(p)
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        optimizer.step()
+
+
+@compiler
 def test_what_is_not_contiguous_takes_the_usual_step() -> None:
     draw = torch.randn(64, 32, 3, 3).to(memory_format=torch.channels_last)
     one, other = ([torch.nn.Parameter(draw.clone()) for _ in range(16)] for _ in range(2))
