@@ -16,10 +16,10 @@ from typing import Any
 import torch
 
 from . import kp_adacoor_cpp, kp_adacoor_triton
-from .kp_adacoor_step import Kernel, Keys, Like, Triple, adacoor
+from .kp_adacoor_step import Factors, Kernel, Keys, Like, Triple, adacoor
 
 LARGE = 2**16  # elements of a tensor that is worth several threads
-MANY = 17  # tensors: more than a kernel may take at a time
+MANY = kp_adacoor_triton.TOGETHER + 1  # tensors: more than are taken at a time
 logger = logging.getLogger(__name__)
 
 
@@ -49,8 +49,12 @@ def step_of_what_fits(
         if kernel is None:
             left += some
         else:
-            kernel(some, lr, epsilon, weight_decay, keys)
+            kernel(some, _factors(lr, epsilon, weight_decay), keys)
     return left
+
+
+def _factors(lr: float, epsilon: float, weight_decay: float) -> Factors:
+    return epsilon, -lr * epsilon, 1 - lr * weight_decay
 
 
 @functools.cache
@@ -72,7 +76,7 @@ def _tried(like: Like, rounded: bool) -> Kernel | None:
     try:
         on_cpu = all(device.type == "cpu" for device, _ in like)
         made = kp_adacoor_cpp if on_cpu else kp_adacoor_triton
-        kernel = made.kernel(like, rounded)
+        kernel = made.kernel(like)
         # Of different sizes, or torch would compile for tensors of one size. So large that several
         # threads work on them; then so small that they are less than a vector.
         for least in (LARGE, 2):
@@ -96,7 +100,7 @@ def _try(kernel: Kernel, like: Like, sizes: Sequence[int], rounded: bool) -> Non
     """Raise ArithmeticError where a kernel's step of examples of these sizes is not the step."""
     found, expected = ([_example(like, size) for size in sizes] for _ in range(2))
     options = {"lr": 0.5, "epsilon": 0.01, "weight_decay": 0.1}
-    kernel(found, *options.values(), (1, 2**32 - 2) if rounded else None)
+    kernel(found, _factors(**options), (1, 2**32 - 2) if rounded else None)
     adacoor(*zip(*expected, strict=True), **options)
     for one, other in zip(sum(found, ()), sum(expected, ()), strict=True):
         rtol = 1e-5 if one.dtype == torch.float32 else 1e-2
@@ -106,8 +110,9 @@ def _try(kernel: Kernel, like: Like, sizes: Sequence[int], rounded: bool) -> Non
         near = torch.allclose(one.float(), other.float(), rtol=1e-2, atol=1e-4)
         if not near or (not rounded and float(differ.float().mean()) > 1e-3):
             raise ArithmeticError("the compiled step is not the step")
-    for (_, g, v), (_, _, before) in zip(found, map(_example, [like] * len(sizes), sizes)):  # noqa: B905
-        if rounded and v.dtype == torch.bfloat16 and v.numel() >= LARGE:
+    if rounded and sizes[0] >= LARGE:
+        for (_, g, v), size in zip(found, sizes, strict=True):
+            _, _, before = _example(like, size)
             off = v.float() - (before.float() + options["epsilon"] * g.float().square())
             # Numbers here are from 0.1 to 0.11, with a last bit of 2^-11. Cut off, all are smaller.
             if abs(float(off.mean())) > 0.1 * 2**-11:

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from .kp_adacoor_source import CPP
-from .kp_adacoor_step import Kernel, Keys, Like, Triple
+from .kp_adacoor_step import Factors, Kernel, Keys, Like, Triple
 
 COMPILERS = ("c++", "g++", "clang++")
 # Multiply-adds in one only where the source says so; no errno, which no vector can set.
@@ -37,7 +37,7 @@ SECONDS = 120.0
 DTYPES = (torch.float32, torch.bfloat16)
 
 
-def kernel(like: Like, rounded: bool) -> Kernel:
+def kernel(like: Like) -> Kernel:
     """Return the step of tensors of such dtypes.
 
     Raises:
@@ -48,35 +48,26 @@ def kernel(like: Like, rounded: bool) -> Kernel:
     weights, gradients, sums = (dtype for _, dtype in like)
     if weights != gradients or not {weights, sums} <= set(DTYPES):
         raise RuntimeError(f"on a CPU not for {weights} with sums in {sums}")
-    return functools.partial(_step, _compiled(), weights == DTYPES[1], sums == DTYPES[1], rounded)
+    return functools.partial(_step, _compiled(), weights == DTYPES[1], sums == DTYPES[1])
 
 
 def _step(
     compiled: Callable[..., None],
     small_weights: bool,
     small_sums: bool,
-    rounded: bool,
     triples: Sequence[Triple],
-    lr: float,
-    epsilon: float,
-    weight_decay: float,
+    factors: Factors,
     keys: Keys | None,
 ) -> None:
-    count = len(triples)
-    addresses = (ctypes.c_void_p * count, ctypes.c_void_p * count, ctypes.c_void_p * count)
+    addresses = ctypes.c_void_p * len(triples)
     compiled(
         small_weights,
         small_sums,
-        count,
-        *(
-            kind(*[tensor.data_ptr() for tensor in some])
-            for kind, some in zip(addresses, zip(*triples, strict=True), strict=True)
-        ),
-        (ctypes.c_int64 * count)(*[p.numel() for p, _, _ in triples]),
-        epsilon,
-        -lr * epsilon,
-        1 - lr * weight_decay,
-        (ctypes.c_uint32 * 2)(*keys) if rounded and keys else None,
+        len(triples),
+        *(addresses(*[t.data_ptr() for t in some]) for some in zip(*triples, strict=True)),
+        (ctypes.c_int64 * len(triples))(*[p.numel() for p, _, _ in triples]),
+        *factors,
+        (ctypes.c_uint32 * 2)(*keys) if keys else None,
         torch.get_num_threads(),
     )
 
@@ -88,21 +79,25 @@ def _compiled() -> Callable[..., None]:
     if compiler is None:
         raise RuntimeError(f"there is no C++ compiler: {named or ', '.join(COMPILERS)}")
     for better in BETTER:
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            made = Path(folder) / "kp_adacoor.so"
-            words = [compiler, *USUAL, *better, "-x", "c++", "-", "-o", str(made)]
-            done = subprocess.run(words, input=CPP.encode(), capture_output=True, timeout=SECONDS)
-            if done.returncode:
-                said = done.stderr.decode(errors="replace").strip().splitlines()
-                why = f"{compiler} says: {said[0] if said else 'nothing'}"
-                continue
-            try:
-                function = ctypes.CDLL(str(made)).kp_adacoor  # which stays, without its file
-                break
-            except (OSError, AttributeError) as error:  # a runtime that the loader does not find
-                why = f"what {compiler} made cannot be loaded: {error}"
-    else:
-        raise RuntimeError(why)
+        try:
+            return _built(compiler, better)
+        except RuntimeError as error:
+            last = error
+    raise last
+
+
+def _built(compiler: str, better: Sequence[str]) -> Callable[..., None]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        made = Path(folder) / "kp_adacoor.so"
+        words = [compiler, *USUAL, *better, "-x", "c++", "-", "-o", str(made)]
+        done = subprocess.run(words, input=CPP.encode(), capture_output=True, timeout=SECONDS)
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise RuntimeError(f"{compiler} says: {said[0] if said else 'nothing'}")
+        try:
+            function = ctypes.CDLL(str(made)).kp_adacoor  # which stays, without its file
+        except (OSError, AttributeError) as error:  # a runtime that the loader does not find
+            raise RuntimeError(f"what {compiler} made cannot be loaded: {error}") from error
     flag, address, number = ctypes.c_bool, ctypes.c_void_p, ctypes.c_float
     function.argtypes = (
         *(flag, flag, ctypes.c_int64),

@@ -16,8 +16,9 @@ Store = Callable[[Sequence[Tensor], Sequence[Tensor]], None]
 Triple = tuple[Tensor, Tensor, Tensor]  # weights, gradients, sums
 Like = tuple[tuple[Any, Any], ...]  # device and dtype of each of them
 Keys = tuple[int, int]  # of 32 bits: the seed of a tensor's noise
-# Takes the step of tensors with lr, epsilon, weight_decay; with keys, it rounds by chance.
-Kernel = Callable[[Sequence[Triple], float, float, float, "Keys | None"], None]
+Factors = tuple[float, float, float]  # epsilon, -lr * epsilon, 1 - lr * weight_decay
+# Takes the step of tensors of one likeness; with keys, it rounds by chance.
+Kernel = Callable[[Sequence[Triple], Factors, "Keys | None"], None]
 
 
 def adacoor(

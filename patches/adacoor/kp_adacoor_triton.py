@@ -15,47 +15,44 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .kp_adacoor_step import Kernel, Keys, Like, Triple
+from .kp_adacoor_step import Factors, Kernel, Keys, Like, Triple
 
 TOGETHER = 16  # tensors in a call
 TOP = torch.finfo(torch.bfloat16).max
 
 
-def kernel(like: Like, rounded: bool) -> Kernel:
+def kernel(_: Like) -> Kernel:
     """Return the step of such tensors, which torch compiles for the first of them."""
-    alone = torch.compile(_step, dynamic=True)
-    together = None if rounded else torch.compile(_together, dynamic=True)
+    alone, together = (torch.compile(each, dynamic=True) for each in (_step, _together))
     return functools.partial(_all, alone, together)
 
 
 def _all(
     alone: Callable[..., None],
-    together: Callable[..., None] | None,
+    together: Callable[..., None],
     triples: Sequence[Triple],
-    lr: float,
-    epsilon: float,
-    weight_decay: float,
+    factors: Factors,
     keys: Keys | None,
 ) -> None:
     device = triples[0][0].device
-    factors = _factors(device, lr, epsilon, weight_decay)
+    given = _given(factors, device)
     # Filled there: to copy numbers to a GPU would make the processor wait for it, at each tensor.
     chance = keys and [
         torch.full((), key - (key >> 31 << 32), dtype=torch.int32, device=device) for key in keys
     ]
     # The few that are left are the smallest.
     flat = [_flat(triple) for triple in sorted(triples, key=lambda t: -t[0].numel())]
-    full = len(flat) // TOGETHER * TOGETHER if together else 0
+    full = 0 if keys else len(flat) // TOGETHER * TOGETHER
     for n in range(0, full, TOGETHER):
-        together(*map(list, zip(*flat[n : n + TOGETHER], strict=True)), factors)  # type: ignore[misc]
+        together(*map(list, zip(*flat[n : n + TOGETHER], strict=True)), given)
     for one in flat[full:]:
-        alone(*one, factors, chance)
+        alone(*one, given, chance)
 
 
 @functools.lru_cache(maxsize=16)  # of all groups of a step: a GPU is waited for at each
-def _factors(device: Any, lr: float, epsilon: float, weight_decay: float) -> Tensor:
+def _given(factors: Factors, device: Any) -> Tensor:
     # In a tensor, or a scheduler that changes lr would have all compiled anew.
-    return torch.tensor([epsilon, -lr * epsilon, 1 - lr * weight_decay], device=device)
+    return torch.tensor(factors, device=device)
 
 
 def _flat(triple: Triple) -> tuple[Tensor, ...]:

@@ -42,18 +42,17 @@ SHAPES = ((70_000,), (300, 400), (), (1,), *((5, 7 + n % 4) for n in range(20)),
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    for each in (kp_compiled._kernel, kp_compiled._warn):
-        each.cache_clear()
+    kp_compiled._kernel.cache_clear()
+    kp_compiled._warn.cache_clear()
     yield
     torch._dynamo.reset()
 
 
 @pytest.fixture(params=["C++", "torch.compile"])
-def by_each(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def by_each(request: pytest.FixtureRequest) -> None:
     """By what it is compiled on a CPU."""
     if request.param == "torch.compile":
-        monkeypatch.setattr(kp_adacoor_cpp, "kernel", kp_adacoor_triton.kernel)
-    return request.param
+        request.getfixturevalue("by_torch")
 
 
 @pytest.fixture
@@ -120,13 +119,14 @@ def is_the_usual_step(
 ) -> None:
     compiled, usual = both(weights, state_dtype=state, weight_decay=decay)
     assert kp_compiled.__name__ not in [record.name for record in caplog.records]
-    for found, expected in pairs(compiled, usual):
-        assert found.dtype == expected.dtype
-        if found.dtype == torch.bfloat16:
+    for number, (found, expected) in enumerate(pairs(compiled, usual)):
+        kind, atol = ((weights, 1e-6), (state, 0.0))[number % 2]
+        assert found.dtype == expected.dtype == getattr(torch, kind)
+        if kind == "bfloat16":
             torch.testing.assert_close(found, expected, rtol=2**-7, atol=0)
             assert int((found != expected).sum()) <= differ * found.numel()
         else:
-            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(found, expected, rtol=1e-6, atol=atol)
 
 
 @compiler

@@ -136,11 +136,11 @@ def stopping(folder: Path) -> dict[str, Any]:
 def compiled() -> dict[str, Any]:
     """Take a step of AdaCoor where the second process cannot compile it."""
 
-    def compiled() -> Any:
+    def fails() -> Any:
         raise RuntimeError("no compiler here")
 
     if RANK == 1:
-        kp_adacoor_cpp._compiled = compiled
+        kp_adacoor_cpp._compiled = fails
     like = tuple((torch.device("cpu"), torch.float32) for _ in range(3))
     alone = kp_adacoor_compiled._tried(like, False) is not None
     optimizer = kp_adacoor.AdaCoor([torch.nn.Parameter(torch.ones(8)) for _ in range(16)])
